@@ -1,0 +1,377 @@
+"""The only way an event is written: one writer per database, one statement per flush.
+
+While a commit is under way the log collects; when it returns, everything collected goes into the
+next one. The cost of a commit (the fsync above all) is shared by whatever arrives meanwhile, and
+no timer is needed.
+
+What a submitter may rely on: its entries keep their order; each gets exactly one answer, after
+its fate is certain. An answer of `Refused` means surely not stored. A commit whose connection
+broke is repeated, with the same ids, until the database tells what became of it: until then
+there is no answer. Only a stop or a fault of the log leaves entries without one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, TypeVar
+
+import trio
+from msgspec import Struct
+
+from .ports import (
+    Append,
+    InDoubt,
+    Mark,
+    Outcome,
+    Rejected,
+    Status,
+    StorageError,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .ports import ShardStore
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MAX_FLUSH_ENTRIES: Final = 1000
+MAX_FLUSH_BYTES: Final = 4 * 1024 * 1024
+MAX_FLUSH_MARKS: Final = 1000
+RETRY_FIRST: Final = 0.05
+RETRY_MAX: Final = 1.0
+
+
+class Refused(Struct, frozen=True):
+    """An append that was surely not stored: for now, or for good (a defect)."""
+
+    error: Unavailable | Rejected
+
+
+class LogFull(Exception):
+    """The log holds as much as it may: nothing was taken."""
+
+
+Answer: TypeAlias = Outcome | Refused
+
+
+class Entry(Struct, Generic[T], eq=False):
+    """One append on its way, and who wants to know what becomes of it."""
+
+    append: Append
+    owner: Callable[[list[tuple[Entry[T], Answer]]], None]
+    """Called once per flush with the answers to all of the owner's entries in it, in order.
+
+    It must not raise: that is a fault, and ends the log.
+    """
+    context: T
+
+
+class _MarkEntry(Struct, eq=False):
+    mark: Mark
+    owner: Callable[[Mark], None]
+
+
+class LogStatistics(Struct, frozen=True):
+    """What a log has done and holds."""
+
+    pending: int
+    pending_bytes: int
+    commits: int
+    stored: int
+    retries: int
+    largest_flush: int
+    available: bool
+
+
+class ShardLog:
+    """Collects appends and marks for one database and commits them in groups."""
+
+    def __init__(
+        self,
+        store: ShardStore,
+        *,
+        max_pending: int = 20_000,
+        max_pending_bytes: int = 64 * 1024 * 1024,
+        patience: float = 5.0,
+        drain_timeout: float = 5.0,
+    ) -> None:
+        """A log over `store`.
+
+        `patience` is how many seconds a commit that surely stored nothing is tried again before
+        its entries, and those that wait behind it, are refused; `drain_timeout` is for how many
+        seconds a stop still writes what was taken before.
+        """
+        self.store = store
+        self._max_pending = max_pending
+        self._max_pending_bytes = max_pending_bytes
+        self._patience = patience
+        self._drain_timeout = drain_timeout
+        self._pending: deque[Entry[Any]] = deque()
+        self._pending_bytes = 0
+        self._marks: dict[tuple[str, str], _MarkEntry] = {}
+        self._wakeup = trio.lowlevel.ParkingLot()
+        self._failing_since: float | None = None
+        self._stopping = False
+        self._commits = self._stored = self._retries = self._largest = 0
+
+    # --- for submitters -----------------------------------------------------------------------
+
+    def submit_nowait(self, entry: Entry[Any]) -> None:
+        """Take `entry` into the next flush.
+
+        Raises:
+            LogFull: too much is waiting.
+            Unavailable: the database has been out of reach for longer than the log's patience, or
+                the log stops.
+        """
+        if self._stopping:
+            raise Unavailable("the log stops")
+        if self.down:
+            raise Unavailable("the database is out of reach")
+        size = _size(entry.append)
+        if (
+            len(self._pending) >= self._max_pending
+            or self._pending_bytes + size > self._max_pending_bytes
+        ):
+            raise LogFull(f"{len(self._pending)} entries of {self._pending_bytes} bytes wait")
+        self._pending.append(entry)
+        self._pending_bytes += size
+        self._wakeup.unpark()
+
+    def mark_nowait(self, mark: Mark, owner: Callable[[Mark], None]) -> None:
+        """Raise a member's watermarks with the next flush; `owner` learns where they then stand.
+
+        A later mark of the same member takes the place of one that still waits. Marks are best
+        effort: when too many wait, the log stops, or the person is no member, they are dropped.
+        """
+        key = (mark.conversation, mark.user)
+        if (waiting := self._marks.get(key)) is not None:
+            mark = Mark(
+                mark.conversation,
+                mark.user,
+                max(mark.recv, waiting.mark.recv),
+                max(mark.read, waiting.mark.read),
+            )
+        elif self._stopping or len(self._marks) >= self._max_pending:
+            return
+        self._marks[key] = _MarkEntry(mark, owner)
+        self._wakeup.unpark()
+
+    async def append(self, append: Append) -> Answer:
+        """Submit one append and wait for its answer.
+
+        Raises:
+            LogFull, Unavailable: as `submit_nowait`.
+        """
+        answers: list[Answer] = []
+        answered = trio.Event()
+
+        def owner(results: list[tuple[Entry[None], Answer]]) -> None:
+            answers.append(results[0][1])
+            answered.set()
+
+        self.submit_nowait(Entry(append, owner, None))
+        await answered.wait()
+        return answers[0]
+
+    @property
+    def down(self) -> bool:
+        """Whether the database has been out of reach for longer than the log's patience."""
+        return (
+            self._failing_since is not None
+            and trio.current_time() - self._failing_since > self._patience
+        )
+
+    def statistics(self) -> LogStatistics:
+        """What the log has done and holds."""
+        return LogStatistics(
+            pending=len(self._pending),
+            pending_bytes=self._pending_bytes,
+            commits=self._commits,
+            stored=self._stored,
+            retries=self._retries,
+            largest_flush=self._largest,
+            available=self._failing_since is None,
+        )
+
+    # --- the writer ---------------------------------------------------------------------------
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> NoReturn:
+        """Commit what is submitted, until cancelled; then write what was taken before.
+
+        What could not be written in time is refused then; what is in doubt gets no answer.
+        """
+        self._stopping = False
+        self._failing_since = None
+        writing = trio.CancelScope(shield=True)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write, writing)
+            task_status.started()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._stopping = True
+                self._wakeup.unpark()
+                writing.deadline = trio.current_time() + self._drain_timeout
+        raise AssertionError("only a cancel or a fault ends the nursery")
+
+    async def _write(self, scope: trio.CancelScope) -> None:
+        with scope:
+            while True:
+                while not (self._pending or self._marks):
+                    if self._stopping:
+                        return
+                    await self._wakeup.park()
+                await self._flush()
+        self._refuse_waiting(Unavailable("the log was stopped"))
+
+    async def _flush(self) -> None:
+        entries = self._take_entries()
+        marks = self._take_marks()
+        self._largest = max(self._largest, len(entries))
+        await self._commit(entries, marks)
+
+    def _take_entries(self) -> list[Entry[Any]]:
+        """The next flush, in order.
+
+        A flush holds a (conversation, sender, id) once, and nothing of a conversation after a
+        change of its members: so the statement decides each entry by what stood before it. Such
+        an entry, and what follows it in its conversation, stays in front of the queue, in order.
+        """
+        taken: list[Entry[Any]] = []
+        kept: list[Entry[Any]] = []
+        seen: set[tuple[str, str, str]] = set()
+        closed: set[str] = set()
+        size = 0
+        while (
+            self._pending
+            and len(taken) < MAX_FLUSH_ENTRIES
+            and len(kept) < MAX_FLUSH_ENTRIES
+            and size < MAX_FLUSH_BYTES
+        ):
+            entry = self._pending.popleft()
+            append = entry.append
+            key = (append.conversation, append.sender, append.id)
+            if append.conversation in closed or key in seen:
+                closed.add(append.conversation)
+                kept.append(entry)
+                continue
+            seen.add(key)
+            if append.kind in ("join", "leave"):
+                closed.add(append.conversation)
+            taken.append(entry)
+            size += _size(append)
+        self._pending.extendleft(reversed(kept))
+        self._pending_bytes -= size
+        return taken
+
+    def _take_marks(self) -> list[_MarkEntry]:
+        if len(self._marks) <= MAX_FLUSH_MARKS:
+            taken, self._marks = list(self._marks.values()), {}
+            return taken
+        keys = list(self._marks)[:MAX_FLUSH_MARKS]
+        return [self._marks.pop(key) for key in keys]
+
+    async def _commit(self, entries: list[Entry[Any]], marks: list[_MarkEntry]) -> None:
+        """Commit until the fate of every entry is certain, and give the answers."""
+        in_doubt = False
+        delay = RETRY_FIRST
+        while True:
+            try:
+                result = await self.store.commit(
+                    [entry.append for entry in entries], [entry.mark for entry in marks]
+                )
+                break
+            except (InDoubt, Unavailable) as error:
+                in_doubt = in_doubt or isinstance(error, InDoubt)
+                self._note_failure(error)
+                if self.down:
+                    self._refuse_waiting(error)
+                if not in_doubt and (self.down or self._stopping):
+                    _refuse(entries, error)
+                    # What remains to be tried is whether the database is back.
+                    entries = []
+                    if self._stopping:
+                        return
+            except Rejected as error:
+                self._note_answer()
+                if in_doubt and entries:
+                    raise  # what an earlier try stored can't be told any more: a fault
+                await self._isolate(entries, marks, error)
+                return
+            await trio.sleep(delay)
+            delay = min(delay * 2, RETRY_MAX)
+        self._note_answer()
+        self._commits += 1
+        self._stored += sum(outcome.status == Status.STORED for outcome in result.outcomes)
+        _answer(list(zip(entries, result.outcomes, strict=True)))
+        for waiting, mark in zip(marks, result.marks, strict=True):
+            if mark is not None:
+                waiting.owner(mark)
+
+    async def _isolate(
+        self, entries: list[Entry[Any]], marks: list[_MarkEntry], error: Rejected
+    ) -> None:
+        """Something made the store refuse the whole flush: find it, and store the others."""
+        if entries and marks:
+            await self._commit(entries, [])
+            await self._commit([], marks)
+        elif len(entries) == 1:
+            logger.error("an append to %s was rejected: %s", entries[0].append.conversation, error)
+            _refuse(entries, error)
+        elif entries:
+            half = len(entries) // 2
+            await self._commit(entries[:half], [])
+            await self._commit(entries[half:], [])
+        elif len(marks) == 1:
+            logger.error("a mark in %s was rejected: %s", marks[0].mark.conversation, error)
+        elif marks:
+            half = len(marks) // 2
+            await self._commit([], marks[:half])
+            await self._commit([], marks[half:])
+
+    def _note_failure(self, error: StorageError) -> None:
+        self._retries += 1
+        if self._failing_since is None:
+            self._failing_since = trio.current_time()
+            logger.warning("database %s does not commit: %s", self.store.name, error)
+
+    def _note_answer(self) -> None:
+        if self._failing_since is not None:
+            seconds = trio.current_time() - self._failing_since
+            logger.warning("database %s answers again after %.1f s", self.store.name, seconds)
+            self._failing_since = None
+
+    def _refuse_waiting(self, error: StorageError) -> None:
+        """What waits behind a commit that fails has surely not been stored: say so."""
+        waiting = list(self._pending)
+        self._pending.clear()
+        self._pending_bytes = 0
+        _refuse(waiting, error)
+
+
+def _refuse(entries: Sequence[Entry[Any]], error: StorageError) -> None:
+    """Tell the owners that these were surely not stored."""
+    if not isinstance(error, Unavailable | Rejected):
+        error = Unavailable("the database is out of reach")
+    _answer([(entry, Refused(error)) for entry in entries])
+
+
+def _size(append: Append) -> int:
+    return 200 + len(append.body or b"") + len(append.meta or b"")
+
+
+def _answer(answers: Sequence[tuple[Entry[Any], Answer]]) -> None:
+    """Give each owner its answers, in order, in one call."""
+    by_owner: dict[Any, list[tuple[Entry[Any], Answer]]] = {}
+    for entry, answer in answers:
+        by_owner.setdefault(entry.owner, []).append((entry, answer))
+    for owner, mine in by_owner.items():
+        owner(mine)

@@ -1,0 +1,282 @@
+"""The stores in memory: the executable specification, and the ground for simulations.
+
+Nothing here awaits anything but a checkpoint, so every call is atomic.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import trio
+from msgspec import Struct
+from msgspec.structs import replace
+
+from .ports import (
+    UNREAD_LIMIT,
+    Append,
+    CommitResult,
+    Conversation,
+    Mark,
+    MemberInfo,
+    Membership,
+    Outcome,
+    Page,
+    Range,
+    Status,
+    StoredEvent,
+    User,
+    UsernameTaken,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from chat4all_protocol.frames import ConversationType
+
+
+def wall_clock_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class _Log(Struct):
+    """One conversation."""
+
+    id: str
+    type: ConversationType
+    title: str | None
+    created_by: str
+    created_at: int
+    active_at: int
+    members: dict[str, MemberInfo]
+    events: list[StoredEvent]
+    sent: dict[tuple[str, str], tuple[int, int]]
+    """By (sender, id): the seq and the digest."""
+
+
+class MemoryShard:
+    """A `ShardStore` in memory."""
+
+    def __init__(
+        self,
+        name: str = "memory",
+        *,
+        member_limit: int = 1000,
+        clock_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        self.name = name
+        self._member_limit = member_limit
+        self._clock_ms = clock_ms
+        self._logs: dict[str, _Log] = {}
+
+    async def commit(self, appends: Sequence[Append], marks: Sequence[Mark]) -> CommitResult:
+        """See `ShardStore.commit`."""
+        await trio.lowlevel.checkpoint()
+        # References are judged by the heads as they stood before the batch.
+        touched = {append.conversation for append in appends}
+        heads = {id_: len(log.events) for id_ in touched if (log := self._logs.get(id_))}
+        outcomes = [self._append(append, heads) for append in appends]
+        return CommitResult(outcomes, [self._mark(mark) for mark in marks])
+
+    def _append(self, append: Append, heads: dict[str, int]) -> Outcome:
+        log = self._logs.get(append.conversation)
+        if log is None:
+            return Outcome(Status.NOT_MEMBER)
+        if (known := log.sent.get((append.sender, append.id))) is not None:
+            seq, digest = known
+            if digest != append.digest:
+                return Outcome(Status.CONFLICT)
+            return Outcome(Status.DUPLICATE, seq, log.events[seq - 1].ts)
+        if (status := self._refusal(log, append, heads[log.id])) is not None:
+            return Outcome(status)
+        seq = len(log.events) + 1
+        ts = max(log.active_at, self._clock_ms())
+        log.events.append(
+            StoredEvent(
+                conversation=append.conversation,
+                seq=seq,
+                id=append.id,
+                sender=append.sender,
+                kind=append.kind,
+                ts=ts,
+                body=append.body,
+                reply_to=append.reply_to,
+                target=append.target,
+                meta=append.meta,
+            )
+        )
+        log.sent[append.sender, append.id] = (seq, append.digest)
+        log.active_at = ts
+        if append.kind == "join":
+            assert append.subject is not None
+            assert append.role is not None
+            log.members[append.subject] = MemberInfo(append.role, recv=seq, read=seq)
+        elif append.kind == "leave":
+            assert append.subject is not None
+            del log.members[append.subject]
+        return Outcome(Status.STORED, seq, ts)
+
+    def _refusal(self, log: _Log, append: Append, head: int) -> Status | None:
+        if append.sender not in log.members:
+            return Status.NOT_MEMBER
+        if append.reply_to is not None and not 1 <= append.reply_to <= head:
+            return Status.BAD_REFERENCE
+        if append.kind == "join":
+            if append.subject in log.members:
+                return Status.ALREADY_MEMBER
+            if len(log.members) >= self._member_limit:
+                return Status.FULL
+        if append.kind == "leave" and append.subject not in log.members:
+            return Status.NO_SUCH_MEMBER
+        return None
+
+    def _mark(self, mark: Mark) -> Mark | None:
+        log = self._logs.get(mark.conversation)
+        member = log.members.get(mark.user) if log is not None else None
+        if log is None or member is None:
+            return None
+        head = len(log.events)
+        recv = max(member.recv, min(max(mark.recv, mark.read), head))
+        read = max(member.read, min(mark.read, head))
+        log.members[mark.user] = MemberInfo(member.role, recv, read)
+        return Mark(mark.conversation, mark.user, recv, read)
+
+    async def history(self, ranges: Sequence[Range]) -> list[list[StoredEvent]]:
+        """See `ShardStore.history`."""
+        await trio.lowlevel.checkpoint()
+        return [
+            _slice(log.events, wanted.after, min(wanted.upto, wanted.after + wanted.limit))
+            if (log := self._logs.get(wanted.conversation)) is not None
+            else []
+            for wanted in ranges
+        ]
+
+    async def page(
+        self, conversation: str, reader: str, *, after: int | None, before: int | None, limit: int
+    ) -> Page | None:
+        """See `ShardStore.page`."""
+        await trio.lowlevel.checkpoint()
+        log = self._logs.get(conversation)
+        if log is None or reader not in log.members:
+            return None
+        head = len(log.events)
+        if after is not None:
+            return Page(_slice(log.events, after, after + limit), head)
+        end = head if before is None else min(before - 1, head)
+        return Page(_slice(log.events, end - limit, end), head)
+
+    async def memberships(self, user: str, *, details: int) -> list[Membership]:
+        """See `ShardStore.memberships`."""
+        await trio.lowlevel.checkpoint()
+        logs = [log for log in self._logs.values() if user in log.members]
+        logs.sort(key=lambda log: (-log.active_at, log.id))
+        return [
+            self._membership(log, user, detailed=rank < details) for rank, log in enumerate(logs)
+        ]
+
+    def _membership(self, log: _Log, user: str, *, detailed: bool) -> Membership:
+        member = log.members[user]
+        mine = Membership(
+            conversation=log.id,
+            type=log.type,
+            title=log.title,
+            head=len(log.events),
+            active_at=log.active_at,
+            recv=member.recv,
+            read=member.read,
+        )
+        if not detailed:
+            return mine
+        unread = sum(
+            event.sender != user and event.kind == "message" and not event.deleted
+            for event in log.events[member.read :]
+        )
+        peers = (name for name in log.members if name != user)
+        return replace(
+            mine,
+            unread=min(unread, UNREAD_LIMIT),
+            peer=next(peers, None) if log.type == "private" else None,
+        )
+
+    async def conversation(self, conversation: str) -> Conversation | None:
+        """See `ShardStore.conversation`."""
+        await trio.lowlevel.checkpoint()
+        log = self._logs.get(conversation)
+        return None if log is None else self._view(log)
+
+    @staticmethod
+    def _view(log: _Log) -> Conversation:
+        return Conversation(
+            id=log.id,
+            type=log.type,
+            title=log.title,
+            created_by=log.created_by,
+            created_at=log.created_at,
+            head=len(log.events),
+            members=dict(log.members),
+        )
+
+    async def create(
+        self,
+        conversation: str,
+        type_: ConversationType,
+        title: str | None,
+        creator: str,
+        roles: dict[str, str],
+    ) -> tuple[Conversation, bool]:
+        """See `ShardStore.create`."""
+        await trio.lowlevel.checkpoint()
+        if (log := self._logs.get(conversation)) is not None:
+            return self._view(log), False
+        now = self._clock_ms()
+        log = _Log(
+            id=conversation,
+            type=type_,
+            title=title,
+            created_by=creator,
+            created_at=now,
+            active_at=now,
+            members={name: MemberInfo(role, recv=0, read=0) for name, role in roles.items()},
+            events=[],
+            sent={},
+        )
+        self._logs[conversation] = log
+        return self._view(log), True
+
+    async def close(self) -> None:
+        """Nothing to give up."""
+        await trio.lowlevel.checkpoint()
+
+
+def _slice(events: list[StoredEvent], after: int, upto: int) -> list[StoredEvent]:
+    """Those with `after < seq <= upto`: bounds below zero are no positions from the end."""
+    return events[max(after, 0) : max(upto, 0)]
+
+
+class MemoryDirectory:
+    """A `Directory` in memory."""
+
+    def __init__(self) -> None:
+        self._users: dict[str, User] = {}
+
+    async def add_user(self, user: User) -> None:
+        """See `Directory.add_user`."""
+        await trio.lowlevel.checkpoint()
+        if user.username.lower() in self._users:
+            raise UsernameTaken(user.username)
+        self._users[user.username.lower()] = user
+
+    async def find_user(self, username: str) -> User | None:
+        """See `Directory.find_user`."""
+        await trio.lowlevel.checkpoint()
+        return self._users.get(username.lower())
+
+    async def canonical_names(self, usernames: Collection[str]) -> dict[str, str]:
+        """See `Directory.canonical_names`."""
+        await trio.lowlevel.checkpoint()
+        return {
+            name: user.username
+            for name in usernames
+            if (user := self._users.get(name.lower())) is not None
+        }

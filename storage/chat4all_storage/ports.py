@@ -1,0 +1,305 @@
+"""What the server asks of its stores, and what each store promises. Read this first.
+
+A *shard store* is one database that holds whole conversations: their events, members and
+watermarks. The *directory* knows the users. `memory.py` and `postgres_*.py` implement both, and
+pass one test suite.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, Protocol
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from chat4all_protocol.frames import ConversationType, Kind
+
+KINDS: Final[tuple[Kind, ...]] = (
+    "message",
+    "edit",
+    "delete",
+    "react",
+    "join",
+    "leave",
+    "change",
+)
+"""Kinds of events; the position is what is stored. Only ever append."""
+
+UNREAD_LIMIT: Final = 1000
+"""Unread messages are counted no further."""
+
+
+class Append(Struct, frozen=True, gc=False):
+    """One event to be stored."""
+
+    conversation: str
+    sender: str
+    id: str
+    """The idempotency key within (conversation, sender)."""
+    kind: Kind
+    body: bytes | None
+    digest: int
+    """64 bits with sign over everything the sender wrote: tells a retry from a conflict."""
+    reply_to: int | None = None
+    target: int | None = None
+    meta: bytes | None = None
+    subject: str | None = None
+    """Whom a `join` or `leave` is about."""
+    role: str | None = None
+    """The role a `join` gives."""
+
+
+class Status(IntEnum):
+    """What became of an append. Only `STORED` changed anything."""
+
+    STORED = 0
+    DUPLICATE = 1
+    """Stored before, by this sender under this id, with this content."""
+    CONFLICT = 2
+    """Stored before, by this sender under this id, with other content."""
+    NOT_MEMBER = 3
+    """The sender is no member, or there is no such conversation."""
+    BAD_REFERENCE = 4
+    """`reply_to` names no event."""
+    ALREADY_MEMBER = 5
+    """A `join` of a member."""
+    NO_SUCH_MEMBER = 6
+    """A `leave` of somebody who is no member."""
+    FULL = 7
+    """A `join` beyond the greatest number of members."""
+
+
+class Outcome(Struct, frozen=True, gc=False):
+    """The answer to an append: for `STORED` and `DUPLICATE` where the event stands."""
+
+    status: Status
+    seq: int = 0
+    ts: int = 0
+    """Milliseconds since the epoch, by the database's clock; never less than the seq before."""
+
+
+class Mark(Struct, frozen=True, gc=False):
+    """A member's watermarks: it holds everything up to `recv` and has read up to `read`."""
+
+    conversation: str
+    user: str
+    recv: int
+    read: int
+
+
+class StoredEvent(Struct, frozen=True, gc=False):
+    """An event as it stands in the log."""
+
+    conversation: str
+    seq: int
+    id: str
+    sender: str
+    kind: Kind
+    ts: int
+    body: bytes | None
+    reply_to: int | None = None
+    target: int | None = None
+    meta: bytes | None = None
+    channel: str | None = None
+    deleted: bool = False
+
+
+class Range(Struct, frozen=True, gc=False):
+    """Events with `after < seq <= upto`, the first `limit` of them."""
+
+    conversation: str
+    after: int
+    upto: int
+    limit: int
+
+
+class Page(Struct, frozen=True):
+    """Events in ascending order, and the conversation's head when they were read."""
+
+    events: list[StoredEvent]
+    head: int
+
+
+class Membership(Struct, frozen=True):
+    """A conversation from one member's point of view."""
+
+    conversation: str
+    type: ConversationType
+    title: str | None
+    head: int
+    active_at: int
+    """When its last event was stored (or it was created), in milliseconds since the epoch."""
+    recv: int
+    read: int
+    unread: int = 0
+    """Messages of others after `read` up to `UNREAD_LIMIT`; only where details were asked for."""
+    peer: str | None = None
+    """The other member of a private conversation; only where details were asked for."""
+
+
+class MemberInfo(Struct, frozen=True):
+    """A member's role and watermarks."""
+
+    role: str
+    recv: int
+    read: int
+
+
+class Conversation(Struct, frozen=True):
+    """A conversation and its members, by name, in the order they came."""
+
+    id: str
+    type: ConversationType
+    title: str | None
+    created_by: str
+    created_at: int
+    head: int
+    members: dict[str, MemberInfo]
+
+
+class User(Struct, frozen=True):
+    """An account."""
+
+    id: str
+    username: str
+    password_hash: bytes
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+class StorageError(Exception):
+    """A store failed.
+
+    StorageError
+    ├── Unavailable     for now, and surely nothing was stored: trying again makes sense
+    ├── InDoubt         for now, and the write may have been stored: only a retry can tell
+    ├── Rejected        the store will never accept this; nothing was stored
+    └── UsernameTaken
+    """
+
+
+class Unavailable(StorageError):
+    """The store can't be used for now. Nothing was stored."""
+
+
+class InDoubt(StorageError):
+    """The connection broke while a write was under way: it may have been committed."""
+
+
+class Rejected(StorageError):
+    """The store refuses this for good: a defect, not bad luck. Nothing was stored."""
+
+
+class UsernameTaken(StorageError):
+    """A user of that name exists, perhaps in other letter case."""
+
+
+# --- ports ----------------------------------------------------------------------------------------
+
+
+class ShardStore(Protocol):
+    """One database of whole conversations.
+
+    Reads see every write that returned before they began. Every method raises `Unavailable` when
+    the store can't be reached in time, `Rejected` for a defect; only writes raise `InDoubt`.
+    """
+
+    @property
+    def name(self) -> str:
+        """The database's own lasting name."""
+        ...
+
+    async def commit(self, appends: Sequence[Append], marks: Sequence[Mark]) -> CommitResult:
+        """Decide and store a batch, all of it or nothing, durably when this returns.
+
+        For each append, in order: a repeated (conversation, sender, id) is `DUPLICATE` or
+        `CONFLICT` (even from a former member); a sender who is no member is refused; else the
+        event gets the next seq: 1, 2, 3, ... without gaps, whatever else is refused and whoever
+        else writes. `join` and `leave` change the members in the same commit. A batch holds a
+        (conversation, sender, id) once, nothing of a conversation after a `join` or `leave` of
+        it, and one mark of a member (`group_commit` sees to that).
+
+        `reply_to` is judged by the head before the batch.
+
+        Marks only ever raise a watermark, and never above the head; `read` raises `recv`.
+
+        Raises:
+            InDoubt: whether the batch was stored is unknown.
+        """
+        ...
+
+    async def history(self, ranges: Sequence[Range]) -> list[list[StoredEvent]]:
+        """The events of each range, ascending: exactly those, or an error."""
+        ...
+
+    async def page(
+        self, conversation: str, reader: str, *, after: int | None, before: int | None, limit: int
+    ) -> Page | None:
+        """The first `limit` events above `after`, or the last `limit` below `before`.
+
+        With neither, the last `limit` of all. None when `reader` is no member, or there is no
+        such conversation.
+        """
+        ...
+
+    async def memberships(self, user: str, *, details: int) -> list[Membership]:
+        """All conversations of `user`, latest activity first; the first `details` in full."""
+        ...
+
+    async def conversation(self, conversation: str) -> Conversation | None:
+        """The conversation and its members."""
+        ...
+
+    async def create(
+        self,
+        conversation: str,
+        type_: ConversationType,
+        title: str | None,
+        creator: str,
+        roles: dict[str, str],
+    ) -> tuple[Conversation, bool]:
+        """Create a conversation with members and their roles; False when it was there already.
+
+        Raises:
+            InDoubt: it may have been created; with the same id, calling again is safe.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give up all connections. Calls under way fail."""
+        ...
+
+
+class CommitResult(Struct, frozen=True):
+    """The outcome of each append, and of each mark the watermarks that now stand.
+
+    A mark of somebody who is no member has None.
+    """
+
+    outcomes: list[Outcome]
+    marks: list[Mark | None]
+
+
+class Directory(Protocol):
+    """The users. Names are unique whatever their letter case, and kept as first written."""
+
+    async def add_user(self, user: User) -> None:
+        """Add an account.
+
+        Raises:
+            UsernameTaken: the name is in use.
+            InDoubt: it may have been added.
+        """
+        ...
+
+    async def find_user(self, username: str) -> User | None:
+        """The account of that name, in whatever letter case."""
+        ...
+
+    async def canonical_names(self, usernames: Collection[str]) -> dict[str, str]:
+        """Each of the names that exists, as asked for, with the way it was first written."""
+        ...

@@ -1,0 +1,105 @@
+"""A `Directory` on PostgreSQL, and the placement of the logical shards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from .ports import Rejected, User, UsernameTaken
+from .postgres import Database
+from .sharding import LOGICAL_SHARDS, default_placement
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from .bridge import Bridge
+
+
+class PostgresDirectory:
+    """The first database's tables of users and of shards."""
+
+    def __init__(self, bridge: Bridge, dsn: str) -> None:
+        self._database = Database(bridge, dsn)
+
+    async def add_user(self, user: User) -> None:
+        """See `Directory.add_user`."""
+
+        async def run(connection: Any) -> bool:
+            try:
+                await connection.execute(
+                    "INSERT INTO users (id, username, password_hash) VALUES ($1, $2, $3)",
+                    user.id,
+                    user.username,
+                    user.password_hash,
+                )
+            except asyncpg.UniqueViolationError:
+                return False
+            return True
+
+        if not await self._database.write(run):
+            raise UsernameTaken(user.username)
+
+    async def find_user(self, username: str) -> User | None:
+        """See `Directory.find_user`."""
+        row = await self._database.read(
+            lambda connection: connection.fetchrow(
+                """SELECT id, username, password_hash FROM users
+                   WHERE lower(username COLLATE "C") = lower($1 COLLATE "C")""",
+                username,
+            )
+        )
+        if row is None:
+            return None
+        return User(str(row["id"]), row["username"], row["password_hash"])
+
+    async def canonical_names(self, usernames: Collection[str]) -> dict[str, str]:
+        """See `Directory.canonical_names`."""
+        rows = await self._database.read(
+            lambda connection: connection.fetch(
+                """SELECT asked.name, u.username FROM unnest($1::text[]) AS asked (name)
+                   JOIN users u
+                   ON lower(u.username COLLATE "C") = lower(asked.name COLLATE "C")""",
+                list(usernames),
+            )
+        )
+        return {row["name"]: row["username"] for row in rows}
+
+    async def place_shards(self, databases: Sequence[str]) -> list[int]:
+        """Where each logical shard lives, as an index into `databases` (their lasting names).
+
+        Shards that have no place yet (all of them, at first) are spread evenly, for good.
+
+        Raises:
+            Rejected: a shard lives in a database that is not among them.
+        """
+        wanted = default_placement(len(databases))
+
+        async def run(connection: Any) -> list[Any]:
+            await connection.execute(
+                """INSERT INTO shards (shard, database)
+                   SELECT * FROM unnest($1::smallint[], $2::uuid[])
+                   ON CONFLICT (shard) DO NOTHING""",
+                list(range(LOGICAL_SHARDS)),
+                [databases[index] for index in wanted],
+            )
+            found: list[Any] = await connection.fetch(
+                "SELECT shard, database FROM shards ORDER BY shard"
+            )
+            return found
+
+        places = {name: index for index, name in enumerate(databases)}
+        placement: list[int] = []
+        for row in await self._database.write(run):
+            index = places.get(str(row["database"]))
+            if index is None:
+                raise Rejected(
+                    f"logical shard {row['shard']} lives in database {row['database']}, which is"
+                    " not among those configured; name every database, the directory's first"
+                )
+            placement.append(index)
+        return placement
+
+    async def close(self) -> None:
+        """Give up all connections."""
+        await self._database.close()

@@ -1,0 +1,269 @@
+"""A `ShardStore` on PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from .ports import (
+    KINDS,
+    UNREAD_LIMIT,
+    CommitResult,
+    Conversation,
+    Mark,
+    MemberInfo,
+    Membership,
+    Outcome,
+    Page,
+    Status,
+    StoredEvent,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chat4all_protocol.frames import ConversationType
+
+    from .bridge import Bridge
+    from .ports import Append, Range
+
+from .postgres import Database
+
+_KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
+_STATUSES: Final = tuple(Status)
+
+_COMMIT: Final = (
+    "SELECT o_status, o_first, o_second"
+    " FROM commit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+)
+
+_EVENT_COLUMNS: Final = (
+    "e.conversation, e.seq, e.id, e.sender, e.kind, e.ts, e.body, e.reply_to, e.target, e.meta,"
+    " e.channel, e.deleted"
+)
+
+_HISTORY: Final = f"""
+    SELECT r.n, {_EVENT_COLUMNS}
+    FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[])
+        WITH ORDINALITY AS r (conversation, after, upto, size, n)
+    CROSS JOIN LATERAL (
+        SELECT * FROM events x
+        WHERE x.conversation = r.conversation AND x.seq > r.after AND x.seq <= r.upto
+        ORDER BY x.seq LIMIT r.size
+    ) e
+    ORDER BY r.n, e.seq
+"""
+
+_HEAD_FOR_MEMBER: Final = """
+    SELECT c.head FROM conversations c JOIN members m ON m.conversation = c.id
+    WHERE c.id = $1 AND m.username = $2
+"""
+
+_MEMBERSHIPS: Final = f"""
+    SELECT mine.*,
+        CASE WHEN mine.rank <= $2 AND mine.head > mine.read THEN (
+            SELECT count(*) FROM (
+                SELECT FROM events e
+                WHERE e.conversation = mine.id AND e.seq > mine.read AND e.sender <> $1
+                    AND e.kind = 0 AND NOT e.deleted
+                LIMIT {UNREAD_LIMIT}
+            ) counted
+        ) ELSE 0 END AS unread,
+        CASE WHEN mine.rank <= $2 AND mine.type = 'private' THEN (
+            SELECT m.username FROM members m
+            WHERE m.conversation = mine.id AND m.username <> $1 LIMIT 1
+        ) END AS peer
+    FROM (
+        SELECT c.id, c.type, c.title, c.head, c.active_at, m.recv, m.read,
+            row_number() OVER (ORDER BY c.active_at DESC, c.id) AS rank
+        FROM members m JOIN conversations c ON c.id = m.conversation
+        WHERE m.username = $1
+    ) mine
+    ORDER BY mine.rank
+"""
+
+_CREATE: Final = """
+    WITH made AS (
+        INSERT INTO conversations (id, type, title, created_by, created_at, active_at)
+        SELECT $1, $2, $3, $4, now_ms, now_ms
+        FROM (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms) clock
+        ON CONFLICT (id) DO NOTHING
+        RETURNING id
+    ), added AS (
+        INSERT INTO members (conversation, username, role, position)
+        SELECT made.id, x.username, x.role, x.n
+        FROM made, unnest($5::text[], $6::text[]) WITH ORDINALITY AS x (username, role, n)
+    )
+    SELECT count(*) = 1 FROM made
+"""
+
+
+class PostgresShard:
+    """One PostgreSQL database as a `ShardStore`."""
+
+    def __init__(self, bridge: Bridge, dsn: str, name: str, *, member_limit: int = 1000) -> None:
+        self.name = name
+        self._database = Database(bridge, dsn)
+        self._member_limit = member_limit
+
+    async def commit(self, appends: Sequence[Append], marks: Sequence[Mark]) -> CommitResult:
+        """See `ShardStore.commit`."""
+        arguments = (
+            [a.conversation for a in appends],
+            [a.sender for a in appends],
+            [a.id for a in appends],
+            [_KIND_NUMBERS[a.kind] for a in appends],
+            [a.digest for a in appends],
+            [a.reply_to for a in appends],
+            [a.target for a in appends],
+            [a.body for a in appends],
+            [a.meta for a in appends],
+            [a.subject for a in appends],
+            [a.role for a in appends],
+            self._member_limit,
+            [m.conversation for m in marks],
+            [m.user for m in marks],
+            [m.recv for m in marks],
+            [m.read for m in marks],
+        )
+        rows = await self._database.write(lambda connection: connection.fetch(_COMMIT, *arguments))
+        outcomes = [Outcome(_STATUSES[status], seq, ts) for status, seq, ts in rows[: len(appends)]]
+        now_stand = [
+            None if status else Mark(mark.conversation, mark.user, recv, read)
+            for mark, (status, recv, read) in zip(marks, rows[len(appends) :], strict=True)
+        ]
+        return CommitResult(outcomes, now_stand)
+
+    async def history(self, ranges: Sequence[Range]) -> list[list[StoredEvent]]:
+        """See `ShardStore.history`."""
+        rows = await self._database.read(lambda connection: _fetch_ranges(connection, ranges))
+        found: list[list[StoredEvent]] = [[] for _ in ranges]
+        for row in rows:
+            found[row[0] - 1].append(_event(row, 1))
+        return found
+
+    async def page(
+        self, conversation: str, reader: str, *, after: int | None, before: int | None, limit: int
+    ) -> Page | None:
+        """See `ShardStore.page`."""
+
+        async def run(connection: Any) -> tuple[int, list[Any]] | None:
+            head = await connection.fetchval(_HEAD_FOR_MEMBER, conversation, reader)
+            if head is None:
+                return None
+            if after is not None:
+                first, upto = after, head
+            else:
+                upto = head if before is None else min(before - 1, head)
+                first = max(0, upto - limit)
+            arguments = ([conversation], [first], [upto], [limit])
+            return head, await connection.fetch(_HISTORY, *arguments)
+
+        found = await self._database.read(run)
+        if found is None:
+            return None
+        head, rows = found
+        return Page([_event(row, 1) for row in rows], head)
+
+    async def memberships(self, user: str, *, details: int) -> list[Membership]:
+        """See `ShardStore.memberships`."""
+        rows = await self._database.read(
+            lambda connection: connection.fetch(_MEMBERSHIPS, user, details)
+        )
+        return [
+            Membership(
+                conversation=str(row["id"]),
+                type=row["type"],
+                title=row["title"],
+                head=row["head"],
+                active_at=row["active_at"],
+                recv=row["recv"],
+                read=row["read"],
+                unread=row["unread"],
+                peer=row["peer"],
+            )
+            for row in rows
+        ]
+
+    async def conversation(self, conversation: str) -> Conversation | None:
+        """See `ShardStore.conversation`."""
+        return await self._database.read(lambda connection: _load(connection, conversation))
+
+    async def create(
+        self,
+        conversation: str,
+        type_: ConversationType,
+        title: str | None,
+        creator: str,
+        roles: dict[str, str],
+    ) -> tuple[Conversation, bool]:
+        """See `ShardStore.create`."""
+        arguments = (conversation, type_, title, creator, list(roles), list(roles.values()))
+
+        async def run(connection: Any) -> tuple[Conversation | None, bool]:
+            async with connection.transaction():  # an error of the second undoes the first
+                made = await connection.fetchval(_CREATE, *arguments)
+                return await _load(connection, conversation), made
+
+        found, made = await self._database.write(run)
+        assert found is not None  # it was made just now or was there, and is never deleted
+        return found, made
+
+    async def close(self) -> None:
+        """See `ShardStore.close`."""
+        await self._database.close()
+
+
+async def _fetch_ranges(connection: Any, ranges: Sequence[Range]) -> list[Any]:
+    rows: list[Any] = await connection.fetch(
+        _HISTORY,
+        [r.conversation for r in ranges],
+        [r.after for r in ranges],
+        [r.upto for r in ranges],
+        [r.limit for r in ranges],
+    )
+    return rows
+
+
+async def _load(connection: Any, conversation: str) -> Conversation | None:
+    # One statement, so that members and head belong together.
+    rows = await connection.fetch(
+        """SELECT c.type, c.title, c.created_by, c.created_at, c.head,
+                  m.username, m.role, m.recv, m.read
+           FROM conversations c LEFT JOIN members m ON m.conversation = c.id
+           WHERE c.id = $1 ORDER BY m.position""",
+        conversation,
+    )
+    if not rows:
+        return None
+    first = rows[0]
+    return Conversation(
+        id=conversation,
+        type=first["type"],
+        title=first["title"],
+        created_by=first["created_by"],
+        created_at=first["created_at"],
+        head=first["head"],
+        members={
+            row["username"]: MemberInfo(row["role"], row["recv"], row["read"])
+            for row in rows
+            if row["username"] is not None
+        },
+    )
+
+
+def _event(row: Any, first: int) -> StoredEvent:
+    """The event in a row, whose columns begin at `first`."""
+    return StoredEvent(
+        conversation=str(row[first]),
+        seq=row[first + 1],
+        id=str(row[first + 2]),
+        sender=row[first + 3],
+        kind=KINDS[row[first + 4]],
+        ts=row[first + 5],
+        body=row[first + 6],
+        reply_to=row[first + 7],
+        target=row[first + 8],
+        meta=row[first + 9],
+        channel=row[first + 10],
+        deleted=row[first + 11],
+    )
