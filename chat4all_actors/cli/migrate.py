@@ -1,0 +1,66 @@
+"""Create or upgrade the schema on every database; harmless to repeat."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from chat4all_storage.bridge import open_bridge
+from chat4all_storage.embedded import EmbeddedError, find_embedded, open_embedded
+from chat4all_storage.migrations import migrate
+from chat4all_storage.ports import Rejected, Unavailable
+
+from .main import OK, USAGE, CommandError, add_settings, settings_of
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ..config import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `chat4all migrate`."""
+    parser.add_argument("--json", action="store_true", help="a JSON line for each database")
+    add_settings(parser, "data_dir", "postgres")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Migrate each database."""
+    return trio.run(_migrate, settings_of(options), options.json)
+
+
+async def _migrate(settings: Settings, as_json: bool) -> int:
+    async with AsyncExitStack() as stack:
+        dsns = settings.postgres
+        if not dsns:
+            found = find_embedded(Path(settings.data_dir))
+            if found is not None and found.postgres_dsn:
+                dsns = [found.postgres_dsn]
+            else:
+                try:
+                    servers = await stack.enter_async_context(
+                        open_embedded(Path(settings.data_dir), redis=False)
+                    )
+                except EmbeddedError as error:
+                    raise CommandError(str(error)) from error
+                dsns = [servers.postgres_dsn]
+        bridge = await stack.enter_async_context(open_bridge())
+        for number, dsn in enumerate(dsns, 1):
+            try:
+                applied = await migrate(bridge, dsn)
+            except Unavailable as error:
+                raise CommandError(
+                    f"database {number} can't be reached: {error}",
+                    "check --postgres / CHAT4ALL_POSTGRES",
+                ) from error
+            except Rejected as error:
+                raise CommandError(f"database {number}: {error}", code=USAGE) from error
+            if as_json:
+                print(json.dumps({"database": number, "applied": applied}))
+            else:
+                print(f"database {number}: {', '.join(applied) or 'up to date'}")
+    return OK

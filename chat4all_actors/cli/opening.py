@@ -1,0 +1,135 @@
+"""What several commands open: the databases, configured or embedded, and the signing key."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from chat4all_storage.bridge import open_bridge
+from chat4all_storage.embedded import EmbeddedError, find_embedded, open_embedded
+from chat4all_storage.ports import Rejected, Unavailable
+from chat4all_storage.storage import Storage, open_postgres
+
+from ..accounts.tokens import load_or_generate_key
+from .main import USAGE, CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from chat4all_storage.bridge import Bridge
+    from chat4all_storage.embedded import EmbeddedServers
+
+    from ..config import Settings
+
+SERVER_FILE = "server.json"
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """What stands ready."""
+
+    bridge: Bridge
+    storage: Storage
+    embedded: EmbeddedServers | None
+    """The servers that were started for this, if any were."""
+
+
+@asynccontextmanager
+async def open_storage(
+    settings: Settings, *, throwaway: bool = False, beside_server: bool = False
+) -> AsyncIterator[Opened]:
+    """The configured databases, or an embedded one under the data directory.
+
+    `beside_server`: use the embedded database of a server that runs, if one does.
+
+    Raises:
+        CommandError: something can't be reached or started.
+    """
+    async with AsyncExitStack() as stack:
+        embedded: EmbeddedServers | None = None
+        dsns = settings.postgres
+        if not dsns:
+            data_dir = Path(settings.data_dir)
+            found = find_embedded(data_dir) if beside_server else None
+            if found is not None and found.postgres_dsn:
+                dsns = [found.postgres_dsn]
+            else:
+                try:
+                    embedded = await stack.enter_async_context(
+                        open_embedded(data_dir, redis=False, throwaway=throwaway)
+                    )
+                except EmbeddedError as error:
+                    raise CommandError(str(error)) from error
+                dsns = [embedded.postgres_dsn]
+        bridge = await stack.enter_async_context(open_bridge())
+        try:
+            storage = await stack.enter_async_context(
+                open_postgres(
+                    bridge,
+                    dsns,
+                    apply_migrations=settings.migrate,
+                    member_limit=settings.max_members,
+                )
+            )
+        except Unavailable as error:
+            raise CommandError(
+                f"PostgreSQL can't be reached: {error}",
+                "check --postgres / CHAT4ALL_POSTGRES, or run: chat4all doctor",
+            ) from error
+        except Rejected as error:
+            raise CommandError(f"the database does not fit: {error}", code=USAGE) from error
+        yield Opened(bridge, storage, embedded)
+
+
+def signing_key(settings: Settings) -> str:
+    """The configured key, or the data directory's own.
+
+    Raises:
+        CommandError: the data directory can't be written.
+    """
+    if settings.jwt_key is not None:
+        return settings.jwt_key
+    try:
+        return load_or_generate_key(Path(settings.data_dir))
+    except OSError as error:
+        raise CommandError(
+            f"the signing key can't be kept in {settings.data_dir}: {error.strerror}",
+            "set CHAT4ALL_JWT_KEY, or another --data-dir",
+        ) from error
+
+
+@contextmanager
+def announced(settings: Settings, url: str) -> Iterator[None]:
+    """Let commands on this machine find the server at `url` by its data directory.
+
+    Raises:
+        CommandError: the data directory can't be written.
+    """
+    data_dir = Path(settings.data_dir)
+    file = data_dir / SERVER_FILE
+    draft = data_dir / f".{SERVER_FILE}.{os.getpid()}"
+    content = msgspec.json.encode({"url": url, "pid": os.getpid()})
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.write_bytes(content)
+        draft.replace(file)
+    except OSError as error:
+        raise CommandError(f"{data_dir} can't be written: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        if file.exists() and file.read_bytes() == content:  # not another server's by now
+            file.unlink()
+
+
+def server_url(data_dir: str) -> str | None:
+    """Where the server that uses this data directory said it listens."""
+    try:
+        announced_ = msgspec.json.decode((Path(data_dir) / SERVER_FILE).read_bytes())
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    url = announced_.get("url") if isinstance(announced_, dict) else None
+    return url if isinstance(url, str) else None

@@ -1,0 +1,206 @@
+"""Settings: every limit and choice of the server, with its default.
+
+A flag beats an environment variable (`CHAT4ALL_` and the name in upper case), which beats the
+TOML file, which beats the default.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+SECONDS: Final = 1.0
+MINUTES: Final = 60 * SECONDS
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+PREFIX: Final = "CHAT4ALL_"
+
+Count = Annotated[int, Meta(ge=1)]
+CountOrNone = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(gt=0)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class ConfigError(Exception):
+    """A setting is unknown or out of range: what, why, and what is allowed."""
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings of a node."""
+
+    # --- where it listens
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    admin_port: Port | None = None
+    """Health on 127.0.0.1 at this port too; none by default."""
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    allowed_origins: list[str] = []
+    """Origins of web pages that may open a WebSocket, beside the server's own."""
+
+    # --- what it stands on
+    data_dir: str = "chat4all-data"
+    postgres: list[str] = []
+    """A DSN for each shard, the directory's first; none: embedded under `data_dir`."""
+    migrate: bool = True
+    jwt_key: str | None = None
+    """At least 32 bytes; none: generated into `data_dir`."""
+
+    # --- connections
+    max_connections: Count = 18_000
+    """Sockets of one node: the process limit of descriptors, less what the node itself needs."""
+    max_handshakes: Count = 1_000
+    """Connections that have not sent `connect` yet."""
+    max_head: Annotated[int, Meta(ge=1024)] = 16 * KIB
+    """Bytes of a request's head."""
+    head_timeout: Seconds = 10 * SECONDS
+    connect_timeout: Seconds = 10 * SECONDS
+    """From the handshake until `connect`."""
+    heartbeat: Annotated[float, Meta(ge=1)] = 25 * SECONDS
+    """A connection that was quiet for so long is pinged."""
+    heartbeat_grace: Seconds = 10 * SECONDS
+    """And closed when it stays quiet for so much longer."""
+    close_timeout: Seconds = 5 * SECONDS
+    """For the other side to answer a close frame."""
+    drain_timeout: Seconds = 30 * SECONDS
+    max_sessions_per_user: Count = 100
+
+    # --- frames and queues
+    max_frame: Annotated[int, Meta(ge=1 * KIB, le=4 * MIB)] = 64 * KIB
+    """Bytes of one frame from a client."""
+    max_text: Count = 10_000
+    """Characters of one text."""
+    max_meta: Count = 4 * KIB
+    """Bytes of one message's `meta`, encoded."""
+    max_members: Annotated[int, Meta(ge=2, le=1000)] = 1000
+    max_inflight: Count = 64
+    """Requests of one session that wait for their answer; it is read no further then."""
+    max_outbound: Annotated[int, Meta(ge=4 * KIB)] = 1 * MIB
+    """Bytes queued for one session; events beyond are announced by `gap`."""
+    slow_timeout: Seconds = 30 * SECONDS
+    """How long a session may stay behind before it is closed as too slow."""
+    max_page: Annotated[int, Meta(ge=64 * KIB)] = 512 * KIB
+    """Bytes of events in one page; one event always fits."""
+    mailbox: Count = 1024
+    """Requests that one conversation may hold back."""
+
+    # --- rates and work
+    rate_messages_per_minute: CountOrNone = 100
+    """Of one user; 0 is unlimited."""
+    rate_burst: Count = 20
+    """Messages that a user may send at once, within the rate."""
+    bcrypt_cost: Annotated[int, Meta(ge=4, le=14)] = 12
+    max_password_checks: Count = 20
+    """Password checks that may wait for a thread."""
+    token_lifetime: Annotated[float, Meta(ge=60, le=24 * 60 * MINUTES)] = 60 * MINUTES
+    mark_interval: Annotated[float, Meta(ge=0)] = 1 * SECONDS
+    """A member's watermarks are written at most once in so long."""
+    log_patience: Seconds = 5 * SECONDS
+    """How long a database may be out of reach before messages for it are refused."""
+
+    # --- output
+    log_format: str = "console"
+    log_level: str = "info"
+
+
+def load(
+    flags: Mapping[str, Any],
+    *,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Settings:
+    """Settings from the flags that were given, the environment, the file and the defaults.
+
+    Raises:
+        ConfigError: a value does not fit, or the file can't be read.
+    """
+    environ = os.environ if environment is None else environment
+    hints = get_type_hints(Settings, include_extras=True)
+    from_environment = {
+        name: _parse(PREFIX + name.upper(), text, hint)
+        for name, hint in hints.items()
+        if (text := environ.get(PREFIX + name.upper()))
+    }
+    from_flags = {
+        name: _parse("--" + name.replace("_", "-"), value, hints[name])
+        if isinstance(value, str)
+        else value
+        for name, value in flags.items()
+    }
+    values: dict[str, Any] = {}
+    for source, found in (
+        (str(file), _from_file(file)),
+        ("environment", from_environment),
+        ("command line", from_flags),
+    ):
+        values |= found
+        try:
+            settings = msgspec.convert(values, Settings)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{source}: {_readable(str(error))}") from None
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise ConfigError("tls_cert and tls_key belong together: give both or neither")
+    if settings.jwt_key is not None and len(settings.jwt_key.encode()) < 32:
+        raise ConfigError("jwt_key is too short: at least 32 bytes, such as `openssl rand -hex 32`")
+    if settings.log_format not in ("console", "json"):
+        raise ConfigError("log_format is `console` or `json`")
+    if settings.log_level not in ("debug", "info", "warning", "error"):
+        raise ConfigError("log_level is `debug`, `info`, `warning` or `error`")
+
+
+def _from_file(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not valid TOML: {error}") from None
+
+
+def _parse(source: str, text: str, hint: Any) -> Any:
+    """A setting from the text of a flag or variable."""
+    kinds = {_plain(part) for part in (get_args(hint) if _is_union(hint) else (hint,))}
+    if list in kinds:
+        return text.split()
+    try:
+        if bool in kinds:
+            return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
+        if int in kinds:
+            return int(text)
+        if float in kinds:
+            return float(text)
+    except (KeyError, ValueError):
+        raise ConfigError(f"{source}: {text!r} is not a valid value") from None
+    return text
+
+
+def _is_union(hint: Any) -> bool:
+    return type(None) in get_args(hint)
+
+
+def _plain(hint: Any) -> Any:
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    return get_origin(hint) or hint
+
+
+def _readable(said: str) -> str:
+    """`Expected ... - at `$.port`` as `port: expected ...`."""
+    what, _, path = said.partition(" - at `$.")
+    name = path.rstrip("`")
+    return f"{name}: {what[0].lower()}{what[1:]}" if name else what

@@ -1,0 +1,173 @@
+"""The conversations that are alive on this node, and how they come and go.
+
+A conversation is alive while a local session reads it or something is on its way. Sessions bring
+the head they read from the store; a conversation that is alive already has its own, which is
+then what the session starts from.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chat4all_protocol.codes import ErrorCode
+from chat4all_protocol.ids import new_id, private_conversation_id
+
+from .conversation import ConversationActor, view
+
+if TYPE_CHECKING:
+    from chat4all_protocol.frames import Conv, ConversationType
+    from chat4all_storage.group_commit import ShardLog
+    from chat4all_storage.ports import Conversation
+    from chat4all_storage.sharding import ShardMap
+    from chat4all_storage.storage import Storage
+
+    from .config import Settings
+    from .fanout import LocalReaders, Reader
+    from .kernel import Pool, Timers
+
+
+class Refusal(Exception):
+    """A request can't be granted: the code to answer, why, and the field at fault."""
+
+    def __init__(self, code: ErrorCode, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.field = field
+
+
+class Conversations:
+    """Conversations by id; also the surroundings that each of them works in."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        storage: Storage,
+        logs: ShardMap[ShardLog],
+        pool: Pool,
+        timers: Timers[tuple[str, str]],
+        local: LocalReaders,
+    ) -> None:
+        self.settings = settings
+        self.storage = storage
+        self.logs = logs
+        self.pool = pool
+        self.timers = timers
+        self.local = local
+        self._alive: dict[str, ConversationActor] = {}
+
+    def __len__(self) -> int:
+        return len(self._alive)
+
+    # --- for sessions -------------------------------------------------------------------------
+
+    def enter(self, id_: str, head: int, reader: Reader) -> ConversationActor:
+        """Make `reader` one of the readers; it starts after the actor's head.
+
+        `head` is where the store stood, for a conversation that is not alive yet.
+        """
+        conversation = self._alive.get(id_)
+        if conversation is None:
+            conversation = self._alive[id_] = ConversationActor(id_, head, self)
+        conversation.readers.add(reader)
+        return conversation
+
+    def leave(self, id_: str, reader: Reader) -> None:
+        """`reader` reads this conversation no longer."""
+        if (conversation := self._alive.get(id_)) is not None:
+            conversation.readers.discard(reader)
+            self.release(conversation)
+
+    def read_by(self, id_: str, reader: Reader) -> ConversationActor | None:
+        """The conversation, if `reader` is one of its readers."""
+        conversation = self._alive.get(id_)
+        return conversation if conversation is not None and reader in conversation.readers else None
+
+    async def reach(self, id_: str, user: str) -> ConversationActor | None:
+        """The conversation, for a user who may not be known here as a member yet.
+
+        None when there is none, or the user is no member.
+
+        Raises:
+            StorageError: the store failed.
+        """
+        stored = await self.storage.shards.of(id_).conversation(id_)
+        if stored is None or user not in stored.members:
+            return None
+        conversation = self._alive.get(id_)
+        if conversation is None:
+            conversation = self._alive[id_] = ConversationActor(id_, stored.head, self)
+        return conversation
+
+    async def create(
+        self,
+        type_: ConversationType,
+        creator: str,
+        members: list[str],
+        title: str | None,
+        *,
+        by: Reader | None = None,
+    ) -> Conversation:
+        """Create a conversation; the same private pair always has the same one.
+
+        The local sessions of all members enter it and are told, except `by`, who asked.
+
+        Raises:
+            Refusal: the request can't be granted.
+            StorageError: the store failed.
+        """
+        others = await self._canonical(creator, members)
+        if type_ == "private":
+            if len(others) != 1:
+                raise Refusal(
+                    ErrorCode.INVALID_PAYLOAD,
+                    "a private conversation has exactly one other member",
+                    "members",
+                )
+            if title is not None:
+                raise Refusal(
+                    ErrorCode.INVALID_PAYLOAD, "a private conversation has no title", "title"
+                )
+            id_ = private_conversation_id(creator, others[0])
+            roles = dict.fromkeys(sorted([creator, others[0]]), "member")
+        else:
+            if len(others) + 1 > self.settings.max_members:
+                raise Refusal(
+                    ErrorCode.TOO_LARGE,
+                    f"a conversation has at most {self.settings.max_members} members",
+                    "members",
+                )
+            id_ = new_id()
+            roles = {creator: "owner"} | dict.fromkeys(others, "member")
+        stored, _ = await self.storage.shards.of(id_).create(id_, type_, title, creator, roles)
+        for name in stored.members:
+            for reader in self.local.of(name):
+                if reader is not by and self.read_by(id_, reader) is None:
+                    conversation = self.enter(id_, stored.head, reader)
+                    reader.entered(view(stored, head=conversation.head))
+        return stored
+
+    async def _canonical(self, creator: str, members: list[str]) -> list[str]:
+        """The other members under the names that they registered, each once."""
+        found = await self.storage.directory.canonical_names(members) if members else {}
+        if missing := [name for name in members if name not in found]:
+            raise Refusal(ErrorCode.NOT_FOUND, f"no such user: {missing[0]}", "members")
+        return [name for name in dict.fromkeys(found[name] for name in members) if name != creator]
+
+    def frame(self, stored: Conversation, rid: int | None = None) -> Conv:
+        """A conversation as its readers on this node see it."""
+        alive = self._alive.get(stored.id)
+        return view(stored, head=stored.head if alive is None else alive.head, rid=rid)
+
+    # --- for the conversations ----------------------------------------------------------------
+
+    def release(self, conversation: ConversationActor) -> None:
+        """End a conversation that nobody needs."""
+        if not conversation.needed and self._alive.get(conversation.id) is conversation:
+            conversation.stop()
+
+    def forget(self, conversation: ConversationActor) -> None:
+        """A conversation has ended."""
+        if self._alive.get(conversation.id) is conversation:
+            del self._alive[conversation.id]

@@ -1,0 +1,117 @@
+"""One WebSocket: frames between the transport and the session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from chat4all_protocol.codes import CloseCode
+
+from ..rfc6455 import (
+    CloseReceived,
+    FrameDecoder,
+    Ping,
+    Violation,
+    close_frame,
+    ping_frame,
+    pong_frame,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..session import Session
+    from .transport import Transport
+
+
+MAX_QUEUED_FOR_PONG: Final = 16 * 1024
+"""Bytes: a client that pings but does not read gets no more pongs."""
+
+
+class WebSocketConnection:
+    """The session's `Outlet`, and the reader of its socket."""
+
+    __slots__ = ("_cancel", "_close_sent", "_decoder", "_transport")
+
+    def __init__(self, transport: Transport, max_message: int, cancel: Callable[[], None]) -> None:
+        """`cancel` ends the task that runs this connection."""
+        self._transport = transport
+        self._decoder = FrameDecoder(max_message)
+        self._cancel = cancel
+        self._close_sent = False
+
+    async def run(self, session: Session, received: bytes) -> None:
+        """Serve until the connection ends; `received` came with the opening handshake."""
+        self._transport.watch(on_drained=session.drained, on_broken=self._cancel)
+        try:
+            session.start()
+            data = received
+            while True:
+                if data and not await self._feed(session, data):
+                    break
+                data = await self._transport.receive()
+                if not data:
+                    break
+                session.touched()
+            await self._transport.finish()
+        except Exception:
+            # A fault of ours: the client is told to come back, the supervisor gets the rest.
+            session.close_internal()
+            raise
+        finally:
+            session.ended()
+
+    async def _feed(self, session: Session, data: bytes) -> bool:
+        """Hand over what `data` completes; False when the other side has closed."""
+        for event in self._decoder.receive_data(data):
+            if type(event) is bytes:
+                await session.receive(event)
+            elif isinstance(event, Ping):
+                if not self._close_sent and self._transport.queued < MAX_QUEUED_FOR_PONG:
+                    self._transport.send_nowait(pong_frame(event.payload))
+            elif isinstance(event, CloseReceived):
+                if not self._close_sent:
+                    self._close_sent = True
+                    self._transport.send_nowait(close_frame(event.code))
+                return False
+            elif isinstance(event, Violation):
+                session.close(CloseCode(event.code), event.reason)
+                return False
+        return True
+
+    # --- as an `Outlet` -----------------------------------------------------------------------
+
+    @property
+    def queued(self) -> int:
+        """See `session.Outlet`."""
+        return self._transport.queued
+
+    @property
+    def stalled_since(self) -> float | None:
+        """See `session.Outlet`."""
+        return self._transport.stalled_since
+
+    def send_nowait(self, data: bytes) -> None:
+        """See `session.Outlet`."""
+        if not self._close_sent:
+            self._transport.send_nowait(data)
+
+    async def room(self, below: int) -> None:
+        """See `session.Outlet`."""
+        await self._transport.room(below)
+
+    def ping(self) -> None:
+        """See `session.Outlet`."""
+        self.send_nowait(ping_frame())
+
+    def close(self, code: int, reason: str, *, discard: bool = False) -> None:
+        """See `session.Outlet`."""
+        if self._close_sent:
+            return
+        if discard:
+            self._transport.discard_queue()
+        self._close_sent = True
+        self._transport.send_nowait(close_frame(code, reason))
+
+    def abort(self) -> None:
+        """See `session.Outlet`."""
+        self._cancel()

@@ -1,0 +1,376 @@
+"""The HTTP/1.1 request head and the decision whether it becomes a WebSocket, without I/O.
+
+`HeadReader` collects one request head, h11 parses it. `decide_upgrade` judges a head meant for
+the WebSocket endpoint (RFC 6455 section 4.2). A request for anything else is handed on: the
+reader keeps what it took from the socket as `raw` and `trailing`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import parse_qsl
+
+import h11
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+SUBPROTOCOL: Final = "chat4all.v1"
+"""The only WebSocket subprotocol spoken here."""
+
+_Headers: TypeAlias = "Iterable[tuple[str, str]]"
+
+
+class BadRequest(Exception):
+    """The bytes are no request head that this server reads; send `response()` and close.
+
+    Attributes:
+        status: HTTP status: 400 malformed, 431 too large, 501 an unknown transfer coding,
+            505 another HTTP version.
+        code: Upper-case word of the REST error format.
+        message: What is wrong, for people.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(status, code, message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+    def response(self) -> bytes:
+        """Return the answer to send before closing."""
+        return error_response(self.status, self.code, self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """A parsed request line and its header fields.
+
+    Attributes:
+        method: The method, case-sensitive as HTTP has it.
+        target: The request target as sent: path and query.
+        headers: Lower-case names and stripped values, in the order received.
+        http_version: "1.0" or "1.1".
+    """
+
+    method: str
+    target: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    http_version: str
+
+    @property
+    def path(self) -> str:
+        """The target before its query, still percent-encoded."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """The target behind its first question mark, still percent-encoded."""
+        return self.target.partition("?")[2]
+
+    def get(self, name: bytes) -> bytes | None:
+        """Return the first value of the field `name` (lower case), or None."""
+        return next((value for key, value in self.headers if key == name), None)
+
+    def get_all(self, name: bytes) -> list[bytes]:
+        """Return every value of the field `name` (lower case)."""
+        return [value for key, value in self.headers if key == name]
+
+    def get_list(self, name: bytes) -> list[bytes]:
+        """Return the members of a comma-separated field, over all its lines, as sent."""
+        members = b",".join(self.get_all(name)).split(b",")
+        return [stripped for member in members if (stripped := member.strip(b" \t"))]
+
+
+# h11 ends a head at the same pattern, so both agree on where the head stops.
+_HEAD_END = re.compile(rb"\n\r?\n")
+
+
+class HeadReader:
+    """Reads one request head from a stream; of no use after it has raised or returned a head.
+
+    Attributes:
+        raw: The bytes of the head as received, once it is complete.
+        trailing: The bytes received behind the head, once it is complete.
+
+    Args:
+        max_bytes: Largest head accepted, including its closing blank line.
+    """
+
+    __slots__ = ("_buffer", "_max_bytes", "raw", "trailing")
+
+    def __init__(self, max_bytes: int = 16 * 1024) -> None:
+        self._max_bytes = max_bytes
+        self._buffer = bytearray()
+        self.raw = b""
+        self.trailing = b""
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> RequestHead | None:
+        """Return the head when `data` completes it, else None.
+
+        Raises:
+            BadRequest: If the bytes are no acceptable head. At most `max_bytes` are kept while
+                waiting, and what cannot be HTTP (a TLS hello, say) is refused at its first byte.
+        """
+        buffer = self._buffer
+        search_from = max(0, len(buffer) - 2)
+        buffer += data
+        if buffer and buffer[0] <= 0x20:
+            raise BadRequest(400, "INVALID_PAYLOAD", "the request does not start with a method")
+        match = _HEAD_END.search(buffer, search_from)
+        size = len(buffer) if match is None else match.end()
+        if size > self._max_bytes or (match is None and size == self._max_bytes):
+            message = f"the request head is over {self._max_bytes} bytes"
+            raise BadRequest(431, "TOO_LARGE", message)
+        if match is None:
+            return None
+        self.raw = bytes(buffer[:size])
+        self.trailing = bytes(buffer[size:])
+        return _parse_head(self.raw)
+
+
+def _parse_head(raw: bytes) -> RequestHead:
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(raw)
+    try:
+        request = connection.next_event()
+    except h11.RemoteProtocolError as error:
+        # h11 quotes the offending bytes behind its words; they may hold a credential.
+        words = str(error).partition(": b")[0]
+        if error.error_status_hint == 501:
+            raise BadRequest(501, "NOT_IMPLEMENTED", words) from error
+        raise BadRequest(400, "INVALID_PAYLOAD", words) from error
+    # h11 wants no more data: it finds the end of the head where _HEAD_END did.
+    assert isinstance(request, h11.Request)
+    version = request.http_version.decode()
+    if version not in ("1.0", "1.1"):
+        message = f"HTTP/{version} is not spoken here, HTTP/1.1 is"
+        raise BadRequest(505, "HTTP_VERSION_NOT_SUPPORTED", message)
+    return RequestHead(
+        method=request.method.decode("ascii"),
+        target=request.target.decode("ascii"),
+        headers=tuple(request.headers),
+        http_version=version,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The connection becomes a WebSocket once `response` is sent."""
+
+    response: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The connection is to be closed after `response`, whose status is `status`."""
+
+    response: bytes
+    status: int
+
+
+_ACCEPT_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+_TOKEN_PARAMETERS: Final = frozenset({"token", "access_token"})
+_UPGRADE_HEADERS: Final = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
+
+
+def decide_upgrade(head: RequestHead, *, allowed_origins: Collection[str]) -> Accept | Refuse:
+    """Decide whether a request for the WebSocket endpoint is upgraded.
+
+    Extensions are never negotiated. The origin that equals the request's own Host is always
+    allowed; a client without an Origin header is no browser and is served.
+
+    Args:
+        head: The request.
+        allowed_origins: Further origins, each `scheme://host[:port]` or `null`; there are no
+            wildcards.
+    """
+    if head.method != "GET":
+        return _refuse(head, 405, "METHOD_NOT_ALLOWED", "use GET", headers=[("Allow", "GET")])
+    parameters = parse_qsl(head.query, keep_blank_values=True)
+    if any(name.lower() in _TOKEN_PARAMETERS for name, _ in parameters):
+        message = "tokens do not travel in URLs: send it in the connect frame"
+        return _refuse(head, 400, "INVALID_PAYLOAD", message)
+    if head.get(b"content-length") not in (None, b"0") or head.get(b"transfer-encoding"):
+        return _refuse(head, 400, "INVALID_PAYLOAD", "a WebSocket request has no body")
+    return (
+        _check_protocol(head)
+        or _check_origin(head, allowed_origins)
+        or _accept(head, head.get_list(b"sec-websocket-protocol"))
+    )
+
+
+def _check_protocol(head: RequestHead) -> Refuse | None:
+    """Judge the fields of the opening handshake, as RFC 6455 section 4.2.1 lists them."""
+    upgrades = {token.lower() for token in head.get_list(b"upgrade")}
+    options = {token.lower() for token in head.get_list(b"connection")}
+    # The Upgrade field means nothing in HTTP/1.0 (RFC 9110 section 7.8).
+    if head.http_version != "1.1" or b"websocket" not in upgrades or b"upgrade" not in options:
+        message = "this endpoint speaks WebSocket: upgrade the connection"
+        return _refuse(head, 426, "UPGRADE_REQUIRED", message, headers=_UPGRADE_HEADERS)
+    if head.get_all(b"sec-websocket-version") != [b"13"]:
+        message = "this endpoint speaks WebSocket version 13"
+        headers = [*_UPGRADE_HEADERS, ("Sec-WebSocket-Version", "13")]
+        return _refuse(head, 426, "UPGRADE_REQUIRED", message, headers=headers)
+    keys = head.get_all(b"sec-websocket-key")
+    if len(keys) != 1 or not _is_key(keys[0]):
+        message = "Sec-WebSocket-Key must be 16 bytes in base64, once"
+        return _refuse(head, 400, "INVALID_PAYLOAD", message)
+    return None
+
+
+def _is_key(key: bytes) -> bool:
+    try:
+        return len(key) == 24 and len(base64.b64decode(key, validate=True)) == 16
+    except binascii.Error:
+        return False
+
+
+def _check_origin(head: RequestHead, allowed_origins: Collection[str]) -> Refuse | None:
+    values = head.get_all(b"origin")
+    if not values:
+        return None
+    if len(values) == 1:
+        sent = values[0].decode("latin-1")
+        origin = normalize_origin(sent)
+        if origin is not None and (
+            origin == _own_origin(head, origin)
+            or any(origin == normalize_origin(allowed) for allowed in allowed_origins)
+        ):
+            return None
+    return _refuse(head, 403, "FORBIDDEN", "this origin is not allowed")
+
+
+def _own_origin(head: RequestHead, origin: str) -> str | None:
+    """Return the origin of the request's Host, under the web scheme of `origin`.
+
+    Which scheme the client used is not known here: TLS may end at a proxy.
+    """
+    scheme = origin.partition("://")[0]
+    host = head.get(b"host")
+    if host is None or scheme not in ("http", "https"):
+        return None
+    return normalize_origin(f"{scheme}://{host.decode('latin-1')}")
+
+
+_ORIGIN = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://"
+    r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9_~%!$&'()*+,;=.-]+)"
+    r"(?::(?P<port>[1-9][0-9]{0,4}))?"
+)
+_DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
+
+
+def normalize_origin(origin: str) -> str | None:
+    """Return the canonical form of a serialized origin, or None if it is not one.
+
+    Scheme and host become lower case, the default port of http and https is left out; nothing
+    may follow the port, not even a slash. `null`, the opaque origin, is returned as it is.
+    """
+    match = _ORIGIN.fullmatch(origin.lower()) if origin.isascii() else None
+    if match is None:
+        return "null" if origin == "null" else None
+    scheme, host, port = match.group("scheme", "host", "port")
+    if port is None or port == _DEFAULT_PORTS.get(scheme):
+        return f"{scheme}://{host}"
+    return f"{scheme}://{host}:{port}"
+
+
+def _accept(head: RequestHead, offered: list[bytes]) -> Accept | Refuse:
+    """Choose the subprotocol and build the 101; every other field was judged before."""
+    if offered and SUBPROTOCOL.encode() not in offered:
+        message = f"the only subprotocol spoken here is {SUBPROTOCOL}"
+        return _refuse(head, 400, "INVALID_PAYLOAD", message)
+    key = head.get(b"sec-websocket-key") or b""
+    digest = hashlib.sha1(key + _ACCEPT_GUID, usedforsecurity=False).digest()
+    lines = [
+        b"HTTP/1.1 101 Switching Protocols",
+        b"Upgrade: websocket",
+        b"Connection: Upgrade",
+        b"Sec-WebSocket-Accept: " + base64.b64encode(digest),
+    ]
+    if offered:
+        lines.append(b"Sec-WebSocket-Protocol: " + SUBPROTOCOL.encode())
+    return Accept(b"\r\n".join(lines) + b"\r\n\r\n")
+
+
+def _refuse(
+    head: RequestHead, status: int, code: str, message: str, *, headers: _Headers = ()
+) -> Refuse:
+    response = error_response(status, code, message, headers=headers)
+    if head.method == "HEAD":
+        response = response[: response.index(b"\r\n\r\n") + 4]
+    return Refuse(response, status)
+
+
+def http_response(
+    status: int,
+    body_json: Mapping[str, object] | None,
+    headers: _Headers = (),
+    *,
+    close: bool = True,
+) -> bytes:
+    """Return a whole HTTP/1.1 response, for a status that may have a body.
+
+    Args:
+        status: The status code, a registered one.
+        body_json: The JSON body, or None for an empty one.
+        headers: Further fields.
+        close: Whether the connection closes after it.
+
+    Raises:
+        ValueError: If the status is unknown or a field is not printable ASCII.
+    """
+    body = b"" if body_json is None else json.dumps(body_json, separators=(",", ":")).encode()
+    fields = [("Date", formatdate(usegmt=True)), *headers]
+    if body:
+        fields.append(("Content-Type", "application/json"))
+    fields.append(("Content-Length", str(len(body))))
+    if close:
+        fields.append(("Connection", "close"))
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in fields]
+    for line in lines:
+        if not (line.isascii() and line.isprintable()):
+            raise ValueError(f"not a header line: {line!r}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def error_response(
+    status: int,
+    code: str,
+    message: str,
+    details: Mapping[str, object] | None = None,
+    retry_after: int | None = None,
+    *,
+    headers: _Headers = (),
+) -> bytes:
+    """Return a response in the REST error format, with a fresh `trace_id`, that closes.
+
+    Args:
+        status: The HTTP status.
+        code: Upper-case word that a client matches.
+        message: What is wrong, for people.
+        details: Further facts, for programs.
+        retry_after: Seconds the client should wait; sent as Retry-After.
+        headers: Further fields.
+
+    Raises:
+        ValueError: As `http_response` does.
+    """
+    error: dict[str, object] = {"code": code, "message": message}
+    if details is not None:
+        error["details"] = details
+    error["trace_id"] = secrets.token_hex(16)
+    if retry_after is not None:
+        headers = [*headers, ("Retry-After", str(retry_after))]
+    return http_response(status, {"error": error}, headers)

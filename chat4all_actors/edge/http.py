@@ -1,0 +1,29 @@
+"""The few plain HTTP answers of the port: health, and "there is nothing here"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .handshake import error_response, http_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .handshake import RequestHead
+
+
+def respond(head: RequestHead, *, unready: Callable[[], str | None]) -> bytes:
+    """The whole response to a request that is no WebSocket's.
+
+    `unready` tells what keeps the node from accepting work, or None.
+    """
+    if head.path in ("/health/live", "/health/startup", "/health/ready"):
+        if head.method not in ("GET", "HEAD"):
+            return error_response(
+                405, "METHOD_NOT_ALLOWED", f"{head.path} answers GET", headers=[("Allow", "GET")]
+            )
+        why = unready() if head.path == "/health/ready" else None
+        if why is not None:
+            return error_response(503, "UNAVAILABLE", why, retry_after=1)
+        return http_response(200, {"status": "ok"})
+    return error_response(404, "NOT_FOUND", "there is nothing here")

@@ -1,0 +1,225 @@
+"""A socket that never makes its writer wait.
+
+What the kernel does not take is queued, and a task that exists only while something is queued
+sends it when there is room. TLS is the standard library's, on the same non-blocking socket.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ..heartbeat import Heartbeat
+
+RECEIVE_BYTES: Final = 64 * 1024
+LINGER: Final = 2.0
+"""Seconds to wait for the other side's end of the stream."""
+JOIN_BYTES: Final = 128 * 1024
+"""Queued chunks are joined up to this size for one send."""
+
+
+class Transport:
+    """Bytes in and out of one connected socket."""
+
+    __slots__ = (
+        "_heartbeat",
+        "_on_broken",
+        "_on_drained",
+        "_partial",
+        "_progress_at",
+        "_queue",
+        "_socket",
+        "_spawn",
+        "_waiting",
+        "broken",
+        "queued",
+    )
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        heartbeat: Heartbeat,
+        spawn: Callable[[Callable[[], Awaitable[None]]], bool],
+    ) -> None:
+        """Take over `sock`, which is non-blocking.
+
+        `spawn` starts the sending task, or is False when the node stops.
+        """
+        self._socket = sock
+        self._heartbeat = heartbeat
+        self._spawn = spawn
+        self._queue: deque[bytes] | None = None
+        self._partial = False
+        """Whether the first of the queue has been sent in part."""
+        self._progress_at = 0.0
+        self._waiting: trio.lowlevel.ParkingLot | None = None
+        self._on_drained: Callable[[], None] | None = None
+        self._on_broken: Callable[[], None] | None = None
+        self.queued = 0
+        """Bytes that the kernel has not taken."""
+        self.broken = False
+
+    def watch(self, *, on_drained: Callable[[], None], on_broken: Callable[[], None]) -> None:
+        """Call these when the queue has become empty, and when a send has failed."""
+        self._on_drained = on_drained
+        self._on_broken = on_broken
+
+    @property
+    def stalled_since(self) -> float | None:
+        """When the kernel last took anything, by the heartbeat; None while nothing is queued."""
+        return self._progress_at if self.queued else None
+
+    async def handshake(self, context: ssl.SSLContext) -> None:
+        """Become a TLS server on this socket.
+
+        Raises:
+            OSError: the client does not want to, or went away.
+        """
+        tls = context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
+        self._socket = tls
+        while True:
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await trio.lowlevel.wait_readable(tls)
+            except ssl.SSLWantWriteError:
+                await trio.lowlevel.wait_writable(tls)
+            else:
+                return
+
+    async def receive(self) -> bytes:
+        """Bytes from the other side; none at the end of its stream, however it ended."""
+        sock = self._socket
+        tls = isinstance(sock, ssl.SSLSocket)
+        while True:
+            # TLS may hold decrypted bytes that the kernel knows nothing of: try before waiting.
+            if not tls:
+                await trio.lowlevel.wait_readable(sock)
+            try:
+                data = sock.recv(RECEIVE_BYTES)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                if tls:
+                    await trio.lowlevel.wait_readable(sock)
+            except ssl.SSLWantWriteError:
+                await trio.lowlevel.wait_writable(sock)
+            except OSError:
+                return b""
+            else:
+                if tls:
+                    await trio.lowlevel.checkpoint()
+                return data
+
+    def send_nowait(self, data: bytes) -> None:
+        """Send, or queue what can't be sent now; nothing once the connection is broken."""
+        if self.broken:
+            return
+        if self._queue is not None:  # the sending task is at work
+            self._queue.append(data)
+            self.queued += len(data)
+            return
+        sent = self._try_send(data)
+        if sent == len(data) or self.broken:
+            return
+        self._queue = deque([data[sent:]])
+        self._partial = sent > 0
+        self.queued = len(data) - sent
+        self._progress_at = self._heartbeat.now
+        if not self._spawn(self._send_queue):
+            self._break()
+
+    def discard_queue(self) -> None:
+        """Drop what is queued and not begun: a frame is never cut in the middle."""
+        if self._queue:
+            first = self._queue[0] if self._partial else None
+            self._queue.clear()
+            self.queued = 0
+            if first is not None:
+                self._queue.append(first)
+                self.queued = len(first)
+
+    async def room(self, below: int) -> None:
+        """Wait until fewer than `below` bytes are queued, or the connection is broken."""
+        while self.queued >= below and not self.broken:
+            if self._waiting is None:
+                self._waiting = trio.lowlevel.ParkingLot()
+            await self._waiting.park()
+
+    async def finish(self) -> None:
+        """Send what is queued, say that nothing more comes, and wait a little for the end.
+
+        A socket that is closed with unread data in it is reset, and the reset may overtake what
+        was sent last: so what still comes is read and dropped.
+        """
+        await self.room(1)
+        if self.broken:
+            return
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
+        with trio.move_on_after(LINGER):
+            while await self.receive():
+                pass
+
+    def close(self) -> None:
+        """Close the socket; whoever waits on it is told it is broken."""
+        self._break()
+        if self._socket.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()
+
+    def _try_send(self, data: bytes) -> int:
+        try:
+            return self._socket.send(data)
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return 0
+        except OSError:
+            self._break()
+            return 0
+
+    async def _send_queue(self) -> None:
+        queue = self._queue
+        assert queue is not None
+        while queue and not self.broken:
+            try:
+                await trio.lowlevel.wait_writable(self._socket)
+            except (trio.ClosedResourceError, OSError):
+                return  # closed meanwhile
+            if not queue or self.broken:
+                break  # discarded, or broken, while waiting
+            data = queue.popleft()
+            while queue and len(data) + len(queue[0]) <= JOIN_BYTES:
+                data += queue.popleft()
+            sent = self._try_send(data)
+            if sent:
+                self._progress_at = self._heartbeat.now
+                self.queued -= sent
+            if sent < len(data):
+                queue.appendleft(data[sent:])
+                self._partial = self._partial or sent > 0
+            else:
+                self._partial = False
+            if self._waiting is not None:
+                self._waiting.unpark_all()
+        self._queue = None
+        if not self.broken and self._on_drained is not None:
+            self._on_drained()
+
+    def _break(self) -> None:
+        if self.broken:
+            return
+        self.broken = True
+        self._queue = None
+        self.queued = 0
+        if self._waiting is not None:
+            self._waiting.unpark_all()
+        if self._on_broken is not None:
+            self._on_broken()

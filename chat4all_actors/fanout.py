@@ -1,0 +1,141 @@
+"""Delivery: a plain function that hands the same bytes to every local session.
+
+No task, no channel and no copy per recipient: a recipient costs one non-blocking send. What the
+kernel does not take is the session's business (`Reader.deliver` queues it or announces a gap), so
+nobody ever waits for somebody slow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+import trio
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from chat4all_protocol.frames import Conv
+
+    from .messages import Post
+
+CHECKPOINT_EVERY: Final = 256
+"""Sends after which other tasks get a turn: about 2 ms."""
+
+
+class Passing(Struct, frozen=True, eq=False):
+    """An event on its way to the readers."""
+
+    seq: int
+    ts: int
+    data: bytes
+    """Its `msg`, as a WebSocket frame."""
+    post: Post | None = None
+    """What it was, if it was sent through this node: its origin gets `sent` in its place."""
+    dup: bool = False
+
+
+class Reader(Protocol):
+    """A local session, as a conversation sees it. None of its methods waits or raises."""
+
+    @property
+    def user(self) -> str:
+        """The name of its user."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """The device it is on: a user has one session on each."""
+        ...
+
+    def deliver(self, conversation: str, first: int, last: int, data: bytes) -> None:
+        """Events `first`..`last` of a conversation, as WebSocket frames."""
+
+    def deliver_own(self, conversation: str, events: Sequence[Passing]) -> None:
+        """Consecutive events, of which some were sent by this very session."""
+
+    def deliver_passing(self, data: bytes) -> None:
+        """A frame that may be dropped for a reader that is behind."""
+
+    def entered(self, frame: Conv) -> None:
+        """The reader's user is a member; events after `frame.head` follow."""
+
+    def left(self, frame: Conv) -> None:
+        """The reader's user is no longer a member; nothing follows."""
+
+    def replaced(self) -> None:
+        """The same device connected again: this session is over."""
+
+    def close_internal(self) -> None:
+        """Something failed on our side: the client is to connect again and resume."""
+
+
+async def fan_out(
+    readers: Collection[Reader], conversation: str, events: Sequence[Passing]
+) -> None:
+    """Give consecutive events to each reader, letting other tasks run now and then.
+
+    The readers are those of this moment: who enters meanwhile starts after these events.
+    """
+    origins: set[object] = {event.post.origin for event in events if event.post is not None}
+    first, last = events[0].seq, events[-1].seq
+    data = events[0].data if len(events) == 1 else b"".join([event.data for event in events])
+    present = list(readers)
+    for count, reader in enumerate(present, 1):
+        if reader in origins:
+            origins.discard(reader)
+            reader.deliver_own(conversation, events)
+        else:
+            reader.deliver(conversation, first, last, data)
+        if not count % CHECKPOINT_EVERY:
+            await trio.lowlevel.checkpoint()
+    for event in events:
+        # An origin that is no reader (any more) still waits for its answer.
+        if event.post is not None and event.post.origin in origins:
+            event.post.origin.stored(event.post, event.seq, event.ts, dup=event.dup)
+
+
+class TooManySessions(Exception):
+    """A user has sessions on too many devices."""
+
+
+class LocalReaders:
+    """The sessions on this node, by user and device."""
+
+    def __init__(self, max_per_user: int = 100) -> None:
+        self._max_per_user = max_per_user
+        self._by_user: dict[str, dict[str, Reader]] = {}
+
+    def add(self, reader: Reader) -> None:
+        """Add a session; the one that it replaces on its device is told so.
+
+        Raises:
+            TooManySessions: the user has sessions on too many devices.
+        """
+        devices = self._by_user.get(reader.user, {})
+        former = devices.get(reader.device)
+        if former is None and len(devices) >= self._max_per_user:
+            raise TooManySessions(f"more than {self._max_per_user} devices are connected")
+        devices[reader.device] = reader
+        self._by_user[reader.user] = devices
+        if former is not None:
+            former.replaced()
+
+    def remove(self, reader: Reader) -> None:
+        """Remove a session, unless another took its place."""
+        devices = self._by_user.get(reader.user)
+        if devices is not None and devices.get(reader.device) is reader:
+            del devices[reader.device]
+            if not devices:
+                del self._by_user[reader.user]
+
+    def of(self, user: str) -> list[Reader]:
+        """The sessions of a user."""
+        return list(self._by_user.get(user, {}).values())
+
+    def __iter__(self) -> Iterator[Reader]:
+        for devices in list(self._by_user.values()):
+            yield from list(devices.values())
+
+    def __len__(self) -> int:
+        return sum(len(devices) for devices in self._by_user.values())

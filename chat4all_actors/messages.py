@@ -1,0 +1,76 @@
+"""Every message that actors send each other, on one page.
+
+A conversation's mailbox takes the messages of `ToConversation`. Sessions take no messages: what
+they are told is a function call that never waits (`fanout.Reader`), as a parked task and a queue
+per session would cost more than the session itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from chat4all_protocol.frames import Error, TypingKind
+    from chat4all_storage.group_commit import Answer, Entry
+    from chat4all_storage.ports import Append, Mark
+
+    from .fanout import Reader
+
+
+class Origin(Protocol):
+    """Who waits for what becomes of a `Post`. Its methods never wait and never raise."""
+
+    def stored(self, post: Post, seq: int, ts: int, *, dup: bool) -> None:
+        """The event stands at `seq`; for `dup` it did before."""
+
+    def refused(self, post: Post, error: Error) -> None:
+        """Nothing was stored."""
+
+    def lost(self, post: Post) -> None:
+        """What became of it can't be told: whoever asks again finds out."""
+
+
+class Post(Struct, frozen=True, eq=False):
+    """Store this event and give it to everybody."""
+
+    append: Append
+    rid: int
+    origin: Origin
+
+
+class Committed(Struct, frozen=True, eq=False):
+    """The log's answers to this conversation's posts of one flush, in order."""
+
+    answers: list[tuple[Entry[Post], Answer]]
+
+
+class MarkRead(Struct, frozen=True, eq=False):
+    """A reader holds everything up to `recv`, and its user has read up to `read`."""
+
+    reader: Reader
+    recv: int
+    read: int
+
+
+class MarkDue(Struct, frozen=True, eq=False):
+    """The watermarks of `user` may be written again."""
+
+    user: str
+
+
+class Marked(Struct, frozen=True, eq=False):
+    """Watermarks were written: they now stand there."""
+
+    mark: Mark
+
+
+class Compose(Struct, frozen=True, eq=False):
+    """A reader's user is composing."""
+
+    reader: Reader
+    kind: TypingKind
+
+
+ToConversation: TypeAlias = Post | Committed | MarkRead | MarkDue | Marked | Compose

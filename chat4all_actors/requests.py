@@ -1,0 +1,291 @@
+"""What a live session does with each frame of its client."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
+
+from chat4all_protocol.codec import encode_body, encode_meta
+from chat4all_protocol.codes import ErrorCode
+from chat4all_protocol.frames import (
+    Create,
+    Error,
+    Fetch,
+    FileBody,
+    Info,
+    Member,
+    Ok,
+    Page,
+    Ping,
+    Pong,
+    Read,
+    Recv,
+    Refresh,
+    Send,
+    Typing,
+)
+from chat4all_storage.ports import Append, StorageError
+
+from .accounts.tokens import TokenRefused
+from .conversations import Refusal
+from .kernel import ActorStopped, MailboxFull
+from .messages import Compose, MarkRead, Post
+from .wire import message, not_found, refusal, unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from chat4all_protocol.frames import AnyClientFrame
+    from chat4all_storage.ports import StoredEvent
+
+    from .conversation import ConversationActor
+    from .messages import ToConversation
+    from .session import Session
+
+_OVERHEAD: Final = 250
+"""Bytes of an event in a page, beside its body and meta."""
+
+_OWN_CHANNELS: Final = frozenset({"internal", "all"})
+
+
+async def handle(session: Session, frame: AnyClientFrame) -> None:
+    """Act on a frame; the answer, if it has one, may come later."""
+    handler = _HANDLERS.get(type(frame))
+    if handler is not None:
+        await handler(session, frame)
+    else:
+        name = frame.__struct_config__.tag
+        session.send(
+            refusal(
+                ErrorCode.UNKNOWN_FRAME,
+                f"{name} is not offered by this server",
+                getattr(frame, "rid", None),
+            )
+        )
+
+
+async def _send(session: Session, frame: Send) -> None:
+    if (error := _check(session, frame)) is not None:
+        session.send(error)
+        return
+    post = Post(_append(session.user, frame), frame.rid, session)
+    conversations = session.services.conversations
+    conversation = conversations.read_by(frame.conv, session)
+    if conversation is None:
+        try:
+            conversation = await conversations.reach(frame.conv, session.user)
+        except StorageError:
+            session.send(unavailable(frame.rid))
+            return
+        if conversation is None:
+            session.send(not_found(frame.rid))
+            return
+    session.posted()
+    try:
+        await _tell(conversation, post)
+    except ActorStopped:
+        session.lost(post)
+
+
+def _check(session: Session, frame: Send) -> Error | None:
+    """Why the message can't be taken, if so."""
+    settings = session.services.settings
+    if isinstance(frame.body, FileBody):
+        return refusal(
+            ErrorCode.INVALID_PAYLOAD, "files are not offered", frame.rid, field="body.type"
+        )
+    if len(frame.body.text) > settings.max_text:
+        return refusal(
+            ErrorCode.TOO_LARGE,
+            f"a text has at most {settings.max_text} characters",
+            frame.rid,
+            field="body.text",
+        )
+    if frame.meta is not None and len(encode_meta(frame.meta)) > settings.max_meta:
+        return refusal(
+            ErrorCode.TOO_LARGE,
+            f"meta has at most {settings.max_meta} bytes",
+            frame.rid,
+            field="meta",
+        )
+    for channel in frame.channels or ():
+        if channel not in _OWN_CHANNELS:
+            return refusal(
+                ErrorCode.CHANNEL_UNAVAILABLE,
+                f"channel {channel} is not configured",
+                frame.rid,
+                field="channels",
+            )
+    if wait := session.services.limiter.take(session.user):
+        return Error(
+            code=ErrorCode.RATE_LIMITED,
+            message="too many messages",
+            temporary=True,
+            rid=frame.rid,
+            retry_after_ms=int(wait * 1000) + 1,
+        )
+    return None
+
+
+def _append(sender: str, frame: Send) -> Append:
+    body = encode_body(frame.body)
+    meta = encode_meta(frame.meta) if frame.meta is not None else None
+    content = b"%d %b %b" % (frame.reply_to or 0, body, meta or b"")
+    digest = hashlib.blake2b(content, digest_size=8).digest()
+    return Append(
+        conversation=frame.conv,
+        sender=sender,
+        id=frame.id,
+        kind="message",
+        body=body,
+        digest=int.from_bytes(digest, "big", signed=True),
+        reply_to=frame.reply_to,
+        meta=meta,
+    )
+
+
+async def _tell(conversation: ConversationActor, message_: ToConversation) -> None:
+    """Tell a conversation, waiting when it holds back as much as it may.
+
+    Raises:
+        ActorStopped: it ended.
+    """
+    try:
+        conversation.tell_nowait(message_)
+    except MailboxFull:
+        await conversation.tell(message_)
+
+
+async def _fetch(session: Session, frame: Fetch) -> None:
+    if frame.after is not None and frame.before is not None:
+        session.send(
+            refusal(
+                ErrorCode.INVALID_PAYLOAD,
+                "after and before exclude each other",
+                frame.rid,
+                field="before",
+            )
+        )
+        return
+    store = session.services.conversations.storage.shards.of(frame.conv)
+    try:
+        found = await store.page(
+            frame.conv, session.user, after=frame.after, before=frame.before, limit=frame.limit
+        )
+    except StorageError:
+        session.send(unavailable(frame.rid))
+        return
+    if found is None:
+        session.send(not_found(frame.rid))
+        return
+    forward = frame.after is not None
+    events = _within(found.events, session.services.settings.max_page, forward=forward)
+    if forward:
+        more = bool(events) and events[-1].seq < found.head
+    else:
+        more = bool(events) and events[0].seq > 1
+    items = [message(event) for event in events]
+    session.send(Page(rid=frame.rid, conv=frame.conv, items=items, more=more))
+
+
+def _within(events: list[StoredEvent], max_bytes: int, *, forward: bool) -> list[StoredEvent]:
+    """As many events as fit in a page, from the side that was asked for; at least one."""
+    room = max_bytes
+    kept = 0
+    for event in events if forward else reversed(events):
+        room -= _OVERHEAD + len(event.body or b"") + len(event.meta or b"")
+        if kept and room < 0:
+            break
+        kept += 1
+    return events[:kept] if forward else events[len(events) - kept :]
+
+
+async def _recv(session: Session, frame: Recv) -> None:
+    await _mark(session, frame.conv, recv=frame.seq, read=0)
+
+
+async def _read(session: Session, frame: Read) -> None:
+    await _mark(session, frame.conv, recv=frame.seq, read=frame.seq)
+
+
+async def _mark(session: Session, id_: str, *, recv: int, read: int) -> None:
+    conversation = session.services.conversations.read_by(id_, session)
+    if conversation is not None:
+        with suppress(ActorStopped):  # then the client connects again, and repeats its marks
+            await _tell(conversation, MarkRead(session, recv, read))
+
+
+async def _typing(session: Session, frame: Typing) -> None:
+    conversation = session.services.conversations.read_by(frame.conv, session)
+    if conversation is not None:
+        with suppress(ActorStopped, MailboxFull):  # best effort
+            conversation.tell_nowait(Compose(session, frame.kind))
+
+
+async def _create(session: Session, frame: Create) -> None:
+    conversations = session.services.conversations
+    try:
+        stored = await conversations.create(
+            frame.type, session.user, frame.members, frame.title, by=session
+        )
+    except Refusal as error:
+        session.send(refusal(error.code, error.message, frame.rid, field=error.field))
+    except StorageError:
+        session.send(unavailable(frame.rid))
+    else:
+        if conversations.read_by(stored.id, session) is None:
+            conversations.enter(stored.id, stored.head, session)
+            session.conversations.append(stored.id)
+        session.send(conversations.frame(stored, frame.rid))
+
+
+async def _info(session: Session, frame: Info) -> None:
+    conversations = session.services.conversations
+    try:
+        stored = await conversations.storage.shards.of(frame.conv).conversation(frame.conv)
+    except StorageError:
+        session.send(unavailable(frame.rid))
+        return
+    if stored is None or session.user not in stored.members:
+        session.send(not_found(frame.rid))
+        return
+    details = {
+        name: Member(role=member.role, recv=member.recv, read=member.read)
+        for name, member in stored.members.items()
+    }
+    session.send(replace(conversations.frame(stored, frame.rid), details=details))
+
+
+async def _refresh(session: Session, frame: Refresh) -> None:
+    try:
+        identity = session.services.tokens.verify(frame.token)
+    except TokenRefused as error:
+        session.send(refusal(ErrorCode.UNAUTHENTICATED, str(error), frame.rid, field="token"))
+        return
+    if identity.user_id != session.user_id:
+        session.send(
+            refusal(ErrorCode.FORBIDDEN, "the token is another user's", frame.rid, field="token")
+        )
+        return
+    session.expires_at = identity.expires_at
+    session.send(Ok(rid=frame.rid))
+
+
+async def _ping(session: Session, frame: Ping) -> None:
+    session.send(Pong(at=frame.at, now=session.now_ms()))
+
+
+_HANDLERS: Final[dict[type, Callable[[Session, Any], Awaitable[None]]]] = {
+    Create: _create,
+    Fetch: _fetch,
+    Info: _info,
+    Ping: _ping,
+    Read: _read,
+    Recv: _recv,
+    Refresh: _refresh,
+    Send: _send,
+    Typing: _typing,
+}

@@ -1,0 +1,226 @@
+"""The answer to `connect`: who it is, what there is, and what was missed.
+
+The order matters. The session is known as a local reader of its user before the stores are asked,
+so that no membership can change unnoticed. Then, without waiting in between, it enters every
+conversation at that conversation's head and sends `ready` with these heads: from there on every
+event is delivered. Events after the client's cursors are replayed after `ready`; what happens in
+these conversations meanwhile is held back until then.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import trio
+from msgspec import Struct
+from msgspec.structs import replace
+
+from chat4all_protocol.codes import CloseCode, ErrorCode
+from chat4all_protocol.frames import FETCH_LIMIT, ConvState, Gap, Ready
+from chat4all_storage.ports import Range, StorageError
+
+from .accounts.tokens import TokenRefused
+from .fanout import TooManySessions
+from .wire import framed, message, refusal, unavailable
+
+if TYPE_CHECKING:
+    from chat4all_protocol.frames import Connect
+    from chat4all_storage.ports import Membership, ShardStore, StoredEvent
+    from chat4all_storage.sharding import ShardMap
+
+    from .session import Session
+
+logger = logging.getLogger(__name__)
+
+LISTED: Final = 200
+"""Conversations that `ready` lists."""
+REPLAY_BATCH: Final = 20
+"""Conversations whose missed events are read at once."""
+
+
+class _Hold(Struct):
+    chunks: list[bytes]
+    gap: tuple[int, int] | None = None
+
+
+class Held:
+    """Events that wait until older ones of their conversation have been replayed."""
+
+    def __init__(self, conversations: list[str], max_bytes: int) -> None:
+        self._holds: dict[str, _Hold] = {id_: _Hold([]) for id_ in conversations}
+        self._room = max_bytes
+
+    def take(self, conversation: str, first: int, last: int, data: bytes) -> bool:
+        """Hold events `first`..`last` back; False if nothing of the conversation is held."""
+        hold = self._holds.get(conversation)
+        if hold is None:
+            return False
+        if hold.gap is not None:
+            hold.gap = (hold.gap[0], last)
+        elif len(data) > self._room:
+            hold.gap = (first, last)
+        else:
+            self._room -= len(data)
+            hold.chunks.append(data)
+        return True
+
+    def release(self, conversation: str) -> bytes:
+        """Everything that was held of the conversation; from now on nothing is."""
+        hold = self._holds.pop(conversation, None)
+        if hold is None:
+            return b""
+        if hold.gap is not None:
+            hold.chunks.append(framed(Gap(conv=conversation, from_=hold.gap[0], to=hold.gap[1])))
+        return b"".join(hold.chunks)
+
+    def drop(self, conversation: str) -> None:
+        """The reader left the conversation."""
+        self._holds.pop(conversation, None)
+
+    def __contains__(self, conversation: str) -> bool:
+        return conversation in self._holds
+
+
+async def connect(session: Session, frame: Connect) -> None:
+    """Answer `connect`; returns when everything missed has been replayed."""
+    services = session.services
+    try:
+        identity = services.tokens.verify(frame.token)
+    except TokenRefused as error:
+        session.send(refusal(ErrorCode.UNAUTHENTICATED, str(error)))
+        code = CloseCode.TOKEN_EXPIRED if error.expired else CloseCode.BAD_TOKEN
+        session.close(code, str(error))
+        return
+    session.identify(identity, frame.device)
+    session.early = {}
+    try:
+        services.local.add(session)
+    except TooManySessions as error:
+        session.close(CloseCode.TOO_MANY_CONNECTIONS, str(error))
+        return
+    try:
+        memberships = await _memberships(services.conversations.storage.shards, session.user)
+    except StorageError as error:
+        logger.warning("a connect could not be answered: %s", error)
+        session.send(unavailable(None))
+        session.close(CloseCode.OVERLOADED, "try again shortly")
+        return
+    starts = _enter(session, memberships, frame)
+    await _replay(session, frame.cursors or {}, starts)
+
+
+async def _memberships(shards: ShardMap[ShardStore], user: str) -> list[Membership]:
+    """The conversations of `user` in all databases, latest activity first."""
+    found: list[Membership] = []
+
+    async def ask(store: ShardStore) -> None:
+        found.extend(await store.memberships(user, details=LISTED))
+
+    if len(shards.all) == 1:
+        await ask(shards.all[0])
+        return found
+    try:
+        async with trio.open_nursery() as nursery:
+            for store in shards.all:
+                nursery.start_soon(ask, store)
+    except* StorageError as group:
+        failure = group.exceptions[0]
+        while isinstance(failure, BaseExceptionGroup):
+            failure = failure.exceptions[0]
+        raise failure from None
+    found.sort(key=lambda membership: -membership.active_at)
+    return found
+
+
+def _enter(session: Session, memberships: list[Membership], frame: Connect) -> dict[str, int]:
+    """Enter every conversation and send `ready`; returns where the session starts in each."""
+    conversations = session.services.conversations
+    early = session.early or {}
+    starts: dict[str, int] = {}
+    listed: list[ConvState] = []
+    more = False
+    for membership in memberships:
+        id_ = membership.conversation
+        if (change := early.pop(id_, None)) is not None and change.left:
+            continue
+        conversation = conversations.enter(id_, membership.head, session)
+        session.conversations.append(conversation.id)
+        starts[id_] = conversation.head
+        if frame.since is not None and membership.active_at <= frame.since:
+            continue
+        if len(listed) < LISTED:
+            listed.append(_state(membership, conversation.head))
+        else:
+            more = True
+    replayed = [id_ for id_, after in (frame.cursors or {}).items() if after < starts.get(id_, 0)]
+    if replayed:
+        session.held = Held(replayed, session.services.settings.max_outbound)
+    session.send(
+        Ready(session=session.id, user=session.user, now=session.now_ms(), convs=listed, more=more)
+    )
+    session.went_live()
+    for change in early.values():
+        # Entered after the stores were asked: introduced like any other new conversation.
+        alive = conversations.read_by(change.conv, session)
+        if alive is not None:
+            session.send(replace(change, head=alive.head))
+    return starts
+
+
+def _state(membership: Membership, head: int) -> ConvState:
+    return ConvState(
+        conv=membership.conversation,
+        type=membership.type,
+        head=head,
+        read=membership.read,
+        recv=membership.recv,
+        unread=membership.unread,
+        title=membership.title,
+        peer=membership.peer,
+    )
+
+
+async def _replay(session: Session, cursors: dict[str, int], starts: dict[str, int]) -> None:
+    """Send what lies between the cursors and the starts, then what was held back meanwhile."""
+    held = session.held
+    if held is None:
+        return
+    wanted: list[Range] = []
+    for id_, after in cursors.items():
+        upto = starts.get(id_, 0)
+        if id_ not in held:
+            continue
+        if upto - after > FETCH_LIMIT:
+            session.outlet.send_nowait(
+                framed(Gap(conv=id_, from_=after + 1, to=upto)) + held.release(id_)
+            )
+        else:
+            wanted.append(Range(id_, after, upto, FETCH_LIMIT))
+    shards = session.services.conversations.storage.shards
+    for store, positions in shards.split([item.conversation for item in wanted]):
+        for start in range(0, len(positions), REPLAY_BATCH):
+            ranges = [wanted[position] for position in positions[start : start + REPLAY_BATCH]]
+            await session.outlet.room(session.services.settings.max_outbound)
+            await _replay_batch(session, store, ranges, held)
+    session.held = None
+
+
+async def _replay_batch(
+    session: Session, store: ShardStore, ranges: list[Range], held: Held
+) -> None:
+    try:
+        found: list[list[StoredEvent]] = await store.history(ranges)
+    except StorageError as error:
+        # The client can still get them: it fetches a gap when it likes.
+        logger.warning("missed events could not be read: %s", error)
+        found = [[] for _ in ranges]
+    for wanted, events in zip(ranges, found, strict=True):
+        if wanted.conversation not in held:
+            continue  # it left meanwhile
+        parts = [framed(message(event)) for event in events]
+        last = events[-1].seq if events else wanted.after
+        if last < wanted.upto:
+            parts.append(framed(Gap(conv=wanted.conversation, from_=last + 1, to=wanted.upto)))
+        parts.append(held.release(wanted.conversation))
+        session.outlet.send_nowait(b"".join(parts))

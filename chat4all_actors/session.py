@@ -1,0 +1,395 @@
+"""A user's session: one connection, from its `hello` to its end.
+
+What the client sends is handled in `resume` (the `connect`) and `requests` (everything after).
+What comes back goes to the outlet (the WebSocket), which has the only queue, bounded in bytes:
+beyond the bound events are not queued but remembered as a hole, which `gap` announces as soon as
+the client has caught up with the queue.
+
+Invariant: of each conversation it reads, the session has passed on, announced as a gap or holds
+back every event up to the conversation's head, in order.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+
+from chat4all_protocol.codes import CloseCode
+from chat4all_protocol.connection import Refusal, ServerConnection, State
+from chat4all_protocol.frames import (
+    PROTOCOL_VERSION,
+    Connect,
+    Gap,
+    Hello,
+    Limits,
+    Reconnect,
+    Sent,
+)
+from chat4all_protocol.ids import new_id
+
+from . import requests, resume
+from .wire import framed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from chat4all_protocol.frames import Conv, Error, ServerFrame
+
+    from .accounts.tokens import Identity, Tokens
+    from .config import Settings
+    from .conversations import Conversations
+    from .fanout import LocalReaders, Passing
+    from .heartbeat import Heartbeat
+    from .messages import Post
+    from .ratelimit import RateLimiter
+
+logger = logging.getLogger(__name__)
+
+
+class Outlet(Protocol):
+    """The connection, as its session sees it."""
+
+    @property
+    def queued(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        ...
+
+    @property
+    def stalled_since(self) -> float | None:
+        """When the kernel last took anything; None while nothing is queued."""
+        ...
+
+    def send_nowait(self, data: bytes) -> None:
+        """Send WebSocket frames, or queue what can't be sent now; nothing once it is closing."""
+
+    async def room(self, below: int) -> None:
+        """Wait until fewer than `below` bytes are queued."""
+
+    def ping(self) -> None:
+        """Send a WebSocket ping."""
+
+    def close(self, code: int, reason: str, *, discard: bool = False) -> None:
+        """Begin the closing handshake, after what is queued or (`discard`) in its place."""
+
+    def abort(self) -> None:
+        """Cut the connection, and cancel whatever its task waits for."""
+
+
+class Services(Protocol):
+    """What a session uses of its node."""
+
+    settings: Settings
+    node_id: str
+    tokens: Tokens
+    conversations: Conversations
+    local: LocalReaders
+    heartbeat: Heartbeat
+    limiter: RateLimiter
+    wall_clock: Callable[[], float]
+
+
+class Session:
+    """One connection's state: a `Reader` of conversations and the `Origin` of its posts."""
+
+    __slots__ = (
+        "_closing",
+        "_deadline",
+        "_finishing",
+        "_gaps",
+        "_gaps_since",
+        "_inflight",
+        "_pinged",
+        "_progress",
+        "_seen",
+        "connection",
+        "conversations",
+        "device",
+        "early",
+        "expires_at",
+        "held",
+        "id",
+        "outlet",
+        "services",
+        "user",
+        "user_id",
+    )
+
+    def __init__(self, services: Services, outlet: Outlet) -> None:
+        self.id = new_id()
+        self.user = ""
+        self.user_id = ""
+        self.device = ""
+        self.expires_at = float("inf")
+        """When the token ends, in seconds since the epoch."""
+        self.services = services
+        self.outlet = outlet
+        self.connection = ServerConnection(services.settings.max_frame)
+        self.conversations: list[str] = []
+        """Those it has entered, perhaps left since."""
+        self.early: dict[str, Conv] | None = None
+        """Memberships that changed while `connect` was being answered."""
+        self.held: resume.Held | None = None
+        """Events of conversations whose missed events are still being replayed."""
+        self._gaps: dict[str, tuple[int, int]] | None = None
+        """Events that were not queued, by conversation. Not None: until the queue is empty."""
+        self._gaps_since = 0.0
+        self._inflight = 0
+        self._progress: trio.lowlevel.ParkingLot | None = None
+        self._seen = services.heartbeat.now
+        self._pinged = False
+        self._closing = False
+        self._finishing = False
+        self._deadline: float | None = self._seen + services.settings.connect_timeout
+        """For `connect` to come or, when closing, for the other side to close."""
+
+    # --- for the connection -------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Greet the client."""
+        settings = self.services.settings
+        self.services.heartbeat.add(self)
+        self.send(
+            Hello(
+                proto=PROTOCOL_VERSION,
+                node=self.services.node_id,
+                now=self.now_ms(),
+                heartbeat_ms=int(settings.heartbeat * 1000),
+                limits=Limits(
+                    frame=settings.max_frame,
+                    text=settings.max_text,
+                    inflight=settings.max_inflight,
+                    rate=settings.rate_messages_per_minute,
+                ),
+            )
+        )
+
+    def touched(self) -> None:
+        """Something came from the client."""
+        self._seen = self.services.heartbeat.now
+        self._pinged = False
+
+    async def receive(self, data: bytes) -> None:
+        """Act on one message; returns when the next may be read."""
+        if self._closing or self._finishing:
+            return
+        frame = self.connection.receive(data)
+        if isinstance(frame, Refusal):
+            self.send(frame.error)
+            if frame.close is not None:
+                self.close(frame.close, frame.error.message)
+        elif isinstance(frame, Connect):
+            self._deadline = None
+            await resume.connect(self, frame)
+        else:
+            await requests.handle(self, frame)
+        settings = self.services.settings
+        while self._inflight >= settings.max_inflight:
+            if self._progress is None:
+                self._progress = trio.lowlevel.ParkingLot()
+            await self._progress.park()
+        if self.outlet.queued > settings.max_outbound:
+            # Answers are never dropped, so a client that does not take them gets no more of them.
+            await self.outlet.room(settings.max_outbound)
+
+    def drained(self) -> None:
+        """The outlet's queue is empty again: say what was not queued."""
+        gaps, self._gaps = self._gaps, None
+        for id_, (first, last) in (gaps or {}).items():
+            self.send(Gap(conv=id_, from_=first, to=last))
+
+    def ended(self) -> None:
+        """The connection is gone."""
+        self._closing = True
+        self.services.heartbeat.remove(self)
+        self.services.local.remove(self)
+        entered, self.conversations = self.conversations, []
+        for id_ in entered:
+            self.services.conversations.leave(id_, self)
+
+    # --- for resume and requests --------------------------------------------------------------
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch."""
+        return int(self.services.wall_clock() * 1000)
+
+    def send(self, frame: ServerFrame) -> None:
+        """Send a frame that answers the client."""
+        self.outlet.send_nowait(framed(frame))
+
+    def identify(self, identity: Identity, device: str) -> None:
+        """The client has shown who it is."""
+        self.user = identity.username
+        self.user_id = identity.user_id
+        self.device = device
+        self.expires_at = identity.expires_at
+
+    def went_live(self) -> None:
+        """`ready` was sent."""
+        self.connection.went_live()
+        self.early = None
+        self.services.heartbeat.calm(self)
+
+    def close(self, code: CloseCode, reason: str, *, discard: bool = False) -> None:
+        """End the connection; the client learns the code if it still listens."""
+        if self._closing:
+            return
+        self._closing = True
+        self._deadline = self.services.heartbeat.now + self.services.settings.close_timeout
+        self.services.heartbeat.hurry(self)
+        self.outlet.close(code, reason, discard=discard)
+
+    def drain(self, after_ms: int) -> None:
+        """Ask the client to connect elsewhere."""
+        if not self._closing:
+            self.send(Reconnect(after_ms=after_ms))
+
+    def finish(self) -> None:
+        """Read no more from the client, and end when what it sent has been answered."""
+        self._finishing = True
+        if not self._inflight:
+            self.close(CloseCode.DRAINING, "this node is stopping")
+
+    # --- as a `Pulse` -------------------------------------------------------------------------
+
+    def beat(self, now: float) -> None:
+        """Look after the time-outs."""
+        settings = self.services.settings
+        if self._deadline is not None and now >= self._deadline:
+            if self._closing:
+                self.outlet.abort()
+            else:
+                self.close(CloseCode.NO_CONNECT, "no connect in time")
+            return
+        if self._closing:
+            return
+        stalled = self.outlet.stalled_since
+        if (stalled is not None and now - stalled > settings.slow_timeout) or (
+            self._gaps is not None and now - self._gaps_since > settings.slow_timeout
+        ):
+            self.close(CloseCode.TOO_SLOW, "too slow", discard=True)
+        elif self.services.wall_clock() >= self.expires_at:
+            self.close(CloseCode.TOKEN_EXPIRED, "the token has expired")
+        elif now - self._seen >= settings.heartbeat + settings.heartbeat_grace:
+            self.close(CloseCode.NO_HEARTBEAT, "no sign of life")
+        elif now - self._seen >= settings.heartbeat and not self._pinged:
+            self._pinged = True
+            self.outlet.ping()
+
+    # --- as a `Reader` ------------------------------------------------------------------------
+
+    def deliver(self, conversation: str, first: int, last: int, data: bytes) -> None:
+        """See `fanout.Reader`."""
+        if self._closing or self.connection.state is not State.LIVE:
+            return
+        if self.held is not None and self.held.take(conversation, first, last, data):
+            return
+        queued = self.outlet.queued
+        limit = self.services.settings.max_outbound
+        if self._gaps is None and (not queued or queued + len(data) <= limit):
+            self.outlet.send_nowait(data)
+        else:
+            self._miss(conversation, first, last)
+
+    def deliver_own(self, conversation: str, events: Sequence[Passing]) -> None:
+        """See `fanout.Reader`."""
+        if self._gaps is not None or self.outlet.queued:
+            for event in events:
+                if event.post is not None and event.post.origin is self:
+                    self.stored(event.post, event.seq, event.ts, dup=event.dup)
+                else:
+                    self.deliver(conversation, event.seq, event.seq, event.data)
+            return
+        parts: list[bytes] = []
+        answered = 0
+        for event in events:
+            if event.post is not None and event.post.origin is self:
+                answered += 1
+                parts.append(framed(_sent(event.post, event.seq, event.ts, event.dup)))
+            else:
+                parts.append(event.data)
+        self.outlet.send_nowait(b"".join(parts))
+        for _ in range(answered):
+            self._answered()
+
+    def deliver_passing(self, data: bytes) -> None:
+        """See `fanout.Reader`."""
+        live = self.connection.state is State.LIVE and self._gaps is None and self.held is None
+        if live and self.outlet.queued < self.services.settings.max_outbound // 2:
+            self.outlet.send_nowait(data)
+
+    def entered(self, frame: Conv) -> None:
+        """See `fanout.Reader`."""
+        self.conversations.append(frame.conv)
+        if self.early is not None:
+            self.early[frame.conv] = frame
+        else:
+            self.send(frame)
+
+    def left(self, frame: Conv) -> None:
+        """See `fanout.Reader`."""
+        if self.early is not None:
+            self.early[frame.conv] = frame
+            return
+        if self._gaps is not None:
+            self._gaps.pop(frame.conv, None)  # what it missed there is not its any more
+        if self.held is not None:
+            self.held.drop(frame.conv)
+        self.send(frame)
+
+    def replaced(self) -> None:
+        """See `fanout.Reader`."""
+        self.close(CloseCode.REPLACED, "the same device connected again")
+
+    def close_internal(self) -> None:
+        """See `fanout.Reader`."""
+        self.close(CloseCode.INTERNAL, "please connect again")
+
+    def _miss(self, conversation: str, first: int, last: int) -> None:
+        if self._gaps is None:
+            self._gaps = {}
+            self._gaps_since = self.services.heartbeat.now
+        known = self._gaps.get(conversation)
+        self._gaps[conversation] = (first if known is None else known[0], last)
+
+    # --- as an `Origin` -----------------------------------------------------------------------
+
+    def posted(self) -> None:
+        """A request is on its way, and will be answered by one of the following."""
+        self._inflight += 1
+
+    def stored(self, post: Post, seq: int, ts: int, *, dup: bool) -> None:
+        """See `messages.Origin`."""
+        if self._gaps is not None and (gap := self._gaps.pop(post.append.conversation, None)):
+            self.send(Gap(conv=post.append.conversation, from_=gap[0], to=gap[1]))
+        self.send(_sent(post, seq, ts, dup))
+        self._answered()
+
+    def refused(self, post: Post, error: Error) -> None:
+        """See `messages.Origin`."""
+        self.send(error)
+        self._answered()
+
+    def lost(self, post: Post) -> None:
+        """See `messages.Origin`."""
+        self.close_internal()
+        self._answered()
+
+    def _answered(self) -> None:
+        self._inflight -= 1
+        if self._progress is not None:
+            self._progress.unpark_all()
+        if self._finishing and not self._inflight:
+            self.close(CloseCode.DRAINING, "this node is stopping")
+
+
+def _sent(post: Post, seq: int, ts: int, dup: bool) -> Sent:
+    append = post.append
+    return Sent(rid=post.rid, conv=append.conversation, id=append.id, seq=seq, ts=ts, dup=dup)
+
+
+def wall_clock() -> float:
+    """Seconds since the epoch."""
+    return time.time()

@@ -1,0 +1,64 @@
+"""Stored events as frames, frames as bytes for the socket, and the refusals that recur."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from msgspec import Raw
+
+from chat4all_protocol.codec import encode, stored_body
+from chat4all_protocol.codes import ErrorCode
+from chat4all_protocol.frames import Error, Msg, ServerFrame
+
+from .rfc6455 import binary_frame
+
+if TYPE_CHECKING:
+    from chat4all_storage.ports import StoredEvent
+
+RETRY_AFTER_MS: Final = 1000
+
+
+def message(event: StoredEvent) -> Msg:
+    """The `msg` of an event; body and meta are copied as they were stored."""
+    return Msg(
+        conv=event.conversation,
+        seq=event.seq,
+        id=event.id,
+        from_=event.sender,
+        ts=event.ts,
+        body=None if event.body is None else stored_body(event.body),
+        kind=event.kind,
+        reply_to=event.reply_to,
+        target=event.target,
+        meta=None if event.meta is None else cast("dict[str, Any]", Raw(event.meta)),
+        channel=event.channel,
+        deleted=event.deleted,
+    )
+
+
+def framed(frame: ServerFrame) -> bytes:
+    """A frame as the bytes of one WebSocket message."""
+    return binary_frame(encode(frame))
+
+
+def unavailable(rid: int | None, message: str = "try again shortly") -> Error:
+    """Not now: nothing was stored."""
+    return Error(
+        code=ErrorCode.UNAVAILABLE,
+        message=message,
+        temporary=True,
+        rid=rid,
+        retry_after_ms=RETRY_AFTER_MS,
+    )
+
+
+def not_found(rid: int | None) -> Error:
+    """No such conversation, or none that this user may know of."""
+    return refusal(ErrorCode.NOT_FOUND, "no such conversation", rid)
+
+
+def refusal(
+    code: ErrorCode, message: str, rid: int | None = None, *, field: str | None = None
+) -> Error:
+    """For good: sending the same again changes nothing."""
+    return Error(code=code, message=message, temporary=False, rid=rid, field=field)
