@@ -160,16 +160,6 @@ async def _tell(conversation: ConversationActor, message_: ToConversation) -> No
 
 
 async def _fetch(session: Session, frame: Fetch) -> None:
-    if frame.after is not None and frame.before is not None:
-        session.send(
-            refusal(
-                ErrorCode.INVALID_PAYLOAD,
-                "after and before exclude each other",
-                frame.rid,
-                field="before",
-            )
-        )
-        return
     store = session.services.conversations.storage.shards.of(frame.conv)
     try:
         found = await store.page(

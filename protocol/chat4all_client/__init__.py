@@ -1,0 +1,1 @@
+"""chat4all_client."""

@@ -1,0 +1,387 @@
+"""Write the golden vectors, or with `--check` tell whether the committed ones are current.
+
+    python protocol/vectors/generate.py [--check]
+
+client.json, server.json   every frame, smallest, full and at its limits, with our bytes
+tolerated.json             bytes that we would not write and yet have to read
+refused.json               bytes that a server refuses, with the error it answers
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chat4all_protocol import frames as f
+from chat4all_protocol.codec import CodecError, decode_client, decode_server, encode
+
+HERE = Path(__file__).parent
+
+CONV = "0b6f5a0e-6c1d-5b8a-9f43-2d1c7a9e4b10"
+ID = "7d444840-9dc0-41d1-b245-5ffdce74fad2"
+OTHER = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
+ZERO = "00000000-0000-0000-0000-000000000000"
+LAST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+NOW = 1_764_000_000_000
+MAX = f.MAX_INTEGER
+ASTRAL = "𝄞 música 😀 한국어 עברית \u0000\n"
+CHANNELS = ["internal", "telegram:support"]
+CURSORS = {CONV: 41, OTHER: 0}
+META = {"s": "x", "i": -(2**63), "f": 0.5, "b": True, "n": None, "l": [1, [2]], "m": {"": {}}}
+
+HI = f.TextBody(text="hi")
+FILE = f.FileBody(file_id=OTHER, text="the plan")
+LIMITS = f.Limits(frame=65536, text=10000, inflight=64, rate=100)
+
+
+def _msg(body: f.Body | None, **changed: Any) -> f.Msg:
+    msg = f.Msg(conv=CONV, seq=1, id=ID, from_="ana", ts=NOW, body=body)
+    return msgspec.structs.replace(msg, **changed)
+
+
+MSG = _msg(HI)
+STATES = [
+    f.ConvState(CONV, "private", head=7, read=5, recv=6, unread=1, peer="bob"),
+    f.ConvState(OTHER, "group", head=0, read=0, recv=0, unread=0, title="Café ☕"),
+    f.ConvState(LAST, "group", head=MAX, read=MAX, recv=MAX, unread=1000),
+]
+MEMBERS = {
+    "ana": f.Member(role="owner", recv=7, read=7),
+    "bob": f.Member(role="member", recv=0, read=0),
+}
+
+CLIENT: dict[str, f.AnyClientFrame] = {
+    "connect": f.Connect(token="t", device="d"),
+    "connect full": f.Connect(
+        token="e30.e30.c2ln", device="laptop/1", cursors=CURSORS, since=NOW, background=True
+    ),
+    "connect at its limits": f.Connect(
+        token="t" * 8192, device="~" * 128, cursors={ZERO: MAX, LAST: MAX}, since=MAX
+    ),
+    "connect with no cursor": f.Connect(token="t", device="d", cursors={}, since=0),
+    "send": f.Send(rid=0, conv=CONV, id=ID, body=HI),
+    "send full": f.Send(rid=1, conv=CONV, id=ID, body=HI, reply_to=1, channels=CHANNELS, meta=META),
+    "send astral text": f.Send(rid=1, conv=CONV, id=ID, body=f.TextBody(text=ASTRAL)),
+    "send 10,000 characters": f.Send(rid=2, conv=CONV, id=ID, body=f.TextBody(text="x" * 10_000)),
+    "send file": f.Send(rid=3, conv=CONV, id=ID, body=f.FileBody(file_id=OTHER)),
+    "send file with caption": f.Send(rid=4, conv=CONV, id=ID, body=FILE),
+    "send at its limits": f.Send(
+        rid=MAX, conv=ZERO, id=LAST, body=HI, reply_to=MAX, channels=[], meta={}
+    ),
+    "edit": f.Edit(rid=5, conv=CONV, id=ID, target=1, body=HI),
+    "edit file": f.Edit(rid=MAX, conv=CONV, id=ID, target=MAX, body=FILE),
+    "delete": f.Delete(rid=6, conv=CONV, id=ID, target=1),
+    "delete at its limits": f.Delete(rid=MAX, conv=LAST, id=ZERO, target=MAX),
+    "react on": f.React(rid=7, conv=CONV, id=ID, target=1, emoji="👍", on=True),
+    "react off": f.React(rid=8, conv=CONV, id=ID, target=MAX, emoji="x" * 32, on=False),
+    "fetch": f.Fetch(rid=9, conv=CONV),
+    "fetch after": f.Fetch(rid=10, conv=CONV, after=0, limit=1),
+    "fetch before": f.Fetch(rid=11, conv=CONV, before=1, limit=99),
+    "fetch at its limits": f.Fetch(rid=MAX, conv=CONV, after=MAX),
+    "recv": f.Recv(conv=CONV, seq=0),
+    "recv at its limit": f.Recv(conv=CONV, seq=MAX),
+    "read": f.Read(conv=CONV, seq=1),
+    "read at its limit": f.Read(conv=CONV, seq=MAX),
+    "typing": f.Typing(conv=CONV),
+    "typing voice": f.Typing(conv=CONV, kind="voice"),
+    "typing file": f.Typing(conv=CONV, kind="file"),
+    "watch": f.Watch(users=["ana", "B.o-b_"]),
+    "watch nobody": f.Watch(users=[]),
+    "watch the shortest and longest names": f.Watch(users=["a", "z" * 64]),
+    "create": f.Create(rid=12, type="private", members=["bob"]),
+    "create full": f.Create(rid=13, type="group", members=["bob", "carla"], title="Café ☕"),
+    "create at its limits": f.Create(rid=MAX, type="group", members=[], title="😀" * 200),
+    "info": f.Info(rid=14, conv=CONV),
+    "info at its limit": f.Info(rid=MAX, conv=LAST),
+    "refresh": f.Refresh(rid=15, token="t"),
+    "refresh at its limits": f.Refresh(rid=MAX, token="t" * 8192),
+    "ping": f.Ping(),
+    "ping full": f.Ping(at=NOW),
+    "ping at its limit": f.Ping(at=MAX),
+}
+
+SERVER: dict[str, f.AnyServerFrame] = {
+    "hello": f.Hello(proto=1, node="n1", now=NOW, heartbeat_ms=25_000, limits=LIMITS),
+    "ready": f.Ready(session=ID, user="ana", now=NOW, convs=[], more=False),
+    "ready full": f.Ready(session=ID, user="z" * 64, now=MAX, convs=STATES, more=True),
+    "sent": f.Sent(rid=0, conv=CONV, id=ID, seq=1, ts=NOW, dup=False),
+    "sent again": f.Sent(rid=MAX, conv=CONV, id=ID, seq=MAX, ts=MAX, dup=True),
+    "msg": MSG,
+    "msg full": _msg(HI, seq=2, reply_to=1, meta=META, channel="telegram:support"),
+    "msg file": _msg(FILE, seq=3),
+    "msg edit": _msg(HI, seq=4, kind="edit", target=1),
+    "msg delete": _msg(None, seq=5, kind="delete", target=1),
+    "msg react": _msg(None, seq=6, kind="react", target=1, meta={"emoji": "👍", "on": True}),
+    "msg join": _msg(f.MemberBody(user="carla", role="admin"), seq=7, kind="join"),
+    "msg leave": _msg(f.MemberBody(user="carla"), seq=8, kind="leave"),
+    "msg change": _msg(None, seq=9, kind="change", meta={"title": "Café ☕"}),
+    "msg deleted": _msg(None, deleted=True),
+    "msg astral text": _msg(f.TextBody(text=ASTRAL), seq=10),
+    "msg 10,000 characters": _msg(f.TextBody(text="x" * 10_000), seq=11),
+    "msg at its limits": _msg(HI, conv=LAST, seq=MAX, id=ZERO, ts=MAX, reply_to=MAX, meta={}),
+    "gap": f.Gap(conv=CONV, from_=1, to=1),
+    "gap at its limit": f.Gap(conv=CONV, from_=1, to=MAX),
+    "page": f.Page(rid=0, conv=CONV, items=[], more=False),
+    "page full": f.Page(rid=MAX, conv=CONV, items=[MSG, _msg(FILE, seq=2, id=OTHER)], more=True),
+    "receipt": f.Receipt(conv=CONV, user="bob", recv=0, read=0),
+    "receipt at its limit": f.Receipt(conv=CONV, user="bob", recv=MAX, read=MAX),
+    "typing": f.Composing(conv=CONV, user="bob", kind="text", ttl=6000),
+    "presence": f.Presence(user="bob", status="online"),
+    "presence away": f.Presence(user="bob", status="away"),
+    "presence full": f.Presence(user="bob", status="offline", last_seen=NOW),
+    "conv": f.Conv(conv=CONV, type="private", members=["ana", "bob"], head=0),
+    "conv full": f.Conv(
+        conv=CONV, type="group", members=[*MEMBERS], head=MAX, rid=MAX, title="é", details=MEMBERS
+    ),
+    "conv left": f.Conv(conv=CONV, type="group", members=[], head=9, left=True),
+    "ok": f.Ok(rid=0),
+    "ok at its limit": f.Ok(rid=MAX),
+    "pong": f.Pong(now=NOW),
+    "pong full": f.Pong(now=MAX, at=MAX),
+    "error": f.Error(code="BAD_FRAME", message="truncated", temporary=False),
+    "error full": f.Error(
+        code="RATE_LIMITED",
+        message="wait a little",
+        temporary=True,
+        rid=MAX,
+        field="body.text",
+        retry_after_ms=600,
+    ),
+    "reconnect": f.Reconnect(after_ms=0),
+    "reconnect later": f.Reconnect(after_ms=5000),
+}
+
+
+def _map(*pairs: bytes) -> bytes:
+    """A map of fewer than 16 pairs, each given as the bytes of its key and value."""
+    return bytes([0x80 | len(pairs)]) + b"".join(pairs)
+
+
+def _text(value: str) -> bytes:
+    return msgspec.msgpack.encode(value)
+
+
+def _send(**changed: Any) -> bytes:
+    send: dict[str, Any] = {"t": "send", "rid": 1, "conv": CONV, "id": ID}
+    send["body"] = {"type": "text", "text": "hi"}
+    send |= changed
+    return msgspec.msgpack.encode({key: value for key, value in send.items() if value is not ...})
+
+
+def _frame(**fields: Any) -> bytes:
+    return msgspec.msgpack.encode(fields)
+
+
+def _react(**changed: Any) -> bytes:
+    react = {"t": "react", "rid": 1, "conv": CONV, "id": ID, "target": 1, "emoji": "x", "on": True}
+    return msgspec.msgpack.encode(react | changed)
+
+
+def _connect(**changed: Any) -> bytes:
+    connect = {"t": "connect", "token": "t", "device": "d"}
+    return msgspec.msgpack.encode(connect | changed)
+
+
+def _create(**changed: Any) -> bytes:
+    create = {"t": "create", "rid": 1, "type": "group", "members": []}
+    return msgspec.msgpack.encode(create | changed)
+
+
+def _deep(levels: int) -> bytes:
+    """A ping whose unknown key `x` brings the frame to `levels` levels of containers."""
+    return _map(_PING, _text("x") + b"\x91" * (levels - 2) + b"\x90")
+
+
+def _deep_list(levels: int) -> dict[str, Any]:
+    return {"a": msgspec.Raw(b"\x91" * (levels - 1) + b"\x90")}
+
+
+_PING = _text("t") + _text("ping")
+
+# Each: whether a client sent it, and its bytes.
+TOLERATED: dict[str, tuple[bool, bytes]] = {
+    "unknown keys": (True, _map(_PING, _text("x") + b"\x01", _text("") + b"\xc0")),
+    "t last": (True, _map(_text("at") + b"\x07", _PING)),
+    "optional field as nil": (True, _map(_PING, _text("at") + b"\xc0")),
+    "map with a length of 16 bits": (True, b"\xde\x00\x01" + _PING),
+    "map with a length of 32 bits": (True, b"\xdf\x00\x00\x00\x01" + _PING),
+    "long lengths of strings": (True, _map(b"\xd9\x01t" + b"\xdb\x00\x00\x00\x04ping")),
+    "integer of 8 bytes, unsigned": (True, _map(_PING, _text("at") + b"\xcf" + bytes(7) + b"\x05")),
+    "integer of 8 bytes, signed": (True, _map(_PING, _text("at") + b"\xd3" + bytes(7) + b"\x05")),
+    "default sent": (True, _frame(t="typing", conv=CONV, kind="text")),
+    "float of 32 bits in meta": (True, _send(meta={"f": msgspec.Raw(b"\xca\x3f\x00\x00\x00")})),
+    "16 levels": (True, _deep(16)),
+    "4,096 items": (True, _map(_PING, _text("x") + b"\xdc\x0f\xfc" + b"\xc0" * 4092)),
+    "server frame with unknown keys": (False, _frame(t="ok", rid=1, why={"a": []})),
+    "page with a message as deep as a client may send": (
+        False,
+        encode(f.Page(rid=1, conv=CONV, items=[_msg(HI, meta=_deep_list(14))], more=False)),
+    ),
+}
+
+REFUSED: dict[str, bytes] = {
+    # BAD_FRAME: not MessagePack
+    "nothing": b"",
+    "truncated map": b"\x81",
+    "truncated string": b"\x81\xa1t\xa4pin",
+    "truncated string length": b"\x81\xa1t\xda\x00",
+    "truncated integer": b"\x82" + _PING + _text("at") + b"\xcd\x01",
+    "truncated float": b"\x82" + _PING + _text("x") + b"\xcb\x00",
+    "truncated array length": b"\x82" + _PING + _text("x") + b"\xdc\x00",
+    "bytes after the frame": _map(_PING) + b"\xc0",
+    "byte 0xc1": b"\xc1",
+    "text that is not UTF-8": _map(_text("t") + b"\xa4pin\xff"),
+    "text with a surrogate": _map(
+        _text("t") + _text("refresh"), _text("rid") + b"\x01", _text("token") + b"\xa3\xed\xa0\x80"
+    ),
+    # BAD_FRAME: MessagePack that the protocol does not use
+    "binary value": _map(_PING, _text("x") + b"\xc4\x01a"),
+    "extension value": _map(_PING, _text("x") + b"\xd4\x01a"),
+    "timestamp": _map(_PING, _text("at") + b"\xd6\xff\x00\x00\x00\x01"),
+    "integer key": _map(_PING, b"\x01\x01"),
+    "nil key": _map(_PING, b"\xc0\x01"),
+    "duplicate key": _map(_PING, _text("at") + b"\x01", _text("at") + b"\x02"),
+    "duplicate key written in two ways": _map(_PING, b"\xa1x\x01", b"\xd9\x01x\x02"),
+    "duplicate key in an unknown map": _map(
+        _PING, _text("x") + _map(_text("a") + b"\x01", _text("a") + b"\x01")
+    ),
+    "not a number": _map(_PING, _text("x") + b"\xcb\x7f\xf8" + bytes(6)),
+    "infinity of 32 bits": _map(_PING, _text("x") + b"\xca\x7f\x80" + bytes(2)),
+    "integer of 2^63": _map(_PING, _text("at") + b"\xcf\x80" + bytes(7)),
+    # BAD_FRAME: over a limit
+    "17 levels": _deep(17),
+    "4,097 items": _map(_PING, _text("x") + b"\xdc\x0f\xfd" + b"\xc0" * 4093),
+    "array that claims 2^32-1 items": b"\xdd\xff\xff\xff\xff",
+    "map that claims 2^32-1 pairs": b"\xdf\xff\xff\xff\xff",
+    "string that claims 2^32-1 bytes": b"\xdb\xff\xff\xff\xff",
+    # BAD_FRAME: no frame
+    "array": b"\x90",
+    "nil": b"\xc0",
+    "map without t": _frame(rid=1),
+    "t that is not a string": _frame(t=1, rid=1),
+    # UNKNOWN_FRAME
+    "unknown t": _frame(t="nope"),
+    "unknown t with rid": _frame(t="nope", rid=7),
+    "frame of the other side": _frame(t="sent", rid=7),
+    "t in capitals": _frame(t="Ping"),
+    # INVALID_PAYLOAD
+    "field missing": _send(conv=...),
+    "field nil": _send(conv=None),
+    "field of the wrong type": _send(conv=1),
+    "rid missing": _send(rid=...),
+    "rid below 0": _send(rid=-1),
+    "rid as float": _send(rid=1.0),
+    "rid as boolean": _send(rid=True),
+    "id in capitals": _send(id=ID.upper()),
+    "id without hyphens": _send(id=ID.replace("-", "")),
+    "body that is no map": _send(body="hi"),
+    "body without type": _send(body={"text": "hi"}),
+    "body of an unknown type": _send(body={"type": "poll"}),
+    "body that clients may not send": _send(body={"type": "member", "user": "bob"}),
+    "empty text": _send(body={"type": "text", "text": ""}),
+    "text body without text": _send(body={"type": "text"}),
+    "file without file_id": _send(body={"type": "file", "text": "hi"}),
+    "reply_to 0": _send(reply_to=0),
+    "channel that is no name": _send(channels=["Telegram"]),
+    "17 channels": _send(channels=["internal"] * 17),
+    "meta that is no map": _send(meta=[]),
+    "target 0": _frame(t="delete", rid=1, conv=CONV, id=ID, target=0),
+    "empty emoji": _react(emoji=""),
+    "emoji of 33 characters": _react(emoji="x" * 33),
+    "on that is no boolean": _react(on=1),
+    "limit 0": _frame(t="fetch", rid=1, conv=CONV, limit=0),
+    "limit 101": _frame(t="fetch", rid=1, conv=CONV, limit=101),
+    "after and before": _frame(t="fetch", rid=1, conv=CONV, after=1, before=9),
+    "before 0": _frame(t="fetch", rid=1, conv=CONV, before=0),
+    "seq below 0": _frame(t="read", conv=CONV, seq=-1),
+    "typing of an unknown kind": _frame(t="typing", conv=CONV, kind="dance"),
+    "conversation of an unknown type": _create(type="channel"),
+    "user name with a colon": _create(members=["telegram:1"]),
+    "user name of 65 characters": _frame(t="watch", users=["ok", "z" * 65]),
+    "user name that ends in a dot": _frame(t="watch", users=["ana."]),
+    "user name before a line break": _frame(t="watch", users=["ana\n"]),
+    "1,001 users": _frame(t="watch", users=["a"] * 1001),
+    "empty title": _create(title=""),
+    "title of 201 characters": _create(title="x" * 201),
+    "title with NUL": _create(title="a\0b"),
+    "empty token": _frame(t="refresh", rid=1, token=""),
+    "token of 8,193 characters": _frame(t="refresh", rid=1, token="t" * 8193),
+    "device with a blank": _connect(device="my phone"),
+    "device of 129 characters": _connect(device="d" * 129),
+    "cursor of no conversation": _connect(cursors={"x": 1}),
+    "cursor below 0": _connect(cursors={CONV: -1}),
+    "1,001 cursors": _connect(cursors={f"{n:08x}{CONV[8:]}": 0 for n in range(1001)}),
+    "since as a date": _connect(since="2026-01-01"),
+    "at below 0": _frame(t="ping", at=-1),
+}
+
+
+def _frames(frames: dict[str, f.AnyClientFrame] | dict[str, f.AnyServerFrame]) -> list[Any]:
+    return [
+        {"name": name, "frame": msgspec.to_builtins(frame), "hex": encode(frame).hex()}
+        for name, frame in frames.items()
+    ]
+
+
+def _tolerated() -> list[Any]:
+    return [
+        {
+            "name": name,
+            "from": "client" if by_client else "server",
+            "frame": msgspec.to_builtins((decode_client if by_client else decode_server)(data)),
+            "hex": data.hex(),
+        }
+        for name, (by_client, data) in TOLERATED.items()
+    ]
+
+
+def _refused() -> list[Any]:
+    vectors = []
+    for name, data in REFUSED.items():
+        try:
+            decode_client(data)
+        except CodecError as error:
+            answer = {"code": error.code, "field": error.field, "rid": error.rid}
+        else:
+            raise SystemExit(f"refused.json: {name!r} is accepted")
+        vectors.append({"name": name, **answer, "hex": data.hex()})
+    return vectors
+
+
+def render() -> dict[str, str]:
+    """The content of each vector file, by file name: a JSON list, one vector a line."""
+    files = {
+        "client.json": _frames(CLIENT),
+        "server.json": _frames(SERVER),
+        "tolerated.json": _tolerated(),
+        "refused.json": _refused(),
+    }
+    return {
+        name: "[\n" + ",\n".join(json.dumps(vector) for vector in vectors) + "\n]\n"
+        for name, vectors in files.items()
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Write the files, or compare them: 0 when they are current, 1 when not, 2 on bad usage."""
+    if arguments not in ([], ["--check"]):
+        print("usage: generate.py [--check]", file=sys.stderr)
+        return 2
+    stale = []
+    for name, content in render().items():
+        path = HERE / name
+        if not arguments:
+            path.write_text(content, encoding="ascii")
+        elif not path.exists() or path.read_text(encoding="ascii") != content:
+            stale.append(name)
+    if stale:
+        print(f"not current: {', '.join(stale)}; run generate.py", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
