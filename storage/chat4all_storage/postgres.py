@@ -34,8 +34,9 @@ _SETTINGS: Final = {
     "synchronous_commit": "on",
     # The write path decides by what is committed when it holds its locks.
     "default_transaction_isolation": "read committed",
-    "statement_timeout": "15s",
-    "lock_timeout": "10s",
+    # Shorter than COMMAND_TIMEOUT: the server then says that nothing was written.
+    "lock_timeout": "8s",
+    "statement_timeout": "9s",
     "idle_in_transaction_session_timeout": "15s",
     "jit": "off",
 }

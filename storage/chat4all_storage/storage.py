@@ -50,17 +50,24 @@ async def open_postgres(
 
     Raises:
         Unavailable: a database can't be reached.
-        Rejected: a schema does not fit, or a database that holds shards is missing.
+        Rejected: a schema does not fit, a database that holds shards is missing, or one belongs to
+            another directory (the order of the databases has changed).
     """
-    names: list[str] = []
+    identities: list[_Identity] = []
     for dsn in dsns:
         if apply_migrations:
             await migrate(bridge, dsn)
         elif missing := await pending(bridge, dsn):
             raise Rejected(f"the schema lacks {', '.join(missing)}; run: chat4all migrate")
-        names.append(await with_connection(bridge, dsn, _identity, timeout=10.0))
+        identities.append(await with_connection(bridge, dsn, _identity, timeout=10.0))
+    names = [identity.name for identity in identities]
     if len(set(names)) < len(names):
         raise Rejected("the same database is configured twice")
+    for identity in identities:
+        identity.check(directory=names[0])
+    for dsn in dsns:
+        identity = await with_connection(bridge, dsn, lambda c: _claim(c, names[0]), timeout=10.0)
+        identity.check(directory=names[0])  # another node may have come first
     directory = PostgresDirectory(bridge, dsns[0])
     shards = [
         PostgresShard(bridge, dsn, name, member_limit=member_limit)
@@ -76,5 +83,26 @@ async def open_postgres(
                 await shard.close()
 
 
-async def _identity(connection: Any) -> str:
-    return str(await connection.fetchval("SELECT name FROM database_identity"))
+class _Identity(Struct, frozen=True):
+    name: str
+    directory: str | None
+    """The first of the databases it is used with."""
+
+    def check(self, *, directory: str) -> None:
+        if self.directory not in (None, directory):
+            raise Rejected(
+                f"database {self.name} belongs to the directory in {self.directory}:"
+                " name that one first"
+            )
+
+
+async def _identity(connection: Any) -> _Identity:
+    row = await connection.fetchrow("SELECT name, directory FROM database_identity")
+    return _Identity(str(row["name"]), str(row["directory"]) if row["directory"] else None)
+
+
+async def _claim(connection: Any, directory: str) -> _Identity:
+    await connection.execute(
+        "UPDATE database_identity SET directory = $1 WHERE directory IS NULL", directory
+    )
+    return await _identity(connection)

@@ -9,10 +9,11 @@ CREATE TABLE users (
 -- In "C", since names are ASCII, and lower('I') depends on the database's language elsewhere.
 CREATE UNIQUE INDEX users_by_name ON users (lower(username COLLATE "C"));
 
--- Each database's own lasting name, in each database.
+-- Each database's own lasting name, in each database, and that of the first one it was used with.
 CREATE TABLE database_identity (
-    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    name     uuid NOT NULL DEFAULT gen_random_uuid()
+    only_row  boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    name      uuid NOT NULL DEFAULT gen_random_uuid(),
+    directory uuid
 );
 INSERT INTO database_identity DEFAULT VALUES;
 

@@ -1,0 +1,104 @@
+"""Short ways to say what storage tests put in, and to look at what is there."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from chat4all_protocol.ids import new_id
+from chat4all_storage.ports import Append, Mark, Range
+
+if TYPE_CHECKING:
+    from chat4all_protocol.frames import ConversationType, Kind
+    from chat4all_storage.ports import Outcome, ShardStore, StoredEvent
+
+MEMBER_LIMIT = 4
+LARGEST = 2**63 - 1
+
+
+def append(
+    conversation: str,
+    sender: str,
+    body: bytes | None = b"hello",
+    *,
+    id: str | None = None,
+    kind: Kind = "message",
+    reply_to: int | None = None,
+    target: int | None = None,
+    meta: bytes | None = None,
+    subject: str | None = None,
+    role: str | None = None,
+) -> Append:
+    """An append whose digest follows from its body."""
+    digest = hashlib.blake2b(body or b"", digest_size=8).digest()
+    return Append(
+        conversation=conversation,
+        sender=sender,
+        id=id or new_id(),
+        kind=kind,
+        body=body,
+        digest=int.from_bytes(digest, "big", signed=True),
+        reply_to=reply_to,
+        target=target,
+        meta=meta,
+        subject=subject,
+        role=role,
+    )
+
+
+def join(conversation: str, sender: str, subject: str, role: str = "member") -> Append:
+    return append(conversation, sender, None, kind="join", subject=subject, role=role)
+
+
+def leave(conversation: str, sender: str, subject: str) -> Append:
+    return append(conversation, sender, None, kind="leave", subject=subject)
+
+
+async def new_conversation(
+    store: ShardStore,
+    *members: str,
+    id: str | None = None,
+    type: ConversationType = "group",
+    title: str | None = None,
+) -> str:
+    """Create a conversation that the first of its members owns."""
+    roles = {name: "owner" if name == members[0] else "member" for name in members}
+    conversation, _ = await store.create(id or new_id(), type, title, members[0], roles)
+    return conversation.id
+
+
+async def commit(store: ShardStore, *appends: Append) -> list[Outcome]:
+    return (await store.commit(appends, [])).outcomes
+
+
+async def commit_one(store: ShardStore, entry: Append) -> Outcome:
+    (outcome,) = await commit(store, entry)
+    return outcome
+
+
+async def fill(store: ShardStore, conversation: str, sender: str, count: int) -> None:
+    await commit(store, *(append(conversation, sender) for _ in range(count)))
+
+
+async def mark(
+    store: ShardStore, conversation: str, user: str, *, recv: int = 0, read: int = 0
+) -> tuple[int, int] | None:
+    """Where the watermarks stand after that mark: recv and read."""
+    (stands,) = (await store.commit([], [Mark(conversation, user, recv, read)])).marks
+    if stands is None:
+        return None
+    assert (stands.conversation, stands.user) == (conversation, user)
+    return stands.recv, stands.read
+
+
+async def events(store: ShardStore, conversation: str) -> list[StoredEvent]:
+    """The whole log of a conversation."""
+    (found,) = await store.history([Range(conversation, 0, LARGEST, LARGEST)])
+    return found
+
+
+async def watermarks(store: ShardStore, conversation: str) -> dict[str, tuple[int, int]]:
+    """The recv and read of each member."""
+    found = await store.conversation(conversation)
+    assert found is not None
+    return {name: (member.recv, member.read) for name, member in found.members.items()}
