@@ -58,7 +58,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_connections: Count = 18_000
     """Sockets of one node: the process limit of descriptors, less what the node itself needs."""
     max_handshakes: Count = 1_000
-    """Connections that have not sent `connect` yet."""
+    """Connections whose request has not come in whole yet."""
     max_head: Annotated[int, Meta(ge=1024)] = 16 * KIB
     """Bytes of a request's head."""
     head_timeout: Seconds = 10 * SECONDS

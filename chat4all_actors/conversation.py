@@ -18,11 +18,20 @@ from chat4all_protocol.codec import decode_body
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Composing, Conv, MemberBody, Receipt
 from chat4all_storage.group_commit import Entry, LogFull, Refused
-from chat4all_storage.ports import Mark, Range, Rejected, Status, StoredEvent, Unavailable
+from chat4all_storage.ports import Mark, Outcome, Range, Rejected, Status, StoredEvent, Unavailable
 
 from .fanout import Passing, fan_out
 from .kernel import Actor, ActorStopped
-from .messages import Committed, Compose, MarkDue, Marked, MarkRead, Post, ToConversation
+from .messages import (
+    Committed,
+    Compose,
+    MarkDue,
+    Marked,
+    MarkRead,
+    Overtaken,
+    Post,
+    ToConversation,
+)
 from .wire import framed, message, not_found, refusal, unavailable
 
 if TYPE_CHECKING:
@@ -31,7 +40,6 @@ if TYPE_CHECKING:
     from chat4all_protocol.frames import Error
     from chat4all_storage.group_commit import Answer, ShardLog
     from chat4all_storage.ports import Conversation as StoredConversation
-    from chat4all_storage.ports import Outcome
 
     from .conversations import Conversations
     from .fanout import Reader
@@ -96,6 +104,8 @@ class ConversationActor(Actor[ToConversation]):
                 self._submit(message_)
             elif isinstance(message_, Committed):
                 await self._committed(message_.answers)
+            elif isinstance(message_, Overtaken):
+                await self._catch_up(message_.seq)
             elif isinstance(message_, MarkRead):
                 self._mark(message_)
             elif isinstance(message_, Marked):
@@ -108,15 +118,15 @@ class ConversationActor(Actor[ToConversation]):
 
     def on_fault(self, error: BaseException, unhandled: list[ToConversation]) -> None:
         """Let clients connect again and resume: their sessions hold no position of their own."""
-        self._surroundings.forget(self)
+        self._surroundings.forget(self, _stored_up_to(unhandled, self.head))
         for reader in list(self.readers):
             reader.close_internal()
-        _lose(unhandled)
+        self._lose(unhandled)
 
     def on_stop(self, unhandled: list[ToConversation]) -> None:
         """Who waits for an answer that won't come is told so."""
-        self._surroundings.forget(self)
-        _lose(unhandled)
+        self._surroundings.forget(self, _stored_up_to(unhandled, self.head))
+        self._lose(unhandled)
 
     # --- storing ------------------------------------------------------------------------------
 
@@ -133,7 +143,9 @@ class ConversationActor(Actor[ToConversation]):
         try:
             self.reply_nowait(Committed(answers))
         except ActorStopped:
-            _lose([Committed(answers)])
+            unhandled: list[ToConversation] = [Committed(answers)]
+            self._surroundings.overtaken(self.id, _stored_up_to(unhandled, self.head))
+            self._lose(unhandled)
 
     async def _committed(self, answers: list[tuple[Entry[Post], Answer]]) -> None:
         self._open -= len(answers)
@@ -224,6 +236,19 @@ class ConversationActor(Actor[ToConversation]):
             for reader in affected:
                 self.readers.add(reader)
                 reader.entered(view(stored, head=self.head))
+
+    def _lose(self, unhandled: list[ToConversation]) -> None:
+        """Let everybody connect again who would wait in vain: for an answer, or to be let in."""
+        for message_ in unhandled:
+            if isinstance(message_, Post):
+                message_.origin.lost(message_)
+            elif isinstance(message_, Committed):
+                for entry, answer in message_.answers:
+                    entry.context.origin.lost(entry.context)
+                    append = entry.append
+                    if append.kind == "join" and append.subject and isinstance(answer, Outcome):
+                        for reader in self._surroundings.local.of(append.subject):
+                            reader.close_internal()
 
     # --- watermarks ---------------------------------------------------------------------------
 
@@ -344,10 +369,13 @@ def _explain(post: Post, why: Status | Unavailable | Rejected) -> Error:
     return refusal(code, text, post.rid, field=field)
 
 
-def _lose(unhandled: list[ToConversation]) -> None:
+def _stored_up_to(unhandled: list[ToConversation], head: int) -> int:
+    """The last event known to be stored: `head`, or one that was not passed."""
     for message_ in unhandled:
-        if isinstance(message_, Post):
-            message_.origin.lost(message_)
-        elif isinstance(message_, Committed):
-            for entry, _ in message_.answers:
-                entry.context.origin.lost(entry.context)
+        if isinstance(message_, Committed):
+            for _, answer in message_.answers:
+                if not isinstance(answer, Refused):
+                    head = max(head, answer.seq)
+        elif isinstance(message_, Overtaken):
+            head = max(head, message_.seq)
+    return head

@@ -7,12 +7,16 @@ then what the session starts from.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.ids import new_id, private_conversation_id
 
 from .conversation import ConversationActor, view
+from .heads import Heads
+from .kernel import ActorState, ActorStopped
+from .messages import Overtaken
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Conv, ConversationType
@@ -55,6 +59,7 @@ class Conversations:
         self.pool = pool
         self.timers = timers
         self.local = local
+        self.heads = Heads()
         self._alive: dict[str, ConversationActor] = {}
 
     def __len__(self) -> int:
@@ -65,11 +70,10 @@ class Conversations:
     def enter(self, id_: str, head: int, reader: Reader) -> ConversationActor:
         """Make `reader` one of the readers; it starts after the actor's head.
 
-        `head` is where the store stood, for a conversation that is not alive yet.
+        `head` is where the store stood, for a conversation that is not alive yet; it was read,
+        and is used, within `heads.reading`.
         """
-        conversation = self._alive.get(id_)
-        if conversation is None:
-            conversation = self._alive[id_] = ConversationActor(id_, head, self)
+        conversation = self._awake(id_, head)
         conversation.readers.add(reader)
         return conversation
 
@@ -77,7 +81,8 @@ class Conversations:
         """`reader` reads this conversation no longer."""
         if (conversation := self._alive.get(id_)) is not None:
             conversation.readers.discard(reader)
-            self.release(conversation)
+            if conversation.state is ActorState.IDLE:  # else it sees to that when it is done
+                self.release(conversation)
 
     def read_by(self, id_: str, reader: Reader) -> ConversationActor | None:
         """The conversation, if `reader` is one of its readers."""
@@ -92,12 +97,18 @@ class Conversations:
         Raises:
             StorageError: the store failed.
         """
-        stored = await self.storage.shards.of(id_).conversation(id_)
-        if stored is None or user not in stored.members:
-            return None
+        with self.heads.reading():
+            stored = await self.storage.shards.of(id_).conversation(id_)
+            if stored is None or user not in stored.members:
+                return None
+            return self._awake(id_, stored.head)
+
+    def _awake(self, id_: str, head: int) -> ConversationActor:
+        """The conversation; when it is not alive, a new one that starts after `head`."""
         conversation = self._alive.get(id_)
         if conversation is None:
-            conversation = self._alive[id_] = ConversationActor(id_, stored.head, self)
+            conversation = ConversationActor(id_, max(head, self.heads.of(id_)), self)
+            self._alive[id_] = conversation
         return conversation
 
     async def create(
@@ -111,11 +122,13 @@ class Conversations:
     ) -> Conversation:
         """Create a conversation; the same private pair always has the same one.
 
-        The local sessions of all members enter it and are told, except `by`, who asked.
+        The local sessions of all members enter it and are told, except `by`, who asked: it enters
+        too, and is answered by the caller.
 
         Raises:
             Refusal: the request can't be granted.
-            StorageError: the store failed.
+            InDoubt: it may have been created.
+            StorageError: the store failed, and nothing was created.
         """
         others = await self._canonical(creator, members)
         if type_ == "private":
@@ -140,12 +153,14 @@ class Conversations:
                 )
             id_ = new_id()
             roles = {creator: "owner"} | dict.fromkeys(others, "member")
-        stored, _ = await self.storage.shards.of(id_).create(id_, type_, title, creator, roles)
-        for name in stored.members:
-            for reader in self.local.of(name):
-                if reader is not by and self.read_by(id_, reader) is None:
-                    conversation = self.enter(id_, stored.head, reader)
-                    reader.entered(view(stored, head=conversation.head))
+        with self.heads.reading():
+            stored, _ = await self.storage.shards.of(id_).create(id_, type_, title, creator, roles)
+            for name in stored.members:
+                for reader in self.local.of(name):
+                    if self.read_by(id_, reader) is None:
+                        conversation = self.enter(id_, stored.head, reader)
+                        if reader is not by:
+                            reader.entered(view(stored, head=conversation.head))
         return stored
 
     async def _canonical(self, creator: str, members: list[str]) -> list[str]:
@@ -167,7 +182,17 @@ class Conversations:
         if not conversation.needed and self._alive.get(conversation.id) is conversation:
             conversation.stop()
 
-    def forget(self, conversation: ConversationActor) -> None:
-        """A conversation has ended."""
+    def forget(self, conversation: ConversationActor, seq: int) -> None:
+        """A conversation has ended; its events are stored up to `seq` at least."""
+        self.heads.note(conversation.id, seq)
         if self._alive.get(conversation.id) is conversation:
             del self._alive[conversation.id]
+
+    def overtaken(self, id_: str, seq: int) -> None:
+        """Events up to `seq` were stored for a conversation that had ended: whoever reads it now
+        is to have them.
+        """
+        self.heads.note(id_, seq)
+        if (successor := self._alive.get(id_)) is not None:
+            with suppress(ActorStopped):  # all conversations are being stopped
+                successor.reply_nowait(Overtaken(seq))

@@ -46,6 +46,12 @@ class Committed(Struct, frozen=True, eq=False):
     answers: list[tuple[Entry[Post], Answer]]
 
 
+class Overtaken(Struct, frozen=True, eq=False):
+    """Events up to `seq` are stored that a former actor of the conversation could not pass."""
+
+    seq: int
+
+
 class MarkRead(Struct, frozen=True, eq=False):
     """A reader holds everything up to `recv`, and its user has read up to `read`."""
 
@@ -73,4 +79,4 @@ class Compose(Struct, frozen=True, eq=False):
     kind: TypingKind
 
 
-ToConversation: TypeAlias = Post | Committed | MarkRead | MarkDue | Marked | Compose
+ToConversation: TypeAlias = Post | Committed | Overtaken | MarkRead | MarkDue | Marked | Compose

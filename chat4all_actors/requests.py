@@ -27,7 +27,7 @@ from chat4all_protocol.frames import (
     Send,
     Typing,
 )
-from chat4all_storage.ports import Append, StorageError
+from chat4all_storage.ports import Append, InDoubt, StorageError
 
 from .accounts.tokens import TokenRefused
 from .conversations import Refusal
@@ -160,7 +160,9 @@ async def _tell(conversation: ConversationActor, message_: ToConversation) -> No
 
 
 async def _fetch(session: Session, frame: Fetch) -> None:
-    store = session.services.conversations.storage.shards.of(frame.conv)
+    conversations = session.services.conversations
+    store = conversations.storage.shards.of(frame.conv)
+    was_reader = conversations.read_by(frame.conv, session) is not None
     try:
         found = await store.page(
             frame.conv, session.user, after=frame.after, before=frame.before, limit=frame.limit
@@ -168,7 +170,8 @@ async def _fetch(session: Session, frame: Fetch) -> None:
     except StorageError:
         session.send(unavailable(frame.rid))
         return
-    if found is None:
+    if found is None or (was_reader and conversations.read_by(frame.conv, session) is None):
+        # Or it left while the store was asked: nothing follows its `left`.
         session.send(not_found(frame.rid))
         return
     forward = frame.after is not None
@@ -223,23 +226,26 @@ async def _create(session: Session, frame: Create) -> None:
         )
     except Refusal as error:
         session.send(refusal(error.code, error.message, frame.rid, field=error.field))
+    except InDoubt:
+        session.close_internal()  # an error would say that nothing was created
     except StorageError:
         session.send(unavailable(frame.rid))
     else:
-        if conversations.read_by(stored.id, session) is None:
-            conversations.enter(stored.id, stored.head, session)
+        if stored.id not in session.conversations:
             session.conversations.append(stored.id)
         session.send(conversations.frame(stored, frame.rid))
 
 
 async def _info(session: Session, frame: Info) -> None:
     conversations = session.services.conversations
+    was_reader = conversations.read_by(frame.conv, session) is not None
     try:
         stored = await conversations.storage.shards.of(frame.conv).conversation(frame.conv)
     except StorageError:
         session.send(unavailable(frame.rid))
         return
-    if stored is None or session.user not in stored.members:
+    left = was_reader and conversations.read_by(frame.conv, session) is None
+    if stored is None or session.user not in stored.members or left:
         session.send(not_found(frame.rid))
         return
     details = {

@@ -25,7 +25,7 @@ from .fanout import TooManySessions
 from .wire import framed, message, refusal, unavailable
 
 if TYPE_CHECKING:
-    from chat4all_protocol.frames import Connect
+    from chat4all_protocol.frames import Connect, Conv
     from chat4all_storage.ports import Membership, ShardStore, StoredEvent
     from chat4all_storage.sharding import ShardMap
 
@@ -99,14 +99,16 @@ async def connect(session: Session, frame: Connect) -> None:
     except TooManySessions as error:
         session.close(CloseCode.TOO_MANY_CONNECTIONS, str(error))
         return
+    conversations = services.conversations
     try:
-        memberships = await _memberships(services.conversations.storage.shards, session.user)
+        with conversations.heads.reading():
+            memberships = await _memberships(conversations.storage.shards, session.user)
+            starts = _enter(session, memberships, frame)
     except StorageError as error:
         logger.warning("a connect could not be answered: %s", error)
         session.send(unavailable(None))
         session.close(CloseCode.OVERLOADED, "try again shortly")
         return
-    starts = _enter(session, memberships, frame)
     await _replay(session, frame.cursors or {}, starts)
 
 
@@ -120,15 +122,21 @@ async def _memberships(shards: ShardMap[ShardStore], user: str) -> list[Membersh
     if len(shards.all) == 1:
         await ask(shards.all[0])
         return found
-    try:
-        async with trio.open_nursery() as nursery:
-            for store in shards.all:
-                nursery.start_soon(ask, store)
-    except* StorageError as group:
-        failure = group.exceptions[0]
-        while isinstance(failure, BaseExceptionGroup):
-            failure = failure.exceptions[0]
-        raise failure from None
+    failures: list[StorageError] = []
+
+    async def try_to_ask(store: ShardStore) -> None:
+        # Caught here: beside a cancellation it would leave the nursery in a group.
+        try:
+            await ask(store)
+        except StorageError as error:
+            failures.append(error)
+            nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for store in shards.all:
+            nursery.start_soon(try_to_ask, store)
+    if failures:
+        raise failures[0]
     found.sort(key=lambda membership: -membership.active_at)
     return found
 
@@ -147,12 +155,19 @@ def _enter(session: Session, memberships: list[Membership], frame: Connect) -> d
         conversation = conversations.enter(id_, membership.head, session)
         session.conversations.append(conversation.id)
         starts[id_] = conversation.head
-        if frame.since is not None and membership.active_at <= frame.since:
+        if frame.since is not None and membership.active_at < frame.since:
             continue
         if len(listed) < LISTED:
             listed.append(_state(membership, conversation.head))
         else:
             more = True
+    introduced: list[Conv] = []
+    for change in early.values():
+        # Entered after the stores were asked: introduced like any other new conversation.
+        alive = conversations.read_by(change.conv, session)
+        if alive is not None:
+            starts[change.conv] = alive.head
+            introduced.append(replace(change, head=alive.head))
     replayed = [id_ for id_, after in (frame.cursors or {}).items() if after < starts.get(id_, 0)]
     if replayed:
         session.held = Held(replayed, session.services.settings.max_outbound)
@@ -160,11 +175,8 @@ def _enter(session: Session, memberships: list[Membership], frame: Connect) -> d
         Ready(session=session.id, user=session.user, now=session.now_ms(), convs=listed, more=more)
     )
     session.went_live()
-    for change in early.values():
-        # Entered after the stores were asked: introduced like any other new conversation.
-        alive = conversations.read_by(change.conv, session)
-        if alive is not None:
-            session.send(replace(change, head=alive.head))
+    for conv in introduced:
+        session.send(conv)
     return starts
 
 

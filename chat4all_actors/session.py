@@ -242,8 +242,8 @@ class Session:
         self.outlet.close(code, reason, discard=discard)
 
     def drain(self, after_ms: int) -> None:
-        """Ask the client to connect elsewhere."""
-        if not self._closing:
+        """Ask the client to connect elsewhere; one that is not live yet just gets the close."""
+        if not self._closing and self.connection.state is State.LIVE:
             self.send(Reconnect(after_ms=after_ms))
 
     def finish(self) -> None:
@@ -272,11 +272,13 @@ class Session:
             self.close(CloseCode.TOO_SLOW, "too slow", discard=True)
         elif self.services.wall_clock() >= self.expires_at:
             self.close(CloseCode.TOKEN_EXPIRED, "the token has expired")
-        elif now - self._seen >= settings.heartbeat + settings.heartbeat_grace:
-            self.close(CloseCode.NO_HEARTBEAT, "no sign of life")
-        elif now - self._seen >= settings.heartbeat and not self._pinged:
-            self._pinged = True
-            self.outlet.ping()
+        elif now - self._seen >= settings.heartbeat:
+            # Visits may come late: nobody is given up who was not asked before.
+            if not self._pinged:
+                self._pinged = True
+                self.outlet.ping()
+            elif now - self._seen >= settings.heartbeat + settings.heartbeat_grace:
+                self.close(CloseCode.NO_HEARTBEAT, "no sign of life")
 
     # --- as a `Reader` ------------------------------------------------------------------------
 

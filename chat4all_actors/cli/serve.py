@@ -84,8 +84,9 @@ async def serve(settings: Settings) -> None:
         CommandError: it can't start, or an embedded server gave up.
     """
     async with open_node(settings) as running:
-        print(f"listening on {running.url}", flush=True)
+        # Whoever reads the line may send a signal at once.
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            print(f"listening on {running.url}", flush=True)
             async for number in signals:
                 logger.info("%s: draining", signal.Signals(number).name)
                 break

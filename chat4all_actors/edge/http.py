@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 
 
 def respond(head: RequestHead, *, unready: Callable[[], str | None]) -> bytes:
-    """The whole response to a request that is no WebSocket's.
+    """The whole response to a request that is no WebSocket's; to HEAD without its body.
 
     `unready` tells what keeps the node from accepting work, or None.
     """
+    response = _answer(head, unready)
+    return response[: response.index(b"\r\n\r\n") + 4] if head.method == "HEAD" else response
+
+
+def _answer(head: RequestHead, unready: Callable[[], str | None]) -> bytes:
     if head.path in ("/health/live", "/health/startup", "/health/ready"):
         if head.method not in ("GET", "HEAD"):
             return error_response(

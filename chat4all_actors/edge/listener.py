@@ -105,6 +105,8 @@ class Edge:
                 for listener in listeners:
                     nursery.start_soon(self._accept, listener)
                 task_status.started()
+        for listener in listeners:
+            listener.close()  # who comes now is refused at once, and goes elsewhere
         await trio.sleep_forever()
 
     def stop_accepting(self) -> None:
@@ -150,10 +152,13 @@ class Edge:
             return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = _Connection(self, sock)
+        # Counted here, not in its task: a whole batch is admitted before the first of them runs.
         self._open += 1
+        self._shaking_hands += 1
         try:
             connection.member = self._connections.start_soon("connection", connection.run)
         except PoolClosed:
+            self._shaking_hands -= 1
             self.closed()
             sock.close()
 
@@ -171,7 +176,6 @@ class Edge:
         services = self._services
         transport = Transport(sock, heartbeat=services.heartbeat, spawn=self._spawn)
         try:
-            self._shaking_hands += 1
             try:
                 with trio.move_on_after(services.settings.head_timeout) as patience:
                     received = await self._greet(transport)

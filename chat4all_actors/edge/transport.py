@@ -58,7 +58,10 @@ class Transport:
         self._spawn = spawn
         self._queue: deque[bytes] | None = None
         self._partial = False
-        """Whether the first of the queue has been sent in part."""
+        """Whether the first of the queue may have been sent in part, so that it must be finished.
+
+        A TLS socket that could not send has taken what it was given, and wants it again.
+        """
         self._progress_at = 0.0
         self._waiting: trio.lowlevel.ParkingLot | None = None
         self._on_drained: Callable[[], None] | None = None
@@ -129,7 +132,7 @@ class Transport:
         if sent == len(data) or self.broken:
             return
         self._queue = deque([data[sent:]])
-        self._partial = sent > 0
+        self._partial = sent > 0 or isinstance(self._socket, ssl.SSLSocket)
         self.queued = len(data) - sent
         self._progress_at = self._heartbeat.now
         if not self._spawn(self._send_queue):
@@ -204,7 +207,7 @@ class Transport:
                 self.queued -= sent
             if sent < len(data):
                 queue.appendleft(data[sent:])
-                self._partial = self._partial or sent > 0
+                self._partial |= sent > 0 or isinstance(self._socket, ssl.SSLSocket)
             else:
                 self._partial = False
             if self._waiting is not None:

@@ -132,7 +132,15 @@ class ClientConnection:
     (or were announced by `gap`): the cursors to resume from, once the gaps have been fetched.
     """
 
-    __slots__ = ("_announced", "_cursors", "hello", "positions", "ready", "state")
+    __slots__ = (
+        "_announced",
+        "_cursors",
+        "_unconfirmed",
+        "hello",
+        "positions",
+        "ready",
+        "state",
+    )
 
     def __init__(self) -> None:
         self.state = State.OPENED
@@ -143,6 +151,9 @@ class ClientConnection:
         # Conversations whose position is the head that a `conv` told, or the own event that was
         # the first to show them: earlier events may still be on their way.
         self._announced: set[str] = set()
+        # Cursors of conversations that `ready` did not list: the user may have left them long
+        # ago, and is then introduced to them anew by a `conv`.
+        self._unconfirmed: set[str] = set()
 
     def connecting(self, connect: Connect) -> None:
         """`connect` is about to be sent.
@@ -196,12 +207,13 @@ class ClientConnection:
             # What happens there from now on is not for this user, even if added again later.
             self.positions.pop(conv.conv, None)
             self._announced.discard(conv.conv)
-        elif conv.conv not in self.positions:
+        elif conv.conv not in self.positions or conv.conv in self._unconfirmed:
             self._start(conv.conv, conv.head)
 
     def _start(self, conv: str, head: int) -> None:
         self.positions[conv] = head
         self._announced.add(conv)
+        self._unconfirmed.discard(conv)
 
     def _went_live(self, ready: Ready) -> None:
         if self.state is not State.CONNECTING:
@@ -210,6 +222,7 @@ class ClientConnection:
         self.ready = ready
         self.positions = dict(self._cursors)
         self._announced.clear()
+        self._unconfirmed = set(self._cursors) - {conv.conv for conv in ready.convs}
         for conv in ready.convs:
             # A cursor beyond the head was never given by this server: start at its head.
             cursor = self._cursors.get(conv.conv, conv.head)
@@ -231,6 +244,7 @@ class ClientConnection:
                 f"conversation {conv}: seq {first} after {position} without a gap frame"
             )
         self.positions[conv] = last
+        self._unconfirmed.discard(conv)
 
     def _pass_own(self, sent: Sent) -> None:
         position = self.positions.get(sent.conv)

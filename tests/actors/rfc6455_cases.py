@@ -70,7 +70,7 @@ def message(at: int, size: int | None = None) -> bytes:
     entries = b"\xa1t\xa4ping\xa2at" + bytes([at])
     if size is None:
         return b"\x82" + entries
-    head = b"\x83" + entries + b"\xa3pad\xc6"
+    head = b"\x83" + entries + b"\xa3pad\xdb"
     padding = size - len(head) - 4
     return head + padding.to_bytes(4, "big") + bytes(padding)
 
