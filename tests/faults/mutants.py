@@ -1,0 +1,215 @@
+"""The server with one defect, to prove that a fault run finds it.
+
+    python -m tests.faults.mutants NAME serve ...
+
+Each defect is patched in before the server starts; the server's own code knows nothing of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import uuid
+from contextlib import suppress
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+from msgspec.structs import replace
+
+import chat4all_actors.conversation as conversation_module
+import chat4all_actors.resume as resume_module
+import chat4all_actors.session as session_module
+import chat4all_storage.group_commit as log_module
+import chat4all_storage.postgres as postgres_module
+from chat4all_actors.__main__ import main
+from chat4all_actors.fanout import fan_out
+from chat4all_actors.wire import framed
+from chat4all_protocol.frames import Gap
+from chat4all_storage.group_commit import Refused, ShardLog
+from chat4all_storage.ports import CommitResult, Page, Status, Unavailable
+from chat4all_storage.postgres import Database
+from chat4all_storage.postgres_shard import PostgresShard
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from chat4all_actors.fanout import Passing, Reader
+    from chat4all_actors.resume import Held
+    from chat4all_actors.session import Session
+    from chat4all_protocol.frames import ServerFrame
+    from chat4all_storage.group_commit import Answer, Entry
+    from chat4all_storage.ports import Append, Mark, Range
+
+LAG: Final = 0.2
+"""Seconds by which a commit comes after its acknowledgement."""
+
+
+def patch(owner: object, name: str, replacement: object) -> None:
+    """Put something in the place of what is there."""
+    assert hasattr(owner, name), f"there is no {name} to patch any more"
+    setattr(owner, name, replacement)
+
+
+def no_defect() -> None:
+    """The same run finds nothing."""
+
+
+def acknowledge_before_commit() -> None:
+    """What is stored stays in an open transaction for a while."""
+    commit = PostgresShard.commit
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def commit_later(database: Database, connection: asyncpg.Connection) -> None:
+        await asyncio.sleep(LAG)
+        async with database._writing:
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await connection.execute("COMMIT")
+
+    class Behind(Database):
+        def __init__(self, database: Database) -> None:
+            self.database = database
+
+        async def write(self, fn: Callable[[Any], Awaitable[Any]]) -> Any:
+            async def begin(connection: asyncpg.Connection) -> Any:
+                if not connection.is_in_transaction():
+                    await connection.execute("BEGIN")
+                    tasks.add(asyncio.create_task(commit_later(self.database, connection)))
+                return await fn(connection)
+
+            return await self.database.write(begin)
+
+    async def behind(
+        store: PostgresShard, appends: Sequence[Append], marks: Sequence[Mark]
+    ) -> CommitResult:
+        late = copy(store)
+        late._database = Behind(store._database)
+        return await commit(late, appends, marks)
+
+    patch(PostgresShard, "commit", behind)
+
+
+def acknowledge_before_flush() -> None:
+    """A commit does not wait for the disk."""
+    postgres_module._SETTINGS["synchronous_commit"] = "off"
+
+
+def store_retries_again() -> None:
+    """The statement looks for no duplicate, and no constraint forbids it."""
+    dsn = sys.argv[sys.argv.index("--postgres") + 1]
+
+    async def weaken() -> None:
+        connection = await asyncpg.connect(dsn)
+        source = await connection.fetchval("SELECT pg_get_functiondef('commit_batch'::regproc)")
+        await connection.execute(source.replace("AND e.id = i.id", "AND false"))
+        await connection.execute(
+            "ALTER TABLE events DROP CONSTRAINT IF EXISTS events_conversation_sender_id_key"
+        )
+        await connection.close()
+
+    asyncio.run(weaken())
+
+
+def store_under_another_id() -> None:
+    """The idempotency key is lost on the way to the store."""
+    commit = PostgresShard.commit
+
+    async def renamed(
+        store: PostgresShard, appends: Sequence[Append], marks: Sequence[Mark]
+    ) -> CommitResult:
+        return await commit(store, [replace(a, id=str(uuid.uuid4())) for a in appends], marks)
+
+    patch(PostgresShard, "commit", renamed)
+
+
+def store_in_another_order() -> None:
+    """A flush stores what it collected the other way round."""
+    take = ShardLog._take_entries
+
+    def reversed_(log: ShardLog) -> list[Entry[Any]]:
+        return take(log)[::-1]
+
+    patch(ShardLog, "_take_entries", reversed_)
+
+
+def store_and_refuse() -> None:
+    """One message in eight is refused although it was stored."""
+    answer = log_module._answer
+
+    def refusing(answers: Sequence[tuple[Entry[Any], Answer]]) -> None:
+        answer([(entry, _refusal(entry, given) or given) for entry, given in answers])
+
+    def _refusal(entry: Entry[Any], given: Answer) -> Refused | None:
+        stored = not isinstance(given, Refused) and given.status is Status.STORED
+        chosen = stored and entry.append.id[0] in "01"
+        return Refused(Unavailable("a lie")) if chosen else None
+
+    patch(log_module, "_answer", refusing)
+
+
+def deliver_out_of_order() -> None:
+    """Events that go out together go out the other way round."""
+
+    async def reversed_(readers: set[Reader], conversation: str, events: Sequence[Passing]) -> None:
+        for event in reversed(events):
+            await fan_out(readers, conversation, [event])
+
+    patch(conversation_module, "fan_out", reversed_)
+
+
+def skip_what_was_missed() -> None:
+    """A session that resumes is not given the events after its cursors."""
+
+    async def nothing(
+        session: Session, _store: object, ranges: Sequence[Range], held: Held
+    ) -> None:
+        for wanted in ranges:
+            session.outlet.send_nowait(held.release(wanted.conversation))
+
+    patch(resume_module, "_replay_batch", nothing)
+
+
+def swallow_gaps() -> None:
+    """What was not pushed is not announced."""
+
+    def silent(frame: ServerFrame) -> bytes:
+        return b"" if isinstance(frame, Gap) else framed(frame)
+
+    patch(resume_module, "framed", silent)
+    patch(session_module, "framed", silent)
+
+
+def shorten_pages() -> None:
+    """A page leaves out its last event, and says that this is all."""
+    page = PostgresShard.page
+
+    async def shorter(store: PostgresShard, *arguments: Any, **bounds: Any) -> Page | None:
+        found = await page(store, *arguments, **bounds)
+        if found is None or len(found.events) < 2:
+            return found
+        kept = found.events[:-1]
+        return Page(kept, kept[-1].seq)
+
+    patch(PostgresShard, "page", shorter)
+
+
+MUTANTS: Final[dict[str, Callable[[], None]]] = {
+    mutate.__name__: mutate
+    for mutate in (
+        no_defect,
+        acknowledge_before_commit,
+        acknowledge_before_flush,
+        store_retries_again,
+        store_under_another_id,
+        store_in_another_order,
+        store_and_refuse,
+        deliver_out_of_order,
+        skip_what_was_missed,
+        swallow_gaps,
+        shorten_pages,
+    )
+}
+
+if __name__ == "__main__":
+    MUTANTS[sys.argv.pop(1)]()
+    main()

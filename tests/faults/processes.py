@@ -1,0 +1,183 @@
+"""The server and the database as processes that can be killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+
+import trio
+
+from chat4all_storage.embedded import find_embedded
+from chat4all_storage.processes import command_line
+from tests.support.server import environment
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+
+ROOT: Final = Path(__file__).parents[2]
+SETTINGS: Final = {
+    "CHAT4ALL_RATE_MESSAGES_PER_MINUTE": "0",
+    # Short, so that outages are seen from both sides: waited for, and refused.
+    "CHAT4ALL_LOG_PATIENCE": "0.6",
+    # Small, so that who reads slowly misses something.
+    "CHAT4ALL_MAX_OUTBOUND": "32768",
+}
+
+LOG_SHOWN: Final = 3000
+"""Characters of the server's log that a failed run tells."""
+
+
+def free_port() -> int:
+    """A port below those that the kernel gives to outgoing connections.
+
+    While the server is down, a client that connects from the very port it connects to would be
+    connected to itself, and the server could not come back.
+    """
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+class ServerProcess:
+    """`chat4all serve`, started again and again on the same port and data directory."""
+
+    def __init__(self, launcher: Sequence[str], arguments: Sequence[str], log: IO[bytes]) -> None:
+        """`launcher` is what `python -m` runs, with its own arguments."""
+        self.port = free_port()
+        self._command = [sys.executable, "-m", *launcher, "serve", *arguments]
+        self._command += ["--port", str(self.port)]
+        self._log = log
+        self._process: trio.Process | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None and self._process.poll() is None
+
+    async def start(self) -> None:
+        """Start it, as often as it takes until it listens: a database may be away."""
+        while True:
+            if await self._try_start():
+                return
+            await trio.sleep(0.05)
+
+    async def _try_start(self) -> bool:
+        self._process = await trio.lowlevel.open_process(
+            self._command,
+            cwd=ROOT,
+            env=environment(SETTINGS),
+            stdout=subprocess.PIPE,
+            stderr=self._log.fileno(),
+        )
+        stdout = self._process.stdout
+        assert stdout is not None
+        async with stdout:
+            said = b""
+            while not said.endswith(b"\n"):
+                data = await stdout.receive_some()
+                if not data:
+                    await self._process.wait()
+                    return False
+                said += data
+        assert said.startswith(b"listening on "), said
+        return True
+
+    async def kill(self) -> None:
+        """kill -9."""
+        assert self._process is not None
+        self._process.kill()
+        await self._process.wait()
+
+    async def drain(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return await self._process.wait()
+
+
+@contextmanager
+def server_log(data_dir: Path) -> Iterator[IO[bytes]]:
+    """Where servers of this directory write their log; it is shown when the run fails."""
+    data_dir.mkdir(exist_ok=True)
+    file = data_dir / "server.log"
+    with open(file, "ab") as log:
+        try:
+            yield log
+        except BaseException as error:
+            error.add_note(file.read_text(errors="replace")[-LOG_SHOWN:])
+            raise
+
+
+@asynccontextmanager
+async def server_process(
+    launcher: Sequence[str], arguments: Sequence[str], log: IO[bytes]
+) -> AsyncIterator[ServerProcess]:
+    """A server that runs, and is gone at the end."""
+    server = ServerProcess(launcher, arguments, log)
+    try:
+        await server.start()
+        yield server
+    finally:
+        with trio.CancelScope(shield=True):
+            if server.running:
+                with trio.move_on_after(30):
+                    await server.drain()
+            if server.running:
+                await server.kill()
+
+
+class DatabaseProcess:
+    """The embedded PostgreSQL of a data directory, whoever owns it."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+
+    @property
+    def dsn(self) -> str:
+        """Where it is."""
+        addresses = find_embedded(self._data_dir)
+        assert addresses is not None
+        return addresses.postgres_dsn
+
+    async def crash(self) -> None:
+        """Stop it in immediate mode, as a crash does; its keeper starts it again at once.
+
+        Nothing happens when it is down already.
+        """
+        pids = self._pids()
+        if "postgres" in pids:
+            await _quit(pids["postgres"])
+
+    @asynccontextmanager
+    async def outage(self) -> AsyncIterator[None]:
+        """Crash it, and keep it down for as long as the block lasts."""
+        pids = self._pids()
+        os.kill(pids["keeper"], signal.SIGSTOP)
+        try:
+            await _quit(pids["postgres"])
+            yield
+        finally:
+            os.kill(pids["keeper"], signal.SIGCONT)
+
+    def _pids(self) -> Mapping[str, int]:
+        addresses = find_embedded(self._data_dir)
+        return {} if addresses is None else addresses.pids
+
+
+async def _quit(pid: int) -> None:
+    if command_line(pid):
+        os.kill(pid, signal.SIGQUIT)
+        while command_line(pid):  # noqa: ASYNC110 - the end of somebody else's child
+            await trio.sleep(0.005)

@@ -1,0 +1,125 @@
+"""Requests on connections of their own: to prepare a run, and to read everything back after it."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgpack  # type: ignore[import-untyped]
+import trio
+from trio_websocket import open_websocket_url
+
+from tests.faults.client import MAX_FRAME, event_of
+from tests.faults.history import Event, Fetched, Tables
+from tests.storage_servers import fetch
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from trio_websocket import WebSocketConnection
+
+    from tests.faults.history import History
+
+DEVICE = "reader"
+
+
+class Requests:
+    """One connection; one request at a time."""
+
+    def __init__(self, socket: WebSocketConnection, user: str) -> None:
+        self._socket = socket
+        self._user = user
+        self._rid = 0
+
+    async def ask(self, frame: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a request."""
+        self._rid += 1
+        await self._socket.send_message(msgpack.packb(frame | {"rid": self._rid}))
+        while True:
+            answer: dict[str, Any] = msgpack.unpackb(await self._socket.get_message())
+            if answer.get("rid") == self._rid:
+                return answer
+
+    async def page(self, conversation: str, limit: int, **bound: int) -> Fetched:
+        """A page: `after` or `before` something, or the last."""
+        sent = trio.current_time()
+        request = {"t": "fetch", "conv": conversation, "limit": limit, **bound}
+        answer = await self.ask(request)
+        assert answer["t"] == "page", answer
+        return Fetched(
+            user=self._user,
+            device=DEVICE,
+            conversation=conversation,
+            after=bound.get("after"),
+            before=bound.get("before"),
+            limit=limit,
+            sent=sent,
+            answered=trio.current_time(),
+            events=[event_of(item) for item in answer["items"]],
+            more=answer["more"],
+        )
+
+
+@asynccontextmanager
+async def requests(port: int, user: str, token: str) -> AsyncIterator[Requests]:
+    """A fresh connection of `user`."""
+    url = f"ws://127.0.0.1:{port}/ws"
+    async with open_websocket_url(
+        url, subprotocols=["chat4all.v1"], max_message_size=MAX_FRAME
+    ) as socket:
+        assert msgpack.unpackb(await socket.get_message())["t"] == "hello"
+        await socket.send_message(msgpack.packb({"t": "connect", "token": token, "device": DEVICE}))
+        assert msgpack.unpackb(await socket.get_message())["t"] == "ready"
+        yield Requests(socket, user)
+
+
+async def read_back(
+    history: History,
+    rng: random.Random,
+    port: int,
+    tokens: Mapping[str, str],
+    members: Mapping[str, Sequence[str]],
+    *,
+    ranges: int,
+) -> dict[str, list[Event]]:
+    """Each log from its first to its last page; the history gets those, and some random ranges."""
+    logs: dict[str, list[Event]] = {}
+    for conversation, names in members.items():
+        user = rng.choice(names)
+        async with requests(port, user, tokens[user]) as api:
+            log = logs[conversation] = []
+            more = True
+            while more:
+                page = await api.page(conversation, 100, after=log[-1].seq if log else 0)
+                history.page(page)
+                log += page.events
+                more = page.more
+            for _ in range(ranges):
+                place, limit = rng.randint(0, len(log) + 2), rng.randint(1, 100)
+                history.page(await api.page(conversation, limit, after=place))
+                history.page(await api.page(conversation, limit, before=place + 1))
+                history.page(await api.page(conversation, limit))
+    return logs
+
+
+async def read_tables(dsn: str) -> Tables:
+    """The database, straight from its tables."""
+    rows = await trio.to_thread.run_sync(
+        fetch,
+        dsn,
+        "SELECT conversation::text, seq, id::text, sender, body, ts FROM events"
+        " ORDER BY conversation, seq, id",
+    )
+    logs: dict[str, list[Event]] = {}
+    for conversation, seq, id_, sender, body, ts in rows:
+        text = msgpack.unpackb(body)["text"]
+        logs.setdefault(conversation, []).append(Event(seq, id_, sender, text, ts))
+    heads = await trio.to_thread.run_sync(fetch, dsn, "SELECT id::text, head FROM conversations")
+    members: dict[str, list[str]] = {conversation: [] for conversation, _ in heads}
+    joined = await trio.to_thread.run_sync(
+        fetch, dsn, "SELECT conversation::text, username FROM members"
+    )
+    for conversation, username in joined:
+        members[conversation].append(username)
+    return Tables(logs, dict(heads), members)
