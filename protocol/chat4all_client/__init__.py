@@ -1,1 +1,76 @@
-"""chat4all_client."""
+"""The Python SDK of chat4all: a client that stays connected, loses nothing and repeats nothing.
+
+    async with open_client("http://127.0.0.1:8000", token=token, device="laptop") as client:
+        await client.send(conversation_id, "hello")     # returns once it is committed
+        async for event in client.events():             # in order, over any number of reconnects
+            if isinstance(event, Msg):
+                print(event.from_, event.body)
+
+It runs on trio. `outbox.py` says what becomes of messages, `cursors.py` where a restart goes on,
+`errors.py` what can go wrong; `engine.py` is the whole client without I/O.
+"""
+
+from chat4all_protocol.frames import (
+    Body,
+    Composing,
+    Conv,
+    FileBody,
+    MemberBody,
+    Msg,
+    Presence,
+    Receipt,
+    SendBody,
+    Sent,
+    TextBody,
+)
+
+from .client import Client, EventStream
+from .conversations import Conversation
+from .cursors import CursorFile, Cursors, CursorStore, MemoryCursors
+from .errors import (
+    ClientClosed,
+    ClientError,
+    ConnectError,
+    ConnectionRefusedByServer,
+    OutcomeUnknown,
+    RequestRefused,
+    SendRefused,
+)
+from .events import Connected, Disconnected, Event
+from .figures import ClientStatistics
+from .opening import open_client
+from .waiting import Outgoing
+
+__all__ = [
+    "Body",
+    "Client",
+    "ClientClosed",
+    "ClientError",
+    "ClientStatistics",
+    "Composing",
+    "ConnectError",
+    "Connected",
+    "ConnectionRefusedByServer",
+    "Conv",
+    "Conversation",
+    "CursorFile",
+    "CursorStore",
+    "Cursors",
+    "Disconnected",
+    "Event",
+    "EventStream",
+    "FileBody",
+    "MemberBody",
+    "MemoryCursors",
+    "Msg",
+    "OutcomeUnknown",
+    "Outgoing",
+    "Presence",
+    "Receipt",
+    "RequestRefused",
+    "SendBody",
+    "SendRefused",
+    "Sent",
+    "TextBody",
+    "open_client",
+]

@@ -1,0 +1,52 @@
+"""Frames are checked before they are sent: the server closes the connection for some faults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chat4all_protocol.codec import CodecError, decode_client, encode
+from chat4all_protocol.codes import ErrorCode
+from chat4all_protocol.frames import MAX_INTEGER, Send, SendBody, TextBody
+from chat4all_protocol.ids import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chat4all_protocol.frames import AnyClientFrame
+
+    from .errors import RequestRefused
+
+
+def check(frame: AnyClientFrame, max_frame: int, refusal: type[RequestRefused]) -> None:
+    """Refuse here what the server would refuse, as far as the frame alone tells.
+
+    Raises:
+        RequestRefused: of the kind `refusal`.
+    """
+    data = encode(frame)
+    if len(data) > max_frame:
+        raise refusal(ErrorCode.TOO_LARGE, f"{len(data)} bytes, the server takes {max_frame}")
+    try:
+        decode_client(data, max_size=max_frame)
+    except CodecError as error:
+        raise refusal(error.code, error.message, error.field) from None
+
+
+def message(
+    conversation: str,
+    body: str | SendBody,
+    id_: str | None,
+    reply_to: int | None,
+    channels: Sequence[str] | None,
+    meta: dict[str, Any] | None,
+) -> Send:
+    """A `send` frame, with the longest `rid` there is in the place of the one to come."""
+    return Send(
+        rid=MAX_INTEGER,
+        conv=conversation,
+        id=id_ or new_id(),
+        body=TextBody(body) if isinstance(body, str) else body,
+        reply_to=reply_to,
+        channels=list(channels) if channels is not None else None,
+        meta=meta,
+    )

@@ -1,0 +1,57 @@
+"""What can go wrong.
+
+ClientError
+├── ConnectError             no connection came about in the time allowed
+├── ConnectionRefusedByServer  the server does not want this client: connecting again is no use
+├── ClientClosed             the client was closed while this was waiting
+├── OutcomeUnknown           the connection broke before the answer; it may have been done
+└── RequestRefused           the server answered with an error; nothing was changed
+    └── SendRefused          … to a message, which is given up
+"""
+
+from __future__ import annotations
+
+
+class ClientError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class ConnectError(ClientError):
+    """No connection came about in the time allowed; the text says why the last attempt failed."""
+
+
+class ConnectionRefusedByServer(ClientError):
+    """The server refused for good: wrong token, kicked, replaced by the same device, …
+
+    `code` is the WebSocket close code, or the HTTP status of a refused handshake.
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"the server refused the connection: {reason or 'no reason'} ({code})")
+        self.code = code
+        self.reason = reason
+
+
+class ClientClosed(ClientError):
+    """The client was closed. What was on the wire may have been stored."""
+
+
+class OutcomeUnknown(ClientError):
+    """No answer came, and asking again could do it twice."""
+
+
+class RequestRefused(ClientError):
+    """The server refused a request; nothing was changed or stored.
+
+    `code` is one of `chat4all_protocol.codes.ErrorCode`, `field` the path of the field at fault.
+    """
+
+    def __init__(self, code: str, message: str, field: str | None = None) -> None:
+        super().__init__(f"{message} ({code})")
+        self.code = code
+        self.message = message
+        self.field = field
+
+
+class SendRefused(RequestRefused):
+    """A message was refused for good: sending it again would not help."""
