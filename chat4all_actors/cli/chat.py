@@ -1,0 +1,166 @@
+"""Chat from the terminal. In a pipe a line in is a message out; received ones come as lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from chat4all_client import (
+    ConnectError,
+    ConnectionRefusedByServer,
+    RequestRefused,
+    open_client,
+)
+from chat4all_client.transport import websocket_url
+from chat4all_protocol.ids import new_id
+
+from .main import OK, USAGE, CommandError, add_settings, settings_of
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Awaitable, Callable
+
+    from chat4all_client import Client
+
+DEFAULT_URL: Final = "http://127.0.0.1:8000"
+CONNECT_TIMEOUT: Final = 10.0
+"""Seconds: somebody is waiting."""
+TOKEN_REUSE: Final = 60.0
+"""Seconds for which a minted token serves further connections; far less than it lives."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `chat4all chat`."""
+    parser.add_argument("--as", dest="name", metavar="NAME", help="who you are")
+    whom = parser.add_mutually_exclusive_group()
+    whom.add_argument("--with", dest="peer", metavar="NAME", help="whom to talk to")
+    whom.add_argument("--conversation", metavar="ID", help="which conversation to join")
+    parser.add_argument("--url", help=f"the server ($CHAT4ALL_URL, else {DEFAULT_URL})")
+    parser.add_argument(
+        "--token",
+        help="an access token ($CHAT4ALL_TOKEN; else one is made with the data directory)",
+    )
+    parser.add_argument("--json", action="store_true", help="print what is received as JSON lines")
+    parser.add_argument(
+        "--follow", action="store_true", help="in a pipe: go on receiving at the end of the input"
+    )
+    add_settings(parser, "data_dir", "postgres")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Chat until the user leaves or the input ends."""
+    try:
+        return trio.run(_chat, options)
+    except* ConnectError as group:
+        raise CommandError(_text(group), "is it running? chat4all serve starts one") from None
+    except* ConnectionRefusedByServer as group:
+        raise CommandError(_text(group), "check --as, --token and --url") from None
+    except* RequestRefused as group:
+        raise CommandError(_text(group)) from None
+
+
+def _text(group: BaseExceptionGroup[BaseException]) -> str:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)
+
+
+async def _chat(options: argparse.Namespace) -> int:
+    url = _url(options)
+    # A device of its own: several terminals of one user do not replace each other.
+    device = f"terminal-{new_id()}"
+    async with open_client(
+        url, token=_token(options), device=device, connect_timeout=CONNECT_TIMEOUT
+    ) as client:
+        if options.name is not None and options.name != client.user:
+            raise CommandError(f"the token is {client.user}'s, not {options.name}'s", code=USAGE)
+        return await _run(options, client)
+
+
+async def _run(options: argparse.Namespace, client: Client) -> int:
+    conversation = await _conversation(options, client)
+    if options.json or not _on_terminal():
+        from .chat_pipe import Pipe
+
+        return await Pipe(client, conversation, json=options.json, follow=options.follow).run()
+    from .chat_interactive import chat, choose
+
+    if conversation is None:
+        conversation = await choose(client)
+        if conversation is None:
+            return OK
+    await chat(client, conversation)
+    return OK
+
+
+def _on_terminal() -> bool:
+    capable = os.environ.get("TERM", "dumb") != "dumb"
+    return capable and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+async def _conversation(options: argparse.Namespace, client: Client) -> str | None:
+    """The conversation that was asked for.
+
+    Raises:
+        CommandError: there is none.
+    """
+    try:
+        if options.peer is not None:
+            return (await client.create("private", [options.peer])).conv
+        if options.conversation is not None:
+            return (await client.info(options.conversation)).conv
+    except RequestRefused as error:
+        raise CommandError(f"can't open the conversation: {error.message}") from error
+    return None
+
+
+def _url(options: argparse.Namespace) -> str:
+    """Where the server is.
+
+    Raises:
+        CommandError: what was given is no address.
+    """
+    from .opening import server_url
+
+    given: str | None = options.url or os.environ.get("CHAT4ALL_URL")
+    url = given or server_url(settings_of(options).data_dir) or DEFAULT_URL
+    try:
+        return websocket_url(url)
+    except ValueError as error:
+        raise CommandError(str(error), "check --url and CHAT4ALL_URL", code=USAGE) from error
+
+
+def _token(options: argparse.Namespace) -> str | Callable[[], Awaitable[str]]:
+    """The token that was given, or what makes one at each connect.
+
+    Raises:
+        CommandError: nobody said for whom.
+    """
+    given: str | None = options.token or os.environ.get("CHAT4ALL_TOKEN")
+    if given:
+        return given
+    if options.name is None:
+        raise CommandError("who are you?", "chat4all chat --as NAME --with NAME", code=USAGE)
+    token = ""
+    made_at = float("-inf")
+
+    async def mint() -> str:
+        nonlocal token, made_at
+        if trio.current_time() - made_at > TOKEN_REUSE:
+            from .access import token_for
+
+            try:
+                token = await token_for(options, options.name)
+            except CommandError as error:
+                if not token:
+                    raise
+                # The server's database may be away with the server: a matter of time.
+                raise OSError(error.message) from error
+            made_at = trio.current_time()
+        return token
+
+    return mint

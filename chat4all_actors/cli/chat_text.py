@@ -1,0 +1,86 @@
+"""Texts of other people, made safe for a terminal; times and frames as lines."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from chat4all_protocol.frames import FileBody, MemberBody, TextBody
+
+if TYPE_CHECKING:
+    from chat4all_protocol.frames import Msg
+
+_JOINERS: Final = "\u200c\u200d"
+"""Format characters that scripts and emoji need; the others are invisible or turn text around."""
+NEW_LINE: Final = "↵"
+"""Stands for a line break where a message must stay on one line."""
+
+
+def safe(text: str) -> str:
+    """`text` with nothing in it that a terminal acts on; line breaks stay, tabs become spaces."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_safe, text.replace("\r\n", "\n")))
+
+
+def safe_line(text: str) -> str:
+    """`text` made safe, on one line."""
+    return safe(text).replace("\n", NEW_LINE)
+
+
+def _safe(char: str) -> str:
+    if char == "\n":
+        return char
+    if char == "\t":
+        return "    "
+    category = unicodedata.category(char)
+    if category == "Cc":
+        # A picture of the control character, so that one sees that there was something.
+        code = ord(char)
+        return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"
+    if category in ("Zl", "Zp"):
+        return "\n"
+    if category == "Cf":
+        return char if char in _JOINERS else ""
+    return "\ufffd" if category in ("Cs", "Cn") else char
+
+
+def clock(ts: int) -> str:
+    """The local time of day of a time in ms since the epoch: `HH:MM`."""
+    return f"{datetime.fromtimestamp(ts / 1000):%H:%M}"
+
+
+def day(ts: int) -> str:
+    """The local date of a time in ms since the epoch: `Monday, 2 March 2026`."""
+    at = datetime.fromtimestamp(ts / 1000)
+    return f"{at:%A}, {at.day} {at:%B %Y}"
+
+
+def text_of(event: Msg) -> str:
+    """What an event says, made safe; empty when it says nothing to a reader."""
+    body = event.body
+    if event.deleted or event.kind == "delete":
+        return "(deleted)"
+    if isinstance(body, TextBody):
+        return safe(body.text)
+    if isinstance(body, FileBody):
+        return f"[file {body.file_id}] {safe(body.text or '')}".rstrip()
+    if isinstance(body, MemberBody):
+        verb = "joined" if event.kind == "join" else "left"
+        return f"{safe_line(body.user)} {verb}"
+    return ""
+
+
+def event_line(event: Msg) -> str:
+    """An event as a line for a pipe: `HH:MM name: text`."""
+    text = text_of(event).replace("\n", NEW_LINE)
+    return f"{clock(event.ts)} {safe_line(event.from_)}: {text}"
+
+
+def json_line(frame: Any) -> str:
+    """A frame as JSON on one line, in ASCII: nothing in it moves a cursor."""
+    return json.dumps(msgspec.to_builtins(frame))
