@@ -225,15 +225,16 @@ class ConversationActor(Actor[ToConversation]):
             raise ValueError(f"event {event.seq} of {self.id} names no member")
         stored = await self._until_available(self._log.store.conversation, self.id)
         assert stored is not None  # conversations are never deleted
-        affected = self._surroundings.local.of(body.user)
+        local = self._surroundings.local
         if event.kind == "leave":
-            self.readers.difference_update(affected)
-            await self._pass_unchanged([event], posts)
-            for reader in affected:
+            self.readers.difference_update(local.of(body.user))
+        await self._pass_unchanged([event], posts)
+        # Asked again: sessions have come and gone while the event was passed.
+        for reader in local.of(body.user):
+            if event.kind == "leave":
+                self.readers.discard(reader)
                 reader.left(view(stored, head=event.seq, left=True))
-        else:
-            await self._pass_unchanged([event], posts)
-            for reader in affected:
+            else:
                 self.readers.add(reader)
                 reader.entered(view(stored, head=self.head))
 
