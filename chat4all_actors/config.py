@@ -64,7 +64,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     head_timeout: Seconds = 10 * SECONDS
     connect_timeout: Seconds = 10 * SECONDS
     """From the handshake until `connect`."""
-    heartbeat: Annotated[float, Meta(ge=1)] = 25 * SECONDS
+    heartbeat: Annotated[float, Meta(ge=1, le=24 * 60 * MINUTES)] = 25 * SECONDS
     """A connection that was quiet for so long is pinged."""
     heartbeat_grace: Seconds = 10 * SECONDS
     """And closed when it stays quiet for so much longer."""

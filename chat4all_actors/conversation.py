@@ -239,7 +239,7 @@ class ConversationActor(Actor[ToConversation]):
                 reader.entered(view(stored, head=self.head))
 
     def _lose(self, unhandled: list[ToConversation]) -> None:
-        """Let everybody connect again who would wait in vain: for an answer, or to be let in."""
+        """Let those connect again who would wait in vain: for an answer, to be let in or out."""
         for message_ in unhandled:
             if isinstance(message_, Post):
                 message_.origin.lost(message_)
@@ -247,7 +247,7 @@ class ConversationActor(Actor[ToConversation]):
                 for entry, answer in message_.answers:
                     entry.context.origin.lost(entry.context)
                     append = entry.append
-                    if append.kind == "join" and append.subject and isinstance(answer, Outcome):
+                    if append.subject is not None and isinstance(answer, Outcome):
                         for reader in self._surroundings.local.of(append.subject):
                             reader.close_internal()
 

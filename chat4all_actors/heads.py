@@ -47,6 +47,8 @@ class Heads:
             stretch.reads -= 1
             if not self._older.reads:
                 self._older, self._newer = self._newer, _Stretch()
+                if not self._older.reads:  # that was the last read of all
+                    self._older = _Stretch()
 
     def note(self, conversation: str, seq: int) -> None:
         """Events of this conversation are stored up to `seq`."""

@@ -79,6 +79,8 @@ class Tokens:
         Raises:
             TokenRefused: with a reason that is safe to tell; `expired` when only its time is up.
         """
+        if "=" in token or not token.isascii():
+            raise TokenRefused("the token is not valid")  # padding would give it a second form
         try:
             claims = jwt.decode(
                 token,

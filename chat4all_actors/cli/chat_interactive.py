@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -259,17 +259,18 @@ async def choose(client: Client) -> str | None:
         print("no conversations yet")
     print("number, or the name of somebody to talk to (empty to leave): ", end="")
     sys.stdout.flush()
-    async for line in lines():
-        answer = line.strip()
-        if not answer:
-            return None
-        if answer.isdecimal() and 1 <= int(answer) <= len(known):
-            return known[int(answer) - 1].id
-        try:
-            return (await client.create("private", [answer])).conv
-        except ClientError as error:
-            print(f"{safe_line(str(error))}; again: ", end="")
-            sys.stdout.flush()
+    async with aclosing(lines()) as answers:
+        async for line in answers:
+            answer = line.strip()
+            if not answer:
+                return None
+            if answer.isdecimal() and 1 <= int(answer) <= len(known):
+                return known[int(answer) - 1].id
+            try:
+                return (await client.create("private", [answer])).conv
+            except RequestRefused as error:
+                print(f"{safe_line(error.message)}; again: ", end="")
+                sys.stdout.flush()
     return None
 
 

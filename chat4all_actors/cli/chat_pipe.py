@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from collections import deque
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -28,7 +28,7 @@ from .chat_text import event_line, json_line
 from .main import OK, UNREACHABLE, USAGE, CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
 CHUNK: Final = 64 * 1024
 """Bytes read from the input at once."""
@@ -55,9 +55,8 @@ class Pipe:
     async def run(self) -> int:
         """Returns the exit code."""
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(
-                errors="replace"
-            )  # a terminal without UTF-8 still shows the rest
+            # Not every terminal has UTF-8.
+            sys.stdout.reconfigure(errors="replace")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._receive)
             async with trio.open_nursery() as sending:
@@ -71,28 +70,32 @@ class Pipe:
         return UNREACHABLE if self._refused else OK
 
     async def _send_lines(self) -> None:
-        async for line in lines():
-            if not line.strip():
-                continue
-            if self._conversation is None:
-                raise CommandError(
-                    "nobody to send this to", "say --with NAME or --conversation ID", code=USAGE
-                )
-            while True:
-                try:
-                    outgoing = self._client.send_nowait(self._conversation, line)
-                except trio.WouldBlock:
-                    with suppress(SendRefused):  # it is reported in its place
-                        await self._outgoing[0].wait()
-                    await trio.lowlevel.checkpoint()
-                except SendRefused as error:
-                    self._tell_refused(error, "")
-                    break
-                else:
-                    self._mine.add(outgoing.id)
-                    self._outgoing.append(outgoing)
-                    self._news.set()
-                    break
+        async with aclosing(lines()) as input_lines:
+            async for line in input_lines:
+                await self._send(line)
+
+    async def _send(self, line: str) -> None:
+        if not line.strip():
+            return
+        if self._conversation is None:
+            raise CommandError(
+                "nobody to send this to", "say --with NAME or --conversation ID", code=USAGE
+            )
+        while True:
+            try:
+                outgoing = self._client.send_nowait(self._conversation, line)
+            except trio.WouldBlock:
+                with suppress(SendRefused):  # it is reported in its place
+                    await self._outgoing[0].wait()
+                await trio.lowlevel.checkpoint()
+            except SendRefused as error:
+                self._tell_refused(error, "")
+                return
+            else:
+                self._mine.add(outgoing.id)
+                self._outgoing.append(outgoing)
+                self._news.set()
+                return
 
     async def _report(self) -> None:
         """Say what became of each message, in their order, until the input has ended."""
@@ -148,7 +151,7 @@ class Pipe:
         _narrate(f"not sent: {error.message}")
 
 
-async def lines(fd: int = 0) -> AsyncIterator[str]:
+async def lines(fd: int = 0) -> AsyncGenerator[str, None]:
     """The lines of a file descriptor, without their ends; what is no UTF-8 is replaced."""
     pending = b""
     while True:

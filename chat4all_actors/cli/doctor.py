@@ -22,6 +22,7 @@ from chat4all_storage.ports import StorageError
 from chat4all_storage.postgres import with_connection
 
 from .. import __version__
+from ..edge.listener import open_listeners
 from .main import FINDING, OK, add_settings, settings_of
 from .opening import SPARE_DESCRIPTORS, server_url
 
@@ -111,19 +112,19 @@ def _paths(settings: Settings) -> Iterator[Check]:
     if running is not None and _answers(running):
         yield Check("server", "ok", f"runs at {running}")
     elif settings.port:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((settings.host, settings.port))
-            except OSError as error:
-                yield Check(
-                    "port",
-                    "error",
-                    f"{settings.host}:{settings.port}: {error.strerror}",
-                    "choose another --port (0 picks a free one), or stop what uses it",
-                )
-            else:
-                yield Check("port", "ok", f"{settings.host}:{settings.port} is free")
+        try:
+            probes = open_listeners(settings.host, settings.port)
+        except OSError as error:
+            yield Check(
+                "port",
+                "error",
+                f"{settings.host}:{settings.port}: {error.strerror}",
+                "choose another --port (0 picks a free one), or stop what uses it",
+            )
+        else:
+            for probe in probes:
+                probe.close()
+            yield Check("port", "ok", f"{settings.host}:{settings.port} is free")
 
 
 def _answers(url: str) -> bool:
@@ -139,7 +140,11 @@ def _answers(url: str) -> bool:
 async def _databases(settings: Settings) -> list[Check]:
     dsns = settings.postgres
     if not dsns:
-        found = find_embedded(Path(settings.data_dir))
+        try:
+            found = find_embedded(Path(settings.data_dir))
+        except OSError as error:
+            said = f"{settings.data_dir}: {error.strerror}"
+            return [Check("database", "error", said, "choose another --data-dir")]
         if found is None or not found.postgres_dsn:
             return [_embedded_wheel()]
         dsns = [found.postgres_dsn]

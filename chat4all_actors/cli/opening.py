@@ -55,7 +55,10 @@ async def open_storage(
         dsns = settings.postgres
         if not dsns:
             data_dir = Path(settings.data_dir)
-            found = find_embedded(data_dir) if beside_server else None
+            try:
+                found = find_embedded(data_dir) if beside_server else None
+            except OSError as error:
+                raise CommandError(f"{data_dir} can't be used: {error.strerror}") from error
             if found is not None and found.postgres_dsn:
                 dsns = [found.postgres_dsn]
             else:
@@ -131,7 +134,7 @@ def server_url(data_dir: str) -> str | None:
     """Where the server that uses this data directory said it listens."""
     try:
         announced_ = msgspec.json.decode((Path(data_dir) / SERVER_FILE).read_bytes())
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError):
         return None
     url = announced_.get("url") if isinstance(announced_, dict) else None
     return url if isinstance(url, str) else None

@@ -88,15 +88,11 @@ class Transport:
         """
         tls = context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
         self._socket = tls
-        while True:
-            try:
-                tls.do_handshake()
-            except ssl.SSLWantReadError:
-                await trio.lowlevel.wait_readable(tls)
-            except ssl.SSLWantWriteError:
-                await trio.lowlevel.wait_writable(tls)
-            else:
-                return
+        try:
+            await _shake_hands(tls)
+        except BaseException:
+            self._break()  # there is nothing to send on: not in the clear, and not sealed yet
+            raise
 
     async def receive(self) -> bytes:
         """Bytes from the other side; none at the end of its stream, however it ended."""
@@ -147,6 +143,8 @@ class Transport:
             if first is not None:
                 self._queue.append(first)
                 self.queued = len(first)
+            if self._waiting is not None:
+                self._waiting.unpark_all()
 
     async def room(self, below: int) -> None:
         """Wait until fewer than `below` bytes are queued, or the connection is broken."""
@@ -190,7 +188,8 @@ class Transport:
 
     async def _send_queue(self) -> None:
         queue = self._queue
-        assert queue is not None
+        if queue is None:
+            return  # broken before this task began
         while queue and not self.broken:
             try:
                 await trio.lowlevel.wait_writable(self._socket)
@@ -226,3 +225,15 @@ class Transport:
             self._waiting.unpark_all()
         if self._on_broken is not None:
             self._on_broken()
+
+
+async def _shake_hands(tls: ssl.SSLSocket) -> None:
+    while True:
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            await trio.lowlevel.wait_readable(tls)
+        except ssl.SSLWantWriteError:
+            await trio.lowlevel.wait_writable(tls)
+        else:
+            return

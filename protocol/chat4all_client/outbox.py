@@ -119,6 +119,8 @@ class Outbox:
 
     def refused(self, entry: Entry, error: Error, now: float) -> None:
         """The server did not store the message: give it up, or keep it for later."""
+        if not self._holds(entry):
+            return  # an earlier attempt was answered after all
         if not error.temporary:
             self._drop(entry, now)
             entry.done(SendRefused(error.code, error.message, error.field))
@@ -136,6 +138,8 @@ class Outbox:
 
     def unanswered(self, entry: Entry, now: float) -> None:
         """No answer in time on a live connection."""
+        if not self._holds(entry):
+            return
         entry.troubles += 1
         self._off_wire(entry, now)
 
@@ -162,6 +166,9 @@ class Outbox:
         self.on_wire = 0
         for entry in entries:
             entry.done(error)
+
+    def _holds(self, entry: Entry) -> bool:
+        return self._entries.get((entry.conv, entry.id)) is entry
 
     def _off_wire(self, entry: Entry, now: float) -> None:
         if entry.on_wire:

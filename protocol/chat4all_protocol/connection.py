@@ -207,7 +207,10 @@ class ClientConnection:
             # What happens there from now on is not for this user, even if added again later.
             self.positions.pop(conv.conv, None)
             self._announced.discard(conv.conv)
-        elif conv.conv not in self.positions or conv.conv in self._unconfirmed:
+        elif conv.details is None and (
+            conv.conv not in self.positions or conv.conv in self._unconfirmed
+        ):
+            # The answer to `info` introduces nothing: it may come before the user is let in.
             self._start(conv.conv, conv.head)
 
     def _start(self, conv: str, head: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -247,11 +247,11 @@ class PipeliningClient(Client):
 
 
 Client.TestCase.settings = PipeliningClient.TestCase.settings = settings(
-    max_examples=300,
+    max_examples=200,
     stateful_step_count=50,
     derandomize=True,
     deadline=None,
-    print_blob=False,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 test_each_event_and_each_message_once_in_order = Client.TestCase
 test_each_event_and_each_message_once_when_pipelining = PipeliningClient.TestCase

@@ -139,6 +139,20 @@ def test_an_answer_to_an_earlier_attempt_counts_and_a_second_answer_does_not() -
     assert len(box.outbox) == 0
 
 
+def test_nothing_that_comes_for_a_later_attempt_undoes_an_answer() -> None:
+    box = Box()
+    entry = box.put(1)
+    box.take_all()
+    box.outbox.unanswered(entry, 10)
+    box.take_all(10)
+    box.answer(entry, 11)
+    box.outbox.refused(entry, f.Error("NOT_FOUND", "no", temporary=False), now=12)
+    box.outbox.unanswered(entry, 20)
+    assert len(box.answers) == 1
+    assert box.outbox.on_wire == 0
+    assert box.outbox.next_time() == float("inf")
+
+
 def test_the_frame_goes_out_as_it_was_but_for_its_rid() -> None:
     entry = Box().put(1)
     assert entry.with_rid(7) == f.Send(rid=7, conv=CONV, id=entry.id, body=f.TextBody("x"))

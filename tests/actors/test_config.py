@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chat4all_actors.config import ConfigError, Settings, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+def from_environment(**variables: str) -> Settings:
+    """Settings with these variables, named without their prefix."""
+    environment = {f"CHAT4ALL_{name.upper()}": text for name, text in variables.items()}
+    return load({}, environment=environment)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "chat4all.toml"
+
+
+def refusal(flags: dict[str, Any], environment: dict[str, str], file: Path | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(flags, environment=environment, file=file)
+    return str(caught.value)
+
+
+# Precedence
+
+
+def test_without_any_source_the_defaults_hold() -> None:
+    assert load({}, environment={}) == Settings()
+
+
+def test_the_defaults_are_themselves_valid_and_safe() -> None:
+    settings = Settings()
+    assert settings.host == "127.0.0.1"
+    assert settings.bcrypt_cost == 12
+    assert settings.token_lifetime == 3600
+    assert settings.max_frame == 65_536
+    assert settings.rate_messages_per_minute == 100
+
+
+def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default(
+    file: Path,
+) -> None:
+    file.write_text("port = 1\nmax_text = 1\nmailbox = 1\n")
+    environment = {"CHAT4ALL_PORT": "2", "CHAT4ALL_MAX_TEXT": "2"}
+    settings = load({"port": "3"}, environment=environment, file=file)
+    assert (settings.port, settings.max_text, settings.mailbox) == (3, 2, 1)
+    assert settings.max_members == Settings().max_members
+
+
+def test_the_process_environment_is_read_when_none_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CHAT4ALL_MAILBOX", "77")
+    assert load({}).mailbox == 77
+
+
+def test_variables_without_the_prefix_are_not_ours() -> None:
+    assert load({}, environment={"PORT": "1", "chat4all_port": "2"}).port == 8000
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert from_environment(jwt_key="", port="") == Settings()
+
+
+# Kinds of values
+
+
+def test_each_kind_of_value_is_read_from_text() -> None:
+    settings = from_environment(
+        host="::1", port="443", admin_port="9", heartbeat="2.5", head_timeout="3", tls_cert="c.pem",
+        tls_key="k.pem",
+    )  # fmt: skip
+    assert settings.host == "::1"
+    assert (settings.port, settings.admin_port) == (443, 9)
+    assert (settings.heartbeat, settings.head_timeout) == (2.5, 3.0)
+    assert (settings.tls_cert, settings.tls_key) == ("c.pem", "k.pem")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1", True), ("true", True), ("TRUE", True), ("0", False), ("false", False), ("False", False)],
+)
+def test_a_switch_is_one_or_zero_true_or_false(text: str, value: bool) -> None:
+    assert from_environment(migrate=text).migrate is value
+
+
+def test_lists_are_split_at_white_space() -> None:
+    settings = from_environment(
+        postgres=" postgresql://a/x  postgresql://b/y\n", allowed_origins=""
+    )
+    assert settings.postgres == ["postgresql://a/x", "postgresql://b/y"]
+    assert settings.allowed_origins == []
+
+
+def test_each_kind_of_value_is_read_from_a_file(file: Path) -> None:
+    file.write_text('port = 1\nhost = "h"\nmigrate = false\nheartbeat = 5\npostgres = ["a", "b"]\n')
+    settings = load({}, environment={}, file=file)
+    assert (settings.port, settings.host, settings.migrate) == (1, "h", False)
+    assert (settings.heartbeat, settings.postgres) == (5.0, ["a", "b"])
+
+
+def test_flags_that_are_parsed_already_are_taken_as_they_are() -> None:
+    settings = load({"migrate": False, "postgres": ["a b", "c"]}, environment={})
+    assert (settings.migrate, settings.postgres) == (False, ["a b", "c"])
+
+
+def test_settings_can_not_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        Settings().port = 1  # type: ignore[misc]
+
+
+# What does not fit
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "source", "setting"),
+    [
+        ({"port": "many"}, {}, "--port", "'many'"),
+        ({"admin_port": "x"}, {}, "--admin-port", "'x'"),
+        ({"port": "65536"}, {}, "command line", "port"),
+        ({}, {"CHAT4ALL_PORT": "1.5"}, "CHAT4ALL_PORT", "'1.5'"),
+        ({}, {"CHAT4ALL_MIGRATE": "perhaps"}, "CHAT4ALL_MIGRATE", "'perhaps'"),
+        ({}, {"CHAT4ALL_HEAD_TIMEOUT": "soon"}, "CHAT4ALL_HEAD_TIMEOUT", "'soon'"),
+        ({}, {"CHAT4ALL_HEAD_TIMEOUT": "0"}, "environment", "head_timeout"),
+        ({}, {"CHAT4ALL_HEAD_TIMEOUT": "nan"}, "environment", "head_timeout"),
+        ({}, {"CHAT4ALL_HEARTBEAT": "inf"}, "environment", "heartbeat"),
+        ({}, {"CHAT4ALL_MAX_MEMBERS": "1001"}, "environment", "max_members"),
+        ({}, {"CHAT4ALL_BCRYPT_COST": "15"}, "environment", "bcrypt_cost"),
+        ({}, {"CHAT4ALL_TOKEN_LIFETIME": "86401"}, "environment", "token_lifetime"),
+        ({}, {"CHAT4ALL_RATE_MESSAGES_PER_MINUTE": "-1"}, "environment", "rate_messages_per"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named_with_its_source(
+    flags: dict[str, Any], environment: dict[str, str], source: str, setting: str
+) -> None:
+    said = refusal(flags, environment)
+    assert said.startswith(source)
+    assert setting in said
+
+
+def test_a_value_out_of_range_is_told_what_is_allowed() -> None:
+    assert "<= 65535" in refusal({"port": "65536"}, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("max_txt = 5\n", "max_txt"),
+        ("max_text = 'five'\n", "max_text"),
+        ("port = true\n", "port"),
+        ("postgres = ['a', 5]\n", "postgres"),
+        ("heartbeat = nan\n", "heartbeat"),
+        ("[server]\nport = 1\n", "server"),
+        ("this is no toml", "not valid TOML"),
+        ("host = '\xff'\n", "not valid TOML"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named_with_the_file(
+    file: Path, content: str, named: str
+) -> None:
+    file.write_bytes(content.encode("latin-1"))
+    said = refusal({}, {}, file)
+    assert said.startswith(f"{file}: ")
+    assert named in said
+
+
+def test_a_file_that_is_wrong_is_refused_even_where_a_flag_would_beat_it(file: Path) -> None:
+    file.write_text("port = 70000\n")
+    assert str(file) in refusal({"port": "1"}, {}, file)
+
+
+def test_a_file_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    assert refusal({}, {}, tmp_path / "missing.toml") == (
+        f"{tmp_path / 'missing.toml'}: No such file or directory"
+    )
+    assert str(tmp_path) in refusal({}, {}, tmp_path)
+
+
+@pytest.mark.parametrize("given", ["tls_cert", "tls_key"])
+def test_a_certificate_and_its_key_belong_together(given: str) -> None:
+    said = refusal({given: "file.pem"}, {})
+    assert "tls_cert" in said
+    assert "tls_key" in said
+
+
+def test_a_signing_key_has_at_least_32_bytes() -> None:
+    assert load({}, environment={"CHAT4ALL_JWT_KEY": KEY}).jwt_key == KEY
+    assert "jwt_key is too short" in refusal({}, {"CHAT4ALL_JWT_KEY": KEY[1:]})
+    assert KEY[1:] not in refusal({}, {"CHAT4ALL_JWT_KEY": KEY[1:]})
+
+
+@pytest.mark.parametrize(
+    ("setting", "allowed"),
+    [("log_format", ("console", "json")), ("log_level", ("debug", "info", "warning", "error"))],
+)
+def test_the_words_of_the_log_settings_are_listed(setting: str, allowed: tuple[str, ...]) -> None:
+    for word in allowed:
+        assert getattr(load({setting: word}, environment={}), setting) == word
+    said = refusal({setting: "other"}, {})
+    for word in (setting, *allowed):
+        assert word in said

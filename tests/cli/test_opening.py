@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from chat4all_actors.accounts.tokens import load_key
+from chat4all_actors.cli import opening
+from chat4all_actors.cli.main import UNREACHABLE, USAGE, CommandError
+from chat4all_actors.cli.opening import (
+    SERVER_FILE,
+    announced,
+    open_storage,
+    server_url,
+    signing_key,
+)
+from chat4all_actors.config import Settings
+from chat4all_storage.embedded import Addresses, EmbeddedError
+from chat4all_storage.ports import Rejected, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from chat4all_storage.embedded import EmbeddedServers
+    from chat4all_storage.storage import Storage
+
+URL = "http://127.0.0.1:8000"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=str(tmp_path / "data"))
+
+
+@pytest.fixture
+def no_directory(tmp_path: Path) -> Settings:
+    """Settings whose data directory can't be made."""
+    (tmp_path / "file").write_text("")
+    return Settings(data_dir=str(tmp_path / "file" / "data"))
+
+
+# The server's address
+
+
+def test_a_server_is_found_by_its_data_directory_while_it_runs(settings: Settings) -> None:
+    assert server_url(settings.data_dir) is None
+    with announced(settings, URL):
+        assert server_url(settings.data_dir) == URL
+    assert server_url(settings.data_dir) is None
+
+
+def test_it_is_found_no_more_after_it_failed(settings: Settings) -> None:
+    def serve() -> None:
+        with announced(settings, URL):
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        serve()
+    assert server_url(settings.data_dir) is None
+
+
+def test_the_announcement_names_the_process_and_leaves_no_draft(settings: Settings) -> None:
+    with announced(settings, URL):
+        (file,) = list(os.scandir(settings.data_dir))
+        with open(file.path) as content:
+            assert json.load(content) == {"url": URL, "pid": os.getpid()}
+        assert stat.S_IMODE(os.stat(settings.data_dir).st_mode) == 0o700
+    assert os.listdir(settings.data_dir) == []
+
+
+def test_the_end_of_a_server_leaves_the_announcement_of_another(settings: Settings) -> None:
+    with announced(settings, URL):
+        successor = announced(settings, "http://127.0.0.1:9000")
+        successor.__enter__()
+    assert server_url(settings.data_dir) == "http://127.0.0.1:9000"
+    successor.__exit__(None, None, None)
+    assert server_url(settings.data_dir) is None
+
+
+def test_what_a_killed_server_left_is_replaced(settings: Settings) -> None:
+    announced(settings, "http://127.0.0.1:9000").__enter__()
+    with announced(settings, URL):
+        assert server_url(settings.data_dir) == URL
+
+
+def test_a_data_directory_that_can_not_be_written_is_told(no_directory: Settings) -> None:
+    with (
+        pytest.raises(CommandError, match="can't be written") as caught,
+        announced(no_directory, URL),
+    ):
+        pass
+    assert no_directory.data_dir in caught.value.message
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"5", b"{}", b'{"url": 5}', b"\xff"])
+def test_an_announcement_that_makes_no_sense_is_none(settings: Settings, content: bytes) -> None:
+    with announced(settings, URL):
+        with open(f"{settings.data_dir}/{SERVER_FILE}", "wb") as file:
+            file.write(content)
+        assert server_url(settings.data_dir) is None
+
+
+def test_where_no_directory_can_be_there_is_no_server(no_directory: Settings) -> None:
+    assert server_url(no_directory.data_dir) is None
+
+
+# The signing key
+
+
+def test_the_configured_key_is_used_and_none_is_made(tmp_path: Path) -> None:
+    settings = Settings(data_dir=str(tmp_path / "data"), jwt_key="k" * 32)
+    assert signing_key(settings) == "k" * 32
+    assert not (tmp_path / "data").exists()
+
+
+def test_without_one_the_data_directory_keeps_its_own(settings: Settings, tmp_path: Path) -> None:
+    key = signing_key(settings)
+    assert key == signing_key(settings) == load_key(tmp_path / "data")
+
+
+def test_a_key_that_can_not_be_kept_is_told_with_what_mends_it(no_directory: Settings) -> None:
+    with pytest.raises(CommandError, match="signing key") as caught:
+        signing_key(no_directory)
+    assert "CHAT4ALL_JWT_KEY" in caught.value.mend
+    assert "--data-dir" in caught.value.mend
+
+
+# The databases
+
+
+class Databases:
+    """Stands in for everything that would start or connect."""
+
+    def __init__(self) -> None:
+        self.opened: list[tuple[list[str], dict[str, Any]]] = []
+        self.started: list[dict[str, Any]] = []
+        self.running: Addresses | OSError | None = None
+        self.fails: Exception | None = None
+        self.open = 0
+
+    @asynccontextmanager
+    async def open_bridge(self) -> AsyncIterator[object]:
+        yield object()
+
+    @asynccontextmanager
+    async def open_postgres(
+        self, bridge: object, dsns: Sequence[str], **options: Any
+    ) -> AsyncIterator[Storage]:
+        if isinstance(self.fails, Unavailable | Rejected):
+            raise self.fails
+        self.opened.append((list(dsns), options))
+        self.open += 1
+        try:
+            yield cast("Storage", self)
+        finally:
+            self.open -= 1
+
+    @asynccontextmanager
+    async def open_embedded(self, data_dir: Path, **options: Any) -> AsyncIterator[EmbeddedServers]:
+        if isinstance(self.fails, EmbeddedError):
+            raise self.fails
+        self.started.append({"data_dir": str(data_dir), **options})
+        self.open += 1
+        try:
+            yield cast("EmbeddedServers", Addresses("embedded", "", {}))
+        finally:
+            self.open -= 1
+
+    def find_embedded(self, data_dir: Path) -> Addresses | None:
+        if isinstance(self.running, OSError):
+            raise self.running
+        return self.running
+
+
+@pytest.fixture
+def databases(monkeypatch: pytest.MonkeyPatch) -> Databases:
+    databases = Databases()
+    for name in ("open_bridge", "open_postgres", "open_embedded", "find_embedded"):
+        monkeypatch.setattr(opening, name, getattr(databases, name))
+    return databases
+
+
+async def test_configured_databases_are_opened_and_nothing_is_started(
+    databases: Databases,
+) -> None:
+    settings = Settings(postgres=["a", "b"], migrate=False, max_members=50)
+    async with open_storage(settings) as opened:
+        assert opened.embedded is None
+        assert databases.open == 1
+    assert databases.opened == [(["a", "b"], {"apply_migrations": False, "member_limit": 50})]
+    assert (databases.started, databases.open) == ([], 0)
+
+
+@pytest.mark.parametrize("throwaway", [True, False])
+async def test_without_any_an_embedded_one_is_started_in_the_data_directory(
+    databases: Databases, settings: Settings, throwaway: bool
+) -> None:
+    databases.running = Addresses("of a server", "", {})
+    async with open_storage(settings, throwaway=throwaway) as opened:
+        assert opened.embedded is not None
+    assert databases.started == [
+        {"data_dir": settings.data_dir, "redis": False, "throwaway": throwaway}
+    ]
+    assert [dsns for dsns, _ in databases.opened] == [["embedded"]]
+    assert databases.open == 0
+
+
+async def test_beside_a_server_its_embedded_one_is_used(
+    databases: Databases, settings: Settings
+) -> None:
+    databases.running = Addresses("of a server", "", {})
+    async with open_storage(settings, beside_server=True) as opened:
+        assert opened.embedded is None
+    assert [dsns for dsns, _ in databases.opened] == [["of a server"]]
+    assert databases.started == []
+
+
+@pytest.mark.parametrize("running", [None, Addresses("", "redis", {})])
+async def test_beside_no_server_it_is_started(
+    databases: Databases, settings: Settings, running: Addresses | None
+) -> None:
+    databases.running = running
+    async with open_storage(settings, beside_server=True):
+        assert len(databases.started) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "mend", "code"),
+    [
+        (Unavailable("refused"), "PostgreSQL can't be reached: refused", "--postgres", UNREACHABLE),
+        (Rejected("newer"), "the database does not fit: newer", "", USAGE),
+        (EmbeddedError("in use", "by pid 5", "stop it"), "in use", "", UNREACHABLE),
+    ],
+)
+async def test_what_can_not_be_opened_is_told(
+    databases: Databases, settings: Settings, error: Exception, said: str, mend: str, code: int
+) -> None:
+    databases.fails = error
+    with pytest.raises(CommandError, match=said) as caught:
+        async with open_storage(settings):
+            raise AssertionError("not reached")
+    assert mend in caught.value.mend
+    assert caught.value.code == code
+    assert databases.open == 0
+
+
+async def test_a_directory_of_somebody_else_is_told(
+    databases: Databases, settings: Settings
+) -> None:
+    databases.running = PermissionError(13, "Permission denied")
+    with pytest.raises(CommandError, match="Permission denied") as caught:
+        async with open_storage(settings, beside_server=True):
+            raise AssertionError("not reached")
+    assert settings.data_dir in caught.value.message

@@ -1,0 +1,447 @@
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+import ssl
+import subprocess
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from chat4all_actors.config import Settings
+from chat4all_actors.edge.listener import ACCEPT_BATCH, EXHAUSTED_PAUSE, Edge, open_listeners
+from chat4all_actors.fanout import LocalReaders
+from chat4all_actors.heartbeat import Heartbeat
+from chat4all_actors.kernel import Pool, PoolClosed
+from chat4all_actors.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+    from chat4all_actors.session import Services
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+CLOSE = b"\x88\x80\0\0\0\0"
+"""A close frame of a client."""
+
+
+class House:
+    """An edge with its pools, and clients of it."""
+
+    def __init__(self, nursery: trio.Nursery, listener: socket.socket) -> None:
+        self.nursery = nursery
+        self.listener = listener
+        self.address = listener.getsockname()
+        self.faults: list[tuple[str, BaseException]] = []
+        self.connections = Pool("connections", on_fault=self._on_fault)
+        self.senders = Pool("senders", on_fault=self._on_fault)
+        self.clients: list[trio.SocketStream] = []
+        self.edge: Edge
+
+    def _on_fault(self, name: str, error: BaseException) -> None:
+        self.faults.append((name, error))
+
+    async def connect(self, data: bytes = b"") -> trio.SocketStream:
+        stream = await trio.open_tcp_stream(*self.address[:2])
+        self.clients.append(stream)
+        if data:
+            await stream.send_all(data)
+        return stream
+
+    async def ask(self, data: bytes = b"") -> bytes:
+        """Everything that is answered until the server closes."""
+        stream = await self.connect(data)
+        answer = await everything(stream)
+        await stream.aclose()
+        return answer
+
+    async def upgrade(self) -> trio.SocketStream:
+        stream = await self.connect(UPGRADE)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += await stream.receive_some()
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        return stream
+
+
+async def everything(stream: trio.abc.ReceiveStream) -> bytes:
+    return b"".join([chunk async for chunk in stream])
+
+
+@asynccontextmanager
+async def house(
+    *,
+    tls: ssl.SSLContext | None = None,
+    unready: str | None = None,
+    listener: socket.socket | None = None,
+    **settings: Any,
+) -> AsyncIterator[House]:
+    """An edge that accepts; at the end nothing has failed, and nothing is open."""
+    if listener is None:
+        (listener,) = open_listeners("127.0.0.1", 0)
+    services = SimpleNamespace(
+        settings=Settings(**settings),
+        node_id="node",
+        heartbeat=Heartbeat(),
+        local=LocalReaders(),
+        wall_clock=lambda: 1000.0,
+    )
+    with listener:
+        async with trio.open_nursery() as nursery:
+            made = House(nursery, listener)
+            made.edge = Edge(
+                cast("Services", services),
+                connections=made.connections,
+                senders=made.senders,
+                tls=tls,
+                unready=lambda: unready,
+            )
+            await nursery.start(made.senders.run)
+            await nursery.start(made.connections.run)
+            await nursery.start(made.edge.run, [listener])
+            try:
+                yield made
+            finally:
+                for client in made.clients:
+                    with trio.CancelScope(shield=True):
+                        await client.aclose()
+            await made.edge.wait_empty()
+            assert made.edge.sessions == {}
+            nursery.cancel_scope.cancel()
+    assert made.faults == []
+
+
+# Listening sockets
+
+
+def test_a_free_port_is_chosen_and_is_the_same_on_all_addresses() -> None:
+    listeners = open_listeners("localhost", 0)
+    try:
+        assert len({listener.getsockname()[1] for listener in listeners}) == 1
+        assert all(not listener.getblocking() for listener in listeners)
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+def test_a_port_in_use_is_told() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(OSError, match="in use"),
+    ):
+        open_listeners("127.0.0.1", taken.getsockname()[1])
+
+
+def test_an_address_that_is_not_here_is_told() -> None:
+    with pytest.raises(OSError) as caught:  # noqa: PT011
+        open_listeners("192.0.2.1", 0)
+    assert caught.value.errno == errno.EADDRNOTAVAIL
+
+
+# What a request becomes
+
+
+async def test_a_websocket_becomes_a_session_until_it_ends() -> None:
+    async with house() as here:
+        stream = await here.upgrade()
+        (session,) = here.edge.sessions
+        assert isinstance(session, Session)
+        assert here.edge.open == 1
+        await stream.send_all(CLOSE)
+        await everything(stream)
+        await stream.aclose()
+        await here.edge.wait_empty()
+        assert here.edge.open == 0
+        assert here.edge.sessions == {}
+
+
+async def test_what_comes_with_the_handshake_is_not_lost() -> None:
+    async with house() as here:
+        answer = await here.ask(UPGRADE + b"\x89\x82\0\0\0\0hi" + CLOSE)
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        assert answer.endswith(b"\x8a\x02hi" + b"\x88\x00")
+
+
+async def test_a_head_may_come_in_pieces() -> None:
+    async with house() as here:
+        stream = await here.connect()
+        for byte in LIVE:
+            await stream.send_all(bytes([byte]))
+            await wait_all_tasks_blocked()
+        assert (await everything(stream)).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (LIVE, 200),
+        (LIVE.replace(b"live", b"ready"), 503),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+        (b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n", 426),
+        (UPGRADE.replace(b"Host: x", b"Host: x\r\nOrigin: http://evil.example"), 403),
+        (b"\x16\x03\x01 a TLS hello", 400),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 2000 + b"\r\n\r\n", 431),
+    ],
+)
+async def test_anything_else_gets_its_answer_and_the_connection_is_closed(
+    data: bytes, status: int
+) -> None:
+    async with house(unready="draining", max_head=1024) as here:
+        assert (await here.ask(data)).startswith(b"HTTP/1.1 %d " % status)
+        await here.edge.wait_empty()
+
+
+async def test_a_client_that_leaves_before_its_request_is_forgotten() -> None:
+    async with house() as here:
+        stream = await here.connect(b"GET /")
+        await wait_all_tasks_blocked()
+        assert here.edge.open == 1
+        await stream.aclose()
+        await here.edge.wait_empty()
+
+
+# Limits
+
+
+async def test_beyond_the_connection_limit_clients_are_told_and_closed() -> None:
+    async with house(max_connections=2) as here:
+        kept = [await here.upgrade() for _ in range(2)]
+        answer = await here.ask()
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"Retry-After: " in answer
+        assert (here.edge.open, here.edge.refused) == (2, 1)
+        await kept[0].aclose()
+        await wait_all_tasks_blocked()
+        await here.upgrade()
+        assert here.edge.refused == 1
+
+
+async def test_beyond_the_handshake_limit_clients_are_told_and_closed() -> None:
+    async with house(max_handshakes=2) as here:
+        for _ in range(3):  # those that are through do not count
+            await here.upgrade()
+        silent = [await here.connect() for _ in range(2)]
+        await wait_all_tasks_blocked()
+        assert (await here.ask()).startswith(b"HTTP/1.1 503 ")
+        assert (here.edge.open, here.edge.refused) == (5, 1)
+        for stream in silent:
+            await stream.send_all(LIVE)
+            assert (await everything(stream)).startswith(b"HTTP/1.1 200 ")
+            await stream.aclose()
+        await wait_all_tasks_blocked()
+        await here.upgrade()
+
+
+async def test_the_limits_hold_for_clients_that_come_all_at_once() -> None:
+    (listener,) = open_listeners("127.0.0.1", 0)
+    waiting = [socket.create_connection(listener.getsockname()) for _ in range(ACCEPT_BATCH // 2)]
+    async with house(listener=listener, max_handshakes=3) as here:
+        await wait_all_tasks_blocked()
+        assert (here.edge.open, here.edge.refused) == (3, len(waiting) - 3)
+        for client in waiting:
+            client.close()
+
+
+# Running out of descriptors
+
+
+class Failing(socket.socket):
+    """A listener whose accept fails so many times."""
+
+    failures: list[int]
+
+    def accept(self) -> Any:
+        if self.failures:
+            number = self.failures.pop()
+            raise OSError(number, errno.errorcode[number])
+        return super().accept()
+
+
+@pytest.fixture
+def failing() -> Failing:
+    listener = Failing()
+    listener.failures = []
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    listener.setblocking(False)
+    return listener
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+async def test_when_descriptors_run_out_it_waits_and_goes_on(
+    failing: Failing, number: int, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    failing.failures = [number] * 3
+    began = trio.current_time()
+    async with house(listener=failing) as here:
+        assert (await here.ask(LIVE)).startswith(b"HTTP/1.1 200 ")
+        assert trio.current_time() - began >= 3 * EXHAUSTED_PAUSE
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 3
+
+
+async def test_a_client_that_went_away_before_it_was_accepted_stops_nobody(
+    failing: Failing,
+) -> None:
+    failing.failures = [errno.ECONNABORTED, errno.EPROTO]
+    async with house(listener=failing) as here:
+        assert (await here.ask(LIVE)).startswith(b"HTTP/1.1 200 ")
+
+
+# Time-outs
+
+
+@pytest.mark.parametrize("begun", [b"", LIVE[:-2]])
+async def test_a_request_that_takes_too_long_is_told_and_closed(
+    begun: bytes, autojump_clock: MockClock
+) -> None:
+    async with house(head_timeout=7) as here:
+        began = trio.current_time()
+        answer = await here.ask(begun)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert trio.current_time() - began == pytest.approx(7)
+        await here.edge.wait_empty()
+
+
+async def test_bytes_now_and_then_do_not_prolong_it(autojump_clock: MockClock) -> None:
+    async with house(head_timeout=7) as here:
+        stream = await here.connect()
+        for byte in LIVE[:6]:
+            await stream.send_all(bytes([byte]))
+            await trio.sleep(1)
+        assert (await everything(stream)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_session_may_take_longer(autojump_clock: MockClock) -> None:
+    async with house(head_timeout=1) as here:
+        await here.upgrade()
+        await trio.sleep(100)
+        assert len(here.edge.sessions) == 1
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's and a client's."""
+    directory: Path = tmp_path_factory.mktemp("tls")
+    cert, key = directory / "cert.pem", directory / "key.pem"
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    files = ["-keyout", str(key), "-out", str(cert)]
+    command = ["openssl", "req", "-x509", *curve, *subject, "-days", "2", *files]
+    subprocess.run(command, check=True, capture_output=True)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(cert, key)
+    return server, ssl.create_default_context(cafile=cert)
+
+
+async def test_requests_may_come_through_tls(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    server, client = contexts
+    async with house(tls=server) as here:
+        plain = await here.connect()
+        stream = trio.SSLStream(plain, client, server_hostname="localhost", https_compatible=True)
+        await stream.send_all(LIVE)
+        answer = await stream.receive_some()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("data", [LIVE, b"\x16\x03\x01\x00\x05hello"])
+async def test_who_does_not_speak_tls_is_closed(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], data: bytes
+) -> None:
+    async with house(tls=contexts[0]) as here:
+        stream = await here.connect(data)
+        try:
+            answer = await everything(stream)
+        except trio.BrokenResourceError:
+            answer = b""  # closed with bytes unread, so reset
+        assert b"HTTP" not in answer
+        await here.edge.wait_empty()
+
+
+@pytest.mark.parametrize("data", [b"", b"\x16\x03\x01"])
+async def test_a_tls_handshake_that_takes_too_long_is_closed_without_a_word(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], data: bytes, autojump_clock: MockClock
+) -> None:
+    async with house(tls=contexts[0], head_timeout=7) as here:
+        began = trio.current_time()
+        assert await here.ask(data) == b""
+        assert trio.current_time() - began == pytest.approx(7)
+        await here.edge.wait_empty()
+        assert here.senders.statistics().started == 0
+
+
+async def test_who_is_refused_hears_nothing_in_the_clear(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    async with house(tls=contexts[0], max_connections=1) as here:
+        await here.connect()
+        await wait_all_tasks_blocked()
+        assert await here.ask() == b""
+        assert here.edge.refused == 1
+
+
+# The end
+
+
+async def test_who_comes_after_the_stop_is_not_let_in_and_those_within_go_on() -> None:
+    async with house() as here:
+        stream = await here.upgrade()
+        here.edge.stop_accepting()
+        await wait_all_tasks_blocked()
+        with pytest.raises(OSError, match="all attempts to connect"):
+            await trio.open_tcp_stream(*here.address[:2])
+        await stream.send_all(b"\x89\x80\0\0\0\0")
+        answer = b""
+        while not answer.endswith(b"\x8a\x00"):
+            answer += await stream.receive_some()
+        assert here.edge.open == 1
+
+
+async def test_one_can_wait_until_nobody_is_within() -> None:
+    async with house() as here:
+        await here.edge.wait_empty()
+        first, second = await here.upgrade(), await here.upgrade()
+        empty = trio.Event()
+
+        async def wait() -> None:
+            await here.edge.wait_empty()
+            empty.set()
+
+        here.nursery.start_soon(wait)
+        await first.aclose()
+        await wait_all_tasks_blocked()
+        assert not empty.is_set()
+        await second.aclose()
+        await empty.wait()
+        assert here.edge.open == 0
+
+
+async def test_who_comes_while_the_pool_closes_is_closed_and_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with house() as here:
+
+        def closed(*_: object) -> None:
+            raise PoolClosed("connections")
+
+        monkeypatch.setattr(here.connections, "start_soon", closed)
+        assert await here.ask() == b""
+        assert here.edge.open == 0
+        monkeypatch.undo()
+        assert (await here.ask(LIVE)).startswith(b"HTTP/1.1 200 ")

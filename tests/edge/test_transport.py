@@ -1,0 +1,367 @@
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from chat4all_actors.edge.transport import LINGER, RECEIVE_BYTES, Transport
+from chat4all_actors.heartbeat import Heartbeat
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from trio.testing import MockClock
+
+BIG = bytes(range(256)) * 4096
+"""A MiB: more than the kernel takes at once."""
+
+
+class Wire:
+    """A transport, its other end, and what it says."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        ours, self.peer = socket.socketpair()
+        ours.setblocking(False)
+        self.peer.setblocking(False)
+        self.ours = ours
+        self.heartbeat = Heartbeat()
+        self.senders = 0
+        self.stopping = False
+        self.drained = 0
+        self.broken = 0
+        self._nursery = nursery
+        self.transport = Transport(ours, heartbeat=self.heartbeat, spawn=self._spawn)
+        self.transport.watch(on_drained=self._on_drained, on_broken=self._on_broken)
+
+    def _spawn(self, send: Callable[[], Awaitable[None]]) -> bool:
+        if self.stopping:
+            return False
+        self.senders += 1
+        self._nursery.start_soon(send)
+        return True
+
+    def _on_drained(self) -> None:
+        self.drained += 1
+
+    def _on_broken(self) -> None:
+        self.broken += 1
+
+    def fill(self) -> bytes:
+        """Send until something is queued; what was sent."""
+        self.transport.send_nowait(BIG)
+        assert 0 < self.transport.queued < len(BIG)
+        return BIG
+
+    def taken(self, size: int = 1 << 30) -> bytes:
+        """What the other end can read right now."""
+        data = bytearray()
+        while len(data) < size:
+            try:
+                chunk = self.peer.recv(min(65536, size - len(data)))
+            except BlockingIOError:
+                break
+            if not chunk:
+                break
+            data += chunk
+        return bytes(data)
+
+    async def read(self, size: int) -> bytes:
+        """So many bytes at the other end."""
+        data = b""
+        while len(data) < size:
+            await trio.lowlevel.wait_readable(self.peer)
+            data += self.taken(size - len(data))
+        return data
+
+    def close_peer(self) -> None:
+        """The other end goes away without a word."""
+        self.peer.close()
+
+
+@pytest.fixture
+async def wire() -> AsyncIterator[Wire]:
+    async with trio.open_nursery() as nursery:
+        wire = Wire(nursery)
+        try:
+            yield wire
+        finally:
+            wire.transport.close()
+            wire.peer.close()
+
+
+# Sending
+
+
+async def test_what_the_kernel_takes_is_sent_at_once_without_a_task(wire: Wire) -> None:
+    wire.transport.send_nowait(b"one")
+    wire.transport.send_nowait(b"two")
+    assert wire.taken() == b"onetwo"
+    assert (wire.transport.queued, wire.senders, wire.drained) == (0, 0, 0)
+    assert wire.transport.stalled_since is None
+
+
+async def test_what_it_does_not_take_is_queued_and_arrives_in_order(wire: Wire) -> None:
+    sent = wire.fill()
+    for number in range(300):
+        chunk = b"<%d>" % number * 100
+        wire.transport.send_nowait(chunk)
+        sent += chunk
+    assert wire.senders == 1
+    assert await wire.read(len(sent)) == sent
+    await wait_all_tasks_blocked()
+    assert (wire.transport.queued, wire.drained) == (0, 1)
+
+
+async def test_queued_is_what_the_kernel_has_not_taken(wire: Wire) -> None:
+    sent = wire.fill()
+    wire.transport.send_nowait(b"x" * 1000)
+    queued = wire.transport.queued
+    assert len(wire.taken()) + queued == len(sent) + 1000
+
+
+async def test_the_sending_task_lives_only_while_something_is_queued(wire: Wire) -> None:
+    for times in (1, 2, 3):
+        sent = wire.fill()
+        await wire.read(len(sent))
+        await wait_all_tasks_blocked()
+        assert (wire.senders, wire.drained) == (times, times)
+        wire.transport.send_nowait(b"direct")
+        assert wire.taken() == b"direct"
+
+
+async def test_who_is_told_of_the_drain_may_send_again(wire: Wire) -> None:
+    wire.transport.watch(
+        on_drained=lambda: wire.transport.send_nowait(b"gap"), on_broken=lambda: None
+    )
+    sent = wire.fill()
+    assert await wire.read(len(sent) + 3) == sent + b"gap"
+
+
+# Behind
+
+
+async def test_stalled_since_is_the_tick_at_which_the_kernel_last_took_anything(
+    wire: Wire,
+) -> None:
+    wire.heartbeat.now = 100.0
+    sent = wire.fill()
+    wire.heartbeat.now = 105.0
+    wire.transport.send_nowait(b"more")
+    assert wire.transport.stalled_since == 100.0
+    head = wire.taken()
+    await wait_all_tasks_blocked()
+    assert wire.transport.queued
+    assert wire.transport.stalled_since == 105.0
+    await wire.read(len(sent) + 4 - len(head))
+    await wait_all_tasks_blocked()
+    assert wire.transport.stalled_since is None
+
+
+async def test_room_waits_until_less_than_that_is_queued(wire: Wire) -> None:
+    sent = wire.fill()
+    entered = False
+
+    async def wait() -> None:
+        nonlocal entered
+        await wire.transport.room(1000)
+        entered = True
+        assert wire.transport.queued < 1000
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        assert not entered
+        await wire.read(len(sent))
+    assert entered
+
+
+async def test_there_is_room_at_once_when_little_is_queued(wire: Wire) -> None:
+    await wire.transport.room(1)
+    wire.fill()
+    await wire.transport.room(len(BIG) + 1)
+
+
+# Dropping the queue
+
+
+async def test_dropping_the_queue_keeps_what_was_begun_to_its_end(wire: Wire) -> None:
+    sent = wire.fill()
+    for _ in range(5):
+        wire.transport.send_nowait(b"dropped")
+    wire.transport.discard_queue()
+    wire.transport.send_nowait(b"last")
+    assert await wire.read(len(sent) + 4) == sent + b"last"
+    await wait_all_tasks_blocked()
+    assert wire.taken() == b""
+    assert wire.transport.queued == 0
+
+
+async def test_what_was_not_begun_is_dropped_and_who_waits_for_room_gets_it(wire: Wire) -> None:
+    filled = 0
+    while not wire.transport.queued:  # until a chunk is taken not at all
+        try:
+            filled += wire.ours.send(b"x" * 4096)
+        except BlockingIOError:
+            wire.transport.send_nowait(b"dropped")
+    assert wire.transport.queued == len(b"dropped")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wire.transport.room, 1)
+        await wait_all_tasks_blocked()
+        wire.transport.discard_queue()
+        assert wire.transport.queued == 0
+    wire.transport.send_nowait(b"last")
+    assert await wire.read(filled + 4) == b"x" * filled + b"last"
+
+
+async def test_dropping_an_empty_queue_changes_nothing(wire: Wire) -> None:
+    wire.transport.discard_queue()
+    wire.transport.send_nowait(b"on")
+    assert wire.taken() == b"on"
+
+
+# Receiving
+
+
+async def test_bytes_are_received_as_they_come_and_none_at_the_end(wire: Wire) -> None:
+    wire.peer.send(b"hello")
+    assert await wire.transport.receive() == b"hello"
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def _later() -> None:
+            await wait_all_tasks_blocked()
+            wire.peer.send(b"x" * (RECEIVE_BYTES // 2))
+
+        assert await wire.transport.receive() == b"x" * (RECEIVE_BYTES // 2)
+    wire.peer.shutdown(socket.SHUT_WR)
+    assert await wire.transport.receive() == b""
+    assert await wire.transport.receive() == b""
+
+
+async def test_a_stream_that_was_reset_just_ends() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    ours.setblocking(False)
+    transport = Transport(ours, heartbeat=Heartbeat(), spawn=lambda _: False)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    peer.close()
+    assert await transport.receive() == b""
+    transport.close()
+
+
+# A connection that breaks
+
+
+async def test_a_failed_send_is_told_once_and_nothing_is_sent_any_more(wire: Wire) -> None:
+    wire.close_peer()
+    for _ in range(3):
+        wire.transport.send_nowait(b"x")
+    assert wire.transport.broken
+    assert (wire.broken, wire.drained, wire.transport.queued) == (1, 0, 0)
+    wire.transport.close()
+    assert wire.broken == 1
+
+
+async def test_a_peer_that_goes_while_something_is_queued_breaks_it(wire: Wire) -> None:
+    wire.fill()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wire.transport.room, 1)
+        nursery.start_soon(wire.transport.finish)
+        await wait_all_tasks_blocked()
+        wire.close_peer()
+    assert wire.transport.broken
+    assert (wire.broken, wire.drained, wire.transport.queued) == (1, 0, 0)
+    assert wire.transport.stalled_since is None
+
+
+async def test_a_connection_that_falls_behind_while_the_node_stops_is_broken(wire: Wire) -> None:
+    wire.stopping = True
+    wire.transport.send_nowait(b"fits")
+    assert not wire.transport.broken
+    wire.transport.send_nowait(BIG)
+    assert wire.transport.broken
+    assert (wire.broken, wire.senders, wire.transport.queued) == (1, 0, 0)
+
+
+async def test_a_broken_connection_has_room_and_nothing_to_finish(wire: Wire) -> None:
+    wire.fill()
+    wire.transport.close()
+    await wire.transport.room(1)
+    await wire.transport.finish()
+
+
+# The end
+
+
+async def test_finish_sends_the_queue_says_the_end_and_waits_for_the_other_side(
+    wire: Wire,
+) -> None:
+    sent = wire.fill()
+    finished = trio.Event()
+
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def _finish() -> None:
+            await wire.transport.finish()
+            finished.set()
+
+        assert await wire.read(len(sent)) == sent
+        await trio.lowlevel.wait_readable(wire.peer)
+        assert wire.peer.recv(1) == b""
+        wire.peer.send(b"still talking")
+        await wait_all_tasks_blocked()
+        assert not finished.is_set()
+        wire.peer.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("talks", [True, False])
+async def test_finish_does_not_wait_for_ever(
+    wire: Wire, autojump_clock: MockClock, talks: bool
+) -> None:
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        if talks:
+
+            @nursery.start_soon
+            async def _talk() -> None:
+                while True:
+                    wire.peer.send(b"x")
+                    await trio.sleep(LINGER / 10)
+
+        await wire.transport.finish()
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() - began == pytest.approx(LINGER)
+
+
+async def test_finish_of_a_stream_that_the_other_side_has_left_returns(wire: Wire) -> None:
+    wire.close_peer()
+    await wire.transport.finish()
+
+
+async def test_close_wakes_whoever_waits(wire: Wire) -> None:
+    wire.fill()
+    woken: list[str] = []
+
+    async def receive() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await wire.transport.receive()
+        woken.append("receiver")
+
+    async def room() -> None:
+        await wire.transport.room(1)
+        woken.append("room")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(receive)
+        nursery.start_soon(room)
+        await wait_all_tasks_blocked()
+        wire.transport.close()
+    assert sorted(woken) == ["receiver", "room"]
+    assert (wire.broken, wire.drained) == (1, 0)
+    wire.transport.close()
+    assert wire.broken == 1

@@ -1,0 +1,237 @@
+"""Ways to break the server, each of which `simulation` has to notice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from msgspec.structs import replace
+
+from chat4all_actors import conversation, requests, resume
+from chat4all_actors.conversation import ConversationActor
+from chat4all_actors.conversations import Conversations
+from chat4all_actors.fanout import fan_out
+from chat4all_actors.heads import Heads
+from chat4all_actors.kernel import ActorStopped
+from chat4all_actors.messages import Committed
+from chat4all_actors.resume import Held
+from chat4all_actors.session import Session
+from chat4all_storage.group_commit import ShardLog
+from chat4all_storage.memory import MemoryShard
+from chat4all_storage.ports import InDoubt, Unavailable
+
+from .programs import alone, anything, away, behind, curious, expelled, outage
+from .sim_store import FaultyShard
+from .sim_world import SilentOrigin
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+
+def ack_before_commit() -> AbstractContextManager[Any]:
+    """`sent` goes out when the log has taken the message."""
+    submit = ConversationActor._submit
+
+    def early(self: ConversationActor, post: Any) -> None:
+        post.origin.stored(post, self.head + self._open + 1, 0, dup=False)
+        submit(self, replace(post, origin=SilentOrigin()))
+
+    return patch.object(ConversationActor, "_submit", early)
+
+
+def no_deduplication() -> AbstractContextManager[Any]:
+    """The store forgets which ids it has seen."""
+    append = MemoryShard._append
+
+    def forgetful(self: MemoryShard, new: Any, heads: Any) -> Any:
+        self._logs[new.conversation].sent.clear()
+        return append(self, new, heads)
+
+    return patch.object(MemoryShard, "_append", forgetful)
+
+
+def doubt_is_refusal() -> AbstractContextManager[Any]:
+    """A commit in doubt is taken for one that stored nothing."""
+    commit = FaultyShard.commit
+
+    async def sure(self: FaultyShard, appends: Any, marks: Any) -> Any:
+        try:
+            return await commit(self, appends, marks)
+        except InDoubt as error:
+            raise Unavailable("surely nothing") from error
+
+    return patch.object(FaultyShard, "commit", sure)
+
+
+def reordered_requests() -> AbstractContextManager[Any]:
+    """The log writes the last first."""
+    take = ShardLog._take_entries
+
+    def backwards(self: ShardLog) -> Any:
+        return take(self)[::-1]
+
+    return patch.object(ShardLog, "_take_entries", backwards)
+
+
+def head_without_delivery() -> AbstractContextManager[Any]:
+    """Every third fan-out reaches nobody but the sender."""
+    count = 0
+
+    async def lossy(readers: Any, id_: str, passing: Any) -> None:
+        nonlocal count
+        count += 1
+        await fan_out([] if count % 3 == 0 else readers, id_, passing)
+
+    return patch.object(conversation, "fan_out", lossy)
+
+
+def hole_not_filled() -> AbstractContextManager[Any]:
+    """What other writers stored is skipped."""
+
+    async def skip(self: ConversationActor, upto: int) -> None:
+        self.head = max(self.head, upto)
+
+    return patch.object(ConversationActor, "_catch_up", skip)
+
+
+def gap_not_announced() -> AbstractContextManager[Any]:
+    """What does not fit into the queue is dropped."""
+    return patch.object(Session, "_miss", lambda *_: None)
+
+
+def gap_lost_when_drained() -> AbstractContextManager[Any]:
+    """What was remembered as missed is forgotten."""
+
+    def forget(self: Session) -> None:
+        self._gaps = None
+
+    return patch.object(Session, "drained", forget)
+
+
+def resume_from_wrong_place() -> AbstractContextManager[Any]:
+    """The first of the missed events is skipped."""
+    replay = resume._replay
+
+    async def late(session: Any, cursors: dict[str, int], starts: Any) -> None:
+        await replay(session, {id_: after + 1 for id_, after in cursors.items()}, starts)
+
+    return patch.object(resume, "_replay", late)
+
+
+def woken_at_wrong_head() -> AbstractContextManager[Any]:
+    """A conversation that is woken takes the next event for passed."""
+    awake = Conversations._awake
+
+    def ahead(self: Conversations, id_: str, head: int) -> ConversationActor:
+        return awake(self, id_, head + 1)
+
+    return patch.object(Conversations, "_awake", ahead)
+
+
+def held_events_dropped() -> AbstractContextManager[Any]:
+    """What came during a replay is dropped at its end."""
+    release = Held.release
+
+    def drop(self: Held, id_: str) -> bytes:
+        release(self, id_)
+        return b""
+
+    return patch.object(Held, "release", drop)
+
+
+def events_not_held() -> AbstractContextManager[Any]:
+    """What comes during a replay overtakes it."""
+    return patch.object(Held, "take", lambda *_: False)
+
+
+def leaver_still_reads() -> AbstractContextManager[Any]:
+    """Who left is told so, and goes on to read."""
+    left = Session.left
+
+    def stay(self: Session, frame: Any) -> None:
+        left(self, frame)
+        actor = self.services.conversations._alive[frame.conv]
+        actor.readers.add(self)
+
+    return patch.object(Session, "left", stay)
+
+
+def page_for_everybody() -> AbstractContextManager[Any]:
+    """Membership is not asked for when history is read."""
+
+    async def page(self: MemoryShard, id_: str, _: str, **bounds: Any) -> Any:
+        return await original(self, id_, "admin", **bounds)
+
+    original = MemoryShard.page
+    return patch.object(MemoryShard, "page", page)
+
+
+def page_cut_short() -> AbstractContextManager[Any]:
+    """A page leaves out its last event, and does not say so."""
+
+    def within(events: list[Any], _: int, *, forward: bool) -> list[Any]:
+        return events[:1] + events[2:]
+
+    return patch.object(requests, "_within", within)
+
+
+def marks_overwritten() -> AbstractContextManager[Any]:
+    """Watermarks stand where the last one who told says."""
+
+    def overwrite(self: MemoryShard, mark: Any) -> Any:
+        return mark if mark.user in self._logs[mark.conversation].members else None
+
+    return patch.object(MemoryShard, "_mark", overwrite)
+
+
+def orphans_forgotten() -> AbstractContextManager[Any]:
+    """What was stored for a conversation that crashed meanwhile is passed to nobody."""
+
+    def forget(self: ConversationActor, answers: Any) -> None:
+        try:
+            self.reply_nowait(Committed(answers))
+        except ActorStopped:
+            for entry, _ in answers:
+                entry.context.origin.lost(entry.context)
+
+    return patch.object(ConversationActor, "_on_commit", forget)
+
+
+def stale_heads() -> AbstractContextManager[Any]:
+    """A conversation is woken where a read of the store saw it long ago."""
+    return patch.object(Heads, "of", lambda *_: 0)
+
+
+def stopped_at_work() -> AbstractContextManager[Any]:
+    """A conversation without readers is stopped even in the middle of its work."""
+
+    def leave(self: Conversations, id_: str, reader: Any) -> None:
+        if (actor := self._alive.get(id_)) is not None:
+            actor.readers.discard(reader)
+            self.release(actor)
+
+    return patch.object(Conversations, "leave", leave)
+
+
+MUTANTS = [
+    (ack_before_commit, anything),
+    (no_deduplication, anything),
+    (doubt_is_refusal, outage()),
+    (reordered_requests, anything),
+    (head_without_delivery, anything),
+    (hole_not_filled, anything),
+    (gap_not_announced, behind()),
+    (gap_lost_when_drained, behind()),
+    (resume_from_wrong_place, away()),
+    (woken_at_wrong_head, anything),
+    (held_events_dropped, away()),
+    (events_not_held, away()),
+    (leaver_still_reads, expelled()),
+    (page_for_everybody, curious()),
+    (page_cut_short, anything),
+    (marks_overwritten, curious()),
+    (orphans_forgotten, outage()),
+    (stale_heads, alone()),
+    (stopped_at_work, alone()),
+]
+"""Each with the kind of scene in which it shows soonest."""

@@ -1,0 +1,155 @@
+"""A store that fails on demand: one node's handle of a `MemoryShard` that outlives the node."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from typing import TYPE_CHECKING, TypeVar
+
+import trio
+
+from chat4all_storage.ports import InDoubt, Rejected, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from chat4all_protocol.frames import ConversationType
+    from chat4all_storage.memory import MemoryShard
+    from chat4all_storage.ports import (
+        Append,
+        CommitResult,
+        Conversation,
+        Mark,
+        Membership,
+        Page,
+        Range,
+        StoredEvent,
+    )
+
+T = TypeVar("T")
+
+SLOW = 0.6
+"""Seconds that a slow commit takes."""
+
+
+class Fault(Enum):
+    """What becomes of one commit."""
+
+    UNAVAILABLE = "nothing is stored, and the log is told so"
+    LOST = "nothing is stored, and the log is not told"
+    STORED = "all is stored, and the log is not told"
+    SLOW = "it takes its time, then stores"
+    SLOW_ANSWER = "it stores, then takes its time"
+    FATAL = "all is stored, the log is not told, and its next try is rejected for good"
+
+
+class Database:
+    """One database, and how well it is reached."""
+
+    def __init__(self, inner: MemoryShard, complain: Callable[[str], None]) -> None:
+        self.inner = inner
+        self.complain = complain
+        self.faults: deque[Fault] = deque()
+        """Of the next commits."""
+        self.down = False
+        self.lag_before = 0.0
+        """Seconds from a read's call until it looks at the data."""
+        self.lag_after = 0.0
+        """Seconds from there until it returns."""
+        self._marks: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def heal(self) -> None:
+        self.faults.clear()
+        self.down = False
+        self.lag_before = self.lag_after = 0.0
+
+    def note_marks(self, marks: Sequence[Mark | None]) -> None:
+        """Stored watermarks only ever grow (G11)."""
+        for mark in marks:
+            if mark is None:
+                continue
+            recv, read = self._marks.get((mark.conversation, mark.user), (0, 0))
+            if mark.recv < recv or mark.read < read or mark.read > mark.recv:
+                self.complain(f"G11: watermarks fell from {recv}, {read}: {mark}")
+            self._marks[mark.conversation, mark.user] = (mark.recv, mark.read)
+
+
+class FaultyShard:
+    """A `ShardStore`; once `cut`, its node is dead and changes nothing any more."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.name = database.inner.name
+        self.cut = False
+        self._reject_next = False
+
+    async def commit(self, appends: Sequence[Append], marks: Sequence[Mark]) -> CommitResult:
+        database = self.database
+        await self._reach()
+        if self._reject_next:
+            self._reject_next = False
+            raise Rejected("the schema changed under way")
+        fault = database.faults.popleft() if database.faults else None
+        if fault is Fault.SLOW:
+            await trio.sleep(SLOW)
+            await self._reach()
+        if fault is Fault.UNAVAILABLE:
+            raise Unavailable("no connection")
+        if fault is Fault.LOST:
+            raise InDoubt("the connection broke")
+        result = await database.inner.commit(appends, marks)
+        database.note_marks(result.marks)
+        if fault is Fault.SLOW_ANSWER:
+            await trio.sleep(SLOW)
+        if fault in (Fault.STORED, Fault.FATAL) or self.cut:
+            self._reject_next = fault is Fault.FATAL
+            raise InDoubt("the connection broke")
+        return result
+
+    async def history(self, ranges: Sequence[Range]) -> list[list[StoredEvent]]:
+        return await self._read(lambda: self.database.inner.history(ranges))
+
+    async def page(
+        self, conversation: str, reader: str, *, after: int | None, before: int | None, limit: int
+    ) -> Page | None:
+        return await self._read(
+            lambda: self.database.inner.page(
+                conversation, reader, after=after, before=before, limit=limit
+            )
+        )
+
+    async def memberships(self, user: str, *, details: int) -> list[Membership]:
+        return await self._read(lambda: self.database.inner.memberships(user, details=details))
+
+    async def conversation(self, conversation: str) -> Conversation | None:
+        return await self._read(lambda: self.database.inner.conversation(conversation))
+
+    async def create(
+        self,
+        conversation: str,
+        type_: ConversationType,
+        title: str | None,
+        creator: str,
+        roles: dict[str, str],
+    ) -> tuple[Conversation, bool]:
+        return await self._read(
+            lambda: self.database.inner.create(conversation, type_, title, creator, roles)
+        )
+
+    async def close(self) -> None:
+        await self.database.inner.close()
+
+    async def _read(self, read: Callable[[], Awaitable[T]]) -> T:
+        await self._reach()
+        if self.database.lag_before:
+            await trio.sleep(self.database.lag_before)
+            await self._reach()
+        result = await read()
+        if self.database.lag_after:
+            await trio.sleep(self.database.lag_after)
+        return result
+
+    async def _reach(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.cut or self.database.down:
+            raise Unavailable("no route to the database")

@@ -1,0 +1,388 @@
+"""The server of one node over stores in memory, its clients, and every step of a program."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from chat4all_actors.config import Settings
+from chat4all_actors.kernel import ActorStopped, PoolClosed, RestartBudgetExceeded
+from chat4all_actors.messages import Post
+from chat4all_actors.node import Node
+from chat4all_protocol.codec import encode_body
+from chat4all_protocol.codes import CloseCode
+from chat4all_protocol.frames import (
+    Create,
+    Info,
+    MemberBody,
+    Read,
+    Recv,
+    TextBody,
+    Typing,
+)
+from chat4all_storage.memory import MemoryDirectory, MemoryShard
+from chat4all_storage.ports import Append, StorageError, User
+from chat4all_storage.sharding import ShardMap, default_placement
+from chat4all_storage.storage import Storage
+
+from .sim_client import Device
+from .sim_store import Database, Fault, FaultyShard
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+    from chat4all_protocol.frames import Error, Kind
+    from chat4all_storage.ports import ShardStore
+
+Step = tuple[Any, ...]
+"""The name of a `World.do_…` and its arguments; last, how far tasks run before the next step."""
+
+KEY = "a key that only the simulation uses, 32 bytes long"
+EPOCH = 1_764_000_000.0
+DATABASES = 2
+CONVERSATIONS = [f"00000000-0000-4000-8000-0000000000{n:02x}" for n in (0, 1, 2)]
+"""The first and the last are in one database, the second is in the other."""
+MEMBERS = [["alice", "bob", "carol"], ["alice", "bob"], ["carol", "alice"]]
+DEVICES = [("alice", "1"), ("alice", "2"), ("bob", "1"), ("carol", "1"), ("dave", "1")]
+USERS = ["alice", "bob", "carol", "dave"]
+ADMIN = "admin"
+"""Owns every conversation, and never leaves nor connects."""
+MOMENT = 0.25
+RECOVERY = 5.0
+"""Seconds after the end of all faults in which everybody has everything (G7)."""
+
+SETTINGS = Settings(
+    max_outbound=4096,
+    max_inflight=4,
+    mailbox=4,
+    log_patience=2.0,
+    rate_messages_per_minute=0,
+    drain_timeout=3.0,
+    slow_timeout=10.0,
+    heartbeat=10.0,
+    heartbeat_grace=5.0,
+    token_lifetime=3600.0,
+)
+
+
+class InjectedCrash(Exception):
+    """What kills a conversation on purpose."""
+
+
+class _Poison:
+    """A message whose handling crashes."""
+
+    @property
+    def reader(self) -> Any:
+        raise InjectedCrash("poison")
+
+
+class SilentOrigin:
+    """An origin that does not care what becomes of its posts."""
+
+    def stored(self, post: Post, seq: int, ts: int, *, dup: bool) -> None:
+        pass
+
+    def refused(self, post: Post, error: Error) -> None:
+        pass
+
+    def lost(self, post: Post) -> None:
+        pass
+
+
+class World:
+    """Everything there is."""
+
+    def __init__(self, nursery: trio.Nursery, clock: MockClock) -> None:
+        self.nursery = nursery
+        self.clock = clock
+        self.violations: list[str] = []
+        self.messages: list[Any] = []
+        self.answered: dict[str, int] = {}
+        """By conversation, the highest seq that any client knows."""
+        self.node: Node | None = None
+        self._scope = trio.CancelScope()
+        self._handles: list[FaultyShard] = []
+        self._foreign: set[str] = set()
+        self._ids = 0
+        now_ms = lambda: int(self.now() * 1000)  # noqa: E731
+        self.databases = [
+            Database(MemoryShard(f"db-{number}", clock_ms=now_ms), self.complain)
+            for number in range(DATABASES)
+        ]
+        self._placed = ShardMap(self.databases, default_placement(DATABASES))
+        self._directory = MemoryDirectory()
+        self.devices = [Device(self, user, name) for user, name in DEVICES]
+
+    def now(self) -> float:
+        return EPOCH + trio.current_time()
+
+    def complain(self, text: str) -> None:
+        self.violations.append(f"{trio.current_time():.2f}: {text}")
+
+    def token(self, user: str) -> str:
+        assert self.node is not None
+        return self.node.tokens.issue(f"id of {user}", user)
+
+    def new_message_id(self) -> str:
+        self._ids += 1
+        return str(uuid.UUID(int=self._ids))
+
+    def database_of(self, conv: str) -> Database:
+        return self._placed.of(conv)
+
+    def stored_head(self, conv: str) -> int:
+        log = self._placed.of(conv).inner._logs.get(conv)
+        return 0 if log is None else len(log.events)
+
+    def is_member(self, conv: str, user: str) -> bool:
+        log = self._placed.of(conv).inner._logs.get(conv)
+        return log is not None and user in log.members
+
+    # --- the node -----------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        for user in [*USERS, ADMIN]:
+            await self._directory.add_user(User(f"id of {user}", user, b""))
+        for conv, members in zip(CONVERSATIONS, MEMBERS, strict=True):
+            roles = {ADMIN: "owner"} | dict.fromkeys(members, "member")
+            await self._placed.of(conv).inner.create(conv, "group", "title", ADMIN, roles)
+        await self._start_node()
+        for device in self.devices:
+            device.connect()
+        await wait_all_tasks_blocked()
+
+    async def _start_node(self) -> None:
+        self._handles = [FaultyShard(database) for database in self.databases]
+        shards: ShardMap[ShardStore] = ShardMap(self._handles, default_placement(DATABASES))
+        storage = Storage(self._directory, shards)
+        self.node = Node(SETTINGS, storage, jwt_key=KEY, listeners=[], clock=self.now)
+        self._scope = trio.CancelScope()
+        await self.nursery.start(self._run_node, self.node, self._scope)
+
+    async def _run_node(
+        self, node: Node, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]
+    ) -> None:
+        with scope:
+            try:
+                await node.run(task_status=task_status)
+            except RestartBudgetExceeded:
+                # The process ends; its supervisor out there starts a new one.
+                if node is self.node:
+                    self._cut()
+                    await self._start_node()
+
+    def _cut(self) -> None:
+        for handle in self._handles:
+            handle.cut = True
+        for device in self.devices:
+            if device.link is not None:
+                device.link.hang_up()
+        self._scope.cancel()
+
+    # --- steps: clients -----------------------------------------------------------------------
+
+    def do_send(self, device: int, conv: int, size: int) -> None:
+        text = f"{self._ids} " + "x" * size
+        self.devices[device].say(CONVERSATIONS[conv], text)
+
+    def do_burst(self, device: int, conv: int, count: int, size: int) -> None:
+        for _ in range(count):
+            self.do_send(device, conv, size)
+
+    def do_retry(self, device: int) -> None:
+        it = self.devices[device]
+        if it.live:
+            for message in list(it.outbox):
+                it.send(message)
+
+    def do_repeat(self, device: int, which: int) -> None:
+        """Send a message once more that may have been answered long ago."""
+        it = self.devices[device]
+        mine = [message for message in self.messages if message.sender == it.user]
+        if mine and it.live:
+            it.send(mine[which % len(mine)])
+
+    def do_connect(self, device: int) -> None:
+        self.devices[device].connect()
+
+    def do_drop(self, device: int, abrupt: bool) -> None:
+        self.devices[device].drop(abrupt=abrupt)
+
+    def do_block(self, device: int) -> None:
+        if (link := self.devices[device].link) is not None:
+            link.blocked = True
+
+    def do_drip(self, device: int, chunks: int) -> None:
+        if (link := self.devices[device].link) is not None:
+            link.take_queued(chunks)
+
+    def do_unblock(self, device: int) -> None:
+        if (link := self.devices[device].link) is not None:
+            link.unblock()
+
+    def do_read(self, device: int, conv: int, ahead: int) -> None:
+        it, id_ = self.devices[device], CONVERSATIONS[conv]
+        it.request(Read, conv=id_, seq=max(0, it.held(id_) + ahead))
+
+    def do_recv(self, device: int, conv: int, ahead: int) -> None:
+        it, id_ = self.devices[device], CONVERSATIONS[conv]
+        it.request(Recv, conv=id_, seq=max(0, it.held(id_) + ahead))
+
+    def do_typing(self, device: int, conv: int) -> None:
+        self.devices[device].request(Typing, conv=CONVERSATIONS[conv])
+
+    def do_fetch(self, device: int, conv: int) -> None:
+        self.devices[device].fetch(CONVERSATIONS[conv])
+
+    def do_info(self, device: int, conv: int) -> None:
+        it = self.devices[device]
+        if it.link is not None and CONVERSATIONS[conv] in it.link.allowed:
+            it.request(Info, rid=it.next_rid(), conv=CONVERSATIONS[conv])
+
+    def do_create(self, device: int, other: int) -> None:
+        it = self.devices[device]
+        if it.user != USERS[other]:
+            it.request(Create, rid=it.next_rid(), type="private", members=[USERS[other]])
+
+    # --- steps: operators and members ---------------------------------------------------------
+
+    def do_kick(self, device: int) -> None:
+        link = self.devices[device].link
+        if link is not None and not link.over:
+            link.session.close(CloseCode.KICKED, "kicked by an operator")
+
+    def do_leave(self, conv: int, user: int) -> None:
+        self._change(conv, user, "leave", None)
+
+    def do_join(self, conv: int, user: int) -> None:
+        self._change(conv, user, "join", "member")
+
+    def _change(self, conv: int, user: int, kind: Kind, role: str | None) -> None:
+        append = Append(
+            conversation=CONVERSATIONS[conv],
+            sender=ADMIN,
+            id=self.new_message_id(),
+            kind=kind,
+            body=encode_body(MemberBody(USERS[user], role)),
+            digest=0,
+            subject=USERS[user],
+            role=role,
+        )
+        assert self.node is not None
+        self.nursery.start_soon(self._post, self.node, append)
+
+    async def _post(self, node: Node, append: Append) -> None:
+        if node.unready() == "starting":
+            return
+        try:
+            actor = await node.conversations.reach(append.conversation, ADMIN)
+            assert actor is not None
+            actor.reply_nowait(Post(append, 0, SilentOrigin()))
+        except (StorageError, PoolClosed, ActorStopped):
+            pass  # asked for at a bad time: the administrator gives up
+
+    # --- steps: faults ------------------------------------------------------------------------
+
+    async def do_crash_node(self) -> None:
+        self._cut()
+        await self._start_node()
+
+    async def do_restart_node(self) -> None:
+        """A rolling restart: drain, stop, start."""
+        assert self.node is not None
+        node, scope = self.node, self._scope
+        if node.unready() in ("draining", "starting"):
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(node.drain)
+            for _ in range(int(SETTINGS.drain_timeout / MOMENT) + 1):
+                await self._pass_time(MOMENT)
+        if node is self.node:
+            scope.cancel()
+            await wait_all_tasks_blocked()
+            self._cut()
+            await self._start_node()
+
+    def do_crash_conversation(self, conv: int) -> None:
+        assert self.node is not None
+        actor = self.node.conversations._alive.get(CONVERSATIONS[conv])
+        if actor is not None and not actor._mailbox.closed:
+            actor.reply_nowait(_Poison())  # type: ignore[arg-type] # nothing a session could send
+
+    def do_fault(self, database: int, fault: Fault) -> None:
+        self.databases[database].faults.append(fault)
+
+    def do_down(self, database: int) -> None:
+        self.databases[database].down = True
+
+    def do_up(self, database: int) -> None:
+        self.databases[database].down = False
+
+    def do_lag(self, database: int, before: float, after: float) -> None:
+        it = self.databases[database]
+        it.lag_before, it.lag_after = before, after
+
+    async def do_foreign(self, conv: int) -> None:
+        """Another writer stores something; this node learns of it with the next own commit."""
+        id_ = CONVERSATIONS[conv]
+        self._foreign.add(id_)
+        body = encode_body(TextBody("from elsewhere"))
+        append = Append(id_, ADMIN, self.new_message_id(), "message", body, digest=0)
+        await self._placed.of(id_).inner.commit([append], [])
+
+    # --- time ---------------------------------------------------------------------------------
+
+    async def do_wait(self, seconds: float) -> None:
+        while seconds > 0:
+            await self._pass_time(min(seconds, 2 * MOMENT))
+            seconds -= 2 * MOMENT
+
+    async def do_stall(self, seconds: float) -> None:
+        """The whole process hangs, or its machine sleeps."""
+        await self._pass_time(seconds)
+
+    async def _pass_time(self, seconds: float) -> None:
+        self.clock.jump(seconds)
+        await wait_all_tasks_blocked()
+        for device in self.devices:
+            device.poll()
+        await wait_all_tasks_blocked()
+
+    async def perform(self, step: Step) -> None:
+        name, *arguments, pause = step
+        done = getattr(self, f"do_{name}")(*arguments)
+        if done is not None:
+            await done
+        if pause is None:
+            await wait_all_tasks_blocked()
+        else:
+            for _ in range(pause):
+                await trio.lowlevel.checkpoint()
+
+    # --- the end ------------------------------------------------------------------------------
+
+    async def heal(self) -> None:
+        """All faults end; then everybody has `RECOVERY` seconds."""
+        for database in self.databases:
+            database.heal()
+        for device in self.devices:
+            if device.link is not None:
+                device.link.unblock()
+            device.offline = False
+        await wait_all_tasks_blocked()
+        for moment in range(int(RECOVERY / MOMENT)):
+            await self._pass_time(MOMENT)
+            if moment * MOMENT == 1.5:  # the log has noticed that its database is back
+                for conv in sorted(self._foreign):
+                    await self._nudge(conv)
+
+    async def _nudge(self, conv: str) -> None:
+        """Let the node notice what another writer stored."""
+        body = encode_body(TextBody("last"))
+        append = Append(conv, ADMIN, self.new_message_id(), "message", body, digest=0)
+        assert self.node is not None
+        await self._post(self.node, append)
