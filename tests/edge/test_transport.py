@@ -216,6 +216,22 @@ async def test_what_was_not_begun_is_dropped_and_who_waits_for_room_gets_it(wire
     assert await wire.read(filled + 4) == b"x" * filled + b"last"
 
 
+async def test_what_the_sending_task_has_begun_is_kept_to_its_end_too(wire: Wire) -> None:
+    filled = 0
+    while not wire.transport.queued:  # until it is queued without a byte of it sent
+        try:
+            filled += wire.ours.send(b"x" * 4096)
+        except BlockingIOError:
+            wire.transport.send_nowait(BIG)
+    taken = wire.taken()
+    await wait_all_tasks_blocked()
+    assert 0 < wire.transport.queued < len(BIG)
+    wire.transport.discard_queue()
+    wire.transport.send_nowait(b"last")
+    sent = b"x" * filled + BIG + b"last"
+    assert taken + await wire.read(len(sent) - len(taken)) == sent
+
+
 async def test_dropping_an_empty_queue_changes_nothing(wire: Wire) -> None:
     wire.transport.discard_queue()
     wire.transport.send_nowait(b"on")

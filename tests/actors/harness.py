@@ -1,0 +1,142 @@
+"""A node over memory stores, and sessions whose outlet is a list."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import trio
+
+from chat4all_actors.config import Settings
+from chat4all_actors.node import Node
+from chat4all_actors.session import Session
+from chat4all_protocol.codec import decode_server, encode
+from chat4all_protocol.frames import Connect, Hello, Ready
+from chat4all_storage.ports import User
+from chat4all_storage.storage import Storage, memory_storage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from chat4all_protocol.frames import AnyClientFrame, AnyServerFrame
+
+F = TypeVar("F")
+
+KEY = "a key that only tests use, of 32 bytes and more"
+EPOCH = 1_700_000_000.0
+USERS = ("ana", "bob", "carla")
+
+
+class FakeOutlet:
+    """Takes everything at once, unless `stuck`: then it queues."""
+
+    def __init__(self) -> None:
+        self.taken: list[AnyServerFrame] = []
+        self.stuck = False
+        self.held: list[bytes] = []
+        self.closed: tuple[int, str, bool] | None = None
+        self.aborted = False
+        self.pings = 0
+        self.stalled_since: float | None = None
+        self._roomy = trio.Event()
+
+    @property
+    def queued(self) -> int:
+        return sum(map(len, self.held))
+
+    def send_nowait(self, data: bytes) -> None:
+        if self.closed is not None:
+            return
+        if self.stuck:
+            self.held.append(data)
+        else:
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        """Unwrap the WebSocket frames, which are small here."""
+        while data:
+            size, start = data[1], 2
+            if size == 126:
+                size, start = int.from_bytes(data[2:4], "big"), 4
+            self.taken.append(decode_server(data[start : start + size]))
+            data = data[start + size :]
+
+    def release(self, session: Session) -> None:
+        """Take what was queued; the queue is empty then."""
+        self.stuck = False
+        held, self.held = self.held, []
+        for data in held:
+            self._take(data)
+        self._roomy.set()
+        session.drained()
+
+    async def room(self, below: int) -> None:
+        while self.queued >= below:
+            await self._roomy.wait()
+
+    def ping(self) -> None:
+        self.pings += 1
+
+    def close(self, code: int, reason: str, *, discard: bool = False) -> None:
+        if self.closed is None:
+            self.closed = (code, reason, discard)
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def of(self, kind: type[F]) -> list[F]:
+        """The frames of one kind that were taken."""
+        return [frame for frame in self.taken if isinstance(frame, kind)]
+
+
+class Person:
+    """A session and what it was sent."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.outlet = FakeOutlet()
+        self.session = Session(node, self.outlet)
+        self.session.start()
+        assert isinstance(self.outlet.taken[0], Hello)
+
+    async def say(self, frame: AnyClientFrame) -> None:
+        """Send a frame, and wait until everything it causes has happened."""
+        await self.session.receive(encode(frame))
+        await trio.testing.wait_all_tasks_blocked()
+
+    async def connect(self, user: str, device: str = "device", **fields: Any) -> Ready:
+        token = self.node.tokens.issue(f"id of {user}", user)
+        await self.say(Connect(token=token, device=device, **fields))
+        (ready,) = self.outlet.of(Ready)
+        return ready
+
+
+async def person(node: Node, user: str, device: str = "device", **fields: Any) -> Person:
+    """Somebody who is connected."""
+    someone = Person(node)
+    await someone.connect(user, device, **fields)
+    return someone
+
+
+async def memory_with_users() -> Storage:
+    storage = memory_storage()
+    for name in USERS:
+        await storage.directory.add_user(User(f"id of {name}", name, b""))
+    return storage
+
+
+@asynccontextmanager
+async def running_node(storage: Storage | None = None, **settings: Any) -> AsyncIterator[Node]:
+    """A node that accepts work; time is the test's."""
+    chosen = {"rate_messages_per_minute": 0} | settings
+    node = Node(
+        Settings(**chosen),
+        storage or await memory_with_users(),
+        jwt_key=KEY,
+        listeners=[],
+        clock=lambda: EPOCH + trio.current_time(),
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(node.run)
+        yield node
+        nursery.cancel_scope.cancel()
