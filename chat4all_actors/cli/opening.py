@@ -14,7 +14,7 @@ from chat4all_storage.embedded import EmbeddedError, find_embedded, open_embedde
 from chat4all_storage.ports import Rejected, Unavailable
 from chat4all_storage.storage import Storage, open_postgres
 
-from ..accounts.tokens import load_or_generate_key
+from ..accounts.tokens import KEY_FILE, MIN_KEY_BYTES, load_or_generate_key
 from .main import USAGE, CommandError
 
 if TYPE_CHECKING:
@@ -93,17 +93,26 @@ def signing_key(settings: Settings) -> str:
     """The configured key, or the data directory's own.
 
     Raises:
-        CommandError: the data directory can't be written.
+        CommandError: the data directory can't be written, or what it holds is no key.
     """
     if settings.jwt_key is not None:
         return settings.jwt_key
     try:
-        return load_or_generate_key(Path(settings.data_dir))
+        key = load_or_generate_key(Path(settings.data_dir))
     except OSError as error:
         raise CommandError(
             f"the signing key can't be kept in {settings.data_dir}: {error.strerror}",
             "set CHAT4ALL_JWT_KEY, or another --data-dir",
         ) from error
+    except UnicodeDecodeError:
+        key = ""
+    if len(key) < MIN_KEY_BYTES:
+        raise CommandError(
+            f"{Path(settings.data_dir) / KEY_FILE} holds no key of {MIN_KEY_BYTES} bytes or more",
+            "remove it for a new one; tokens that were issued with the old key end with it",
+            code=USAGE,
+        )
+    return key
 
 
 @contextmanager

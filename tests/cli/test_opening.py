@@ -257,3 +257,14 @@ async def test_a_directory_of_somebody_else_is_told(
         async with open_storage(settings, beside_server=True):
             raise AssertionError("not reached")
     assert settings.data_dir in caught.value.message
+
+
+@pytest.mark.parametrize("content", [b"", b"short\n", b"\xff" * 40])
+def test_a_file_that_holds_no_key_is_named(settings: Settings, content: bytes) -> None:
+    signing_key(settings)
+    path = os.path.join(settings.data_dir, "jwt.key")
+    with open(path, "wb") as file:
+        file.write(content)
+    with pytest.raises(CommandError, match=r"jwt\.key holds no key") as caught:
+        signing_key(settings)
+    assert caught.value.code == USAGE
