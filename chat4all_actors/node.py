@@ -212,6 +212,8 @@ class Node:
         )
         self._up = True
         try:
-            await self.edge.run(self._listeners, task_status=task_status)
+            # A drain has closed the listeners for good.
+            listeners = [] if self._draining else self._listeners
+            await self.edge.run(listeners, task_status=task_status)
         finally:
             self._up = False

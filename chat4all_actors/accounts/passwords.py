@@ -7,6 +7,7 @@ to come again.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import bcrypt
@@ -14,6 +15,8 @@ import trio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -88,7 +91,11 @@ class Passwords:
                 lambda: bcrypt.hashpw(b"nobody's password", bcrypt.gensalt(self._cost))
             )
         against = self._nobody if stored is None else stored
-        fits = await self._in_thread(lambda: bcrypt.checkpw(encoded, against))
+        try:
+            fits = await self._in_thread(lambda: bcrypt.checkpw(encoded, against))
+        except ValueError:
+            logger.error("a stored password hash is malformed: its user can't log in")
+            return False
         return fits and stored is not None
 
     async def _in_thread(self, fn: Callable[[], T]) -> T:

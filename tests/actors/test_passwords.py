@@ -219,3 +219,9 @@ async def test_beyond_the_bound_the_caller_is_told_to_come_again(
     assert len(hashes) == THREADS + 3
     assert stall.most <= THREADS
     assert await passwords.check(GOOD, hashes[-1])  # there is room again
+
+
+async def test_a_malformed_stored_hash_fits_nothing() -> None:
+    passwords = Passwords(cost=4)
+    good = await passwords.hash("a good password")
+    assert not await passwords.check("a good password", good[:7] + b"!" * 20)
