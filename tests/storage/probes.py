@@ -48,6 +48,11 @@ async def until_sleeping(dsn: str, count: int = 1) -> None:
     await _until(dsn, f"{query} HAVING count(*) = {count}")
 
 
+async def until_none_of_ours(dsn: str) -> None:
+    """Wait until the database has no connection of ours."""
+    await _until(dsn, f"SELECT FROM pg_stat_activity WHERE {_OURS} HAVING count(*) = 0")
+
+
 async def _until(dsn: str, query: str) -> None:
     while not await ask(dsn, query):  # noqa: ASYNC110 - the server sets no events
         await trio.sleep(0.01)
