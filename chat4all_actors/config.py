@@ -22,6 +22,7 @@ MINUTES: Final = 60 * SECONDS
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 PREFIX: Final = "CHAT4ALL_"
+_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 
 Count = Annotated[int, Meta(ge=1)]
 CountOrNone = Annotated[int, Meta(ge=0)]
@@ -50,6 +51,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     data_dir: str = "chat4all-data"
     postgres: list[str] = []
     """A DSN for each shard, the directory's first; none: embedded under `data_dir`."""
+    redis: str | None = None
+    """Carries events between nodes: a single node does without, `doctor` checks it."""
+    workers: Annotated[int, Meta(ge=1, le=1)] = 1
+    """Node processes: one, in this version."""
     migrate: bool = True
     jwt_key: str | None = None
     """At least 32 bytes; none: generated into `data_dir`."""
@@ -155,6 +160,8 @@ def _check(settings: Settings) -> None:
         raise ConfigError("tls_cert and tls_key belong together: give both or neither")
     if settings.jwt_key is not None and len(settings.jwt_key.encode()) < 32:
         raise ConfigError("jwt_key is too short: at least 32 bytes, such as `openssl rand -hex 32`")
+    if settings.redis is not None and not settings.redis.startswith(_REDIS_SCHEMES):
+        raise ConfigError(f"redis is an address that begins with {' or '.join(_REDIS_SCHEMES)}")
     if settings.log_format not in ("console", "json"):
         raise ConfigError("log_format is `console` or `json`")
     if settings.log_level not in ("debug", "info", "warning", "error"):

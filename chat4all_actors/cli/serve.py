@@ -46,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "admin_port",
         "data_dir",
         "postgres",
+        "redis",
+        "workers",
         "migrate",
         "tls_cert",
         "tls_key",

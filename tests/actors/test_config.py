@@ -207,3 +207,15 @@ def test_the_words_of_the_log_settings_are_listed(setting: str, allowed: tuple[s
     said = refusal({setting: "other"}, {})
     for word in (setting, *allowed):
         assert word in said
+
+
+def test_redis_is_named_by_an_address() -> None:
+    assert load({"redis": "redis://127.0.0.1/0"}, environment={}).redis == "redis://127.0.0.1/0"
+    with pytest.raises(ConfigError, match="redis is an address that begins with redis://"):
+        load({"redis": "localhost:6379"}, environment={})
+
+
+def test_there_is_one_worker() -> None:
+    assert load({"workers": "1"}, environment={}).workers == 1
+    with pytest.raises(ConfigError, match="workers: expected `int` <= 1"):
+        load({}, environment={"CHAT4ALL_WORKERS": "2"})

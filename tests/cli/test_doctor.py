@@ -14,7 +14,7 @@ from chat4all_actors.cli.doctor import Check
 from chat4all_actors.cli.main import FINDING, OK, run
 from chat4all_actors.cli.opening import SPARE_DESCRIPTORS, announced
 from chat4all_actors.config import Settings
-from chat4all_storage.embedded import Addresses
+from chat4all_storage.embedded import Addresses, open_embedded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -308,3 +308,23 @@ def test_json_is_one_object_with_the_version_and_all_checks(
             {"name": "three", "status": "error", "found": "broken", "mend": "mend it"},
         ],
     }
+
+
+# Redis
+
+
+async def test_a_redis_that_answers_is_named_by_its_version(tmp_path: Path) -> None:
+    async with open_embedded(tmp_path / "data", postgres=False) as servers:
+        (check,) = doctor._redis(Settings(redis=servers.redis_url))
+    assert (check.name, check.status) == ("redis", "ok")
+    assert check.found.startswith("Redis 6.")
+
+
+def test_a_redis_that_does_not_answer_is_an_error(tmp_path: Path) -> None:
+    (check,) = doctor._redis(Settings(redis=f"unix://{tmp_path}/none.sock"))
+    assert (check.name, check.status) == ("redis", "error")
+    assert "CHAT4ALL_REDIS" in check.mend
+
+
+def test_without_redis_nothing_is_said_of_it() -> None:
+    assert list(doctor._redis(Settings())) == []
