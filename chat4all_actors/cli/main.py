@@ -87,7 +87,9 @@ def _execute(command: Callable[[argparse.Namespace], int], options: argparse.Nam
     from ..config import ConfigError
 
     try:
-        return command(options)
+        code = command(options)
+        sys.stdout.flush()  # here, where it may fail without a traceback
+        return code
     except BaseException as raised:
         error = _leaf(raised)
         if isinstance(error, ConfigError):

@@ -243,6 +243,8 @@ def _child_wakeup() -> socket.socket:
     reader.setblocking(False)
     writer.setblocking(False)
     signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)
+    # A shell ignores this in its background jobs, and a server would inherit it for good.
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # A handler and not SIG_IGN, which the servers would inherit.
         signal.signal(number, lambda *_: None)
