@@ -115,6 +115,8 @@ class Postgres(Server):
             "fsync": "on",
             "synchronous_commit": "on",
             "full_page_writes": "on",
+            # In the data directory: in /dev/shm the segments of a killed server would outlive it.
+            "dynamic_shared_memory_type": "mmap",
             "max_connections": "100",
             "shared_buffers": "128MB",
             "max_wal_size": "2GB",
