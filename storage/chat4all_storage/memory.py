@@ -17,9 +17,11 @@ from .ports import (
     Append,
     CommitResult,
     Conversation,
+    JournalRow,
     Mark,
     MemberInfo,
     Membership,
+    Notice,
     Outcome,
     Page,
     Range,
@@ -69,6 +71,9 @@ class MemoryShard:
         self._member_limit = member_limit
         self._clock_ms = clock_ms
         self._logs: dict[str, _Log] = {}
+        self._journal: list[tuple[int, JournalRow]] = []
+        """When each row was written, and the row."""
+        self._journal_ids = 0
 
     async def commit(self, appends: Sequence[Append], marks: Sequence[Mark]) -> CommitResult:
         """See `ShardStore.commit`."""
@@ -77,6 +82,7 @@ class MemoryShard:
         touched = {append.conversation for append in appends}
         heads = {id_: len(log.events) for id_ in touched if (log := self._logs.get(id_))}
         outcomes = [self._append(append, heads) for append in appends]
+        self._note_stored(appends, outcomes)
         return CommitResult(outcomes, [self._mark(mark) for mark in marks])
 
     def _append(self, append: Append, heads: dict[str, int]) -> Outcome:
@@ -116,6 +122,21 @@ class MemoryShard:
             assert append.subject is not None
             del log.members[append.subject]
         return Outcome(Status.STORED, seq, ts)
+
+    def _note_stored(self, appends: Sequence[Append], outcomes: Sequence[Outcome]) -> None:
+        heads: dict[str, int] = {}
+        joined: list[tuple[str, str]] = []
+        for append, outcome in zip(appends, outcomes, strict=True):
+            if outcome.status is Status.STORED:
+                heads[append.conversation] = outcome.seq
+                if append.kind == "join" and append.subject is not None:
+                    joined.append((append.conversation, append.subject))
+        if heads:
+            self._write_journal(list(heads.items()), joined)
+
+    def _write_journal(self, heads: list[tuple[str, int]], joined: list[tuple[str, str]]) -> None:
+        self._journal_ids += 1
+        self._journal.append((self._clock_ms(), JournalRow(self._journal_ids, heads, joined)))
 
     def _refusal(self, log: _Log, append: Append, head: int) -> Status | None:
         if append.sender not in log.members:
@@ -242,7 +263,52 @@ class MemoryShard:
             sent={},
         )
         self._logs[conversation] = log
+        self._write_journal([(conversation, 0)], [(conversation, name) for name in roles])
         return self._view(log), True
+
+    async def members(self, conversations: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
+        """See `ShardStore.members`."""
+        await trio.lowlevel.checkpoint()
+        return {
+            id_: (len(log.events), list(log.members))
+            for id_ in conversations
+            if (log := self._logs.get(id_)) is not None
+        }
+
+    async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
+        """See `ShardStore.heads`."""
+        await trio.lowlevel.checkpoint()
+        return {
+            id_: len(log.events)
+            for id_ in conversations
+            if (log := self._logs.get(id_)) is not None
+        }
+
+    async def journal_end(self) -> int:
+        """See `ShardStore.journal_end`."""
+        await trio.lowlevel.checkpoint()
+        return self._journal_ids
+
+    async def journal(
+        self, after: int, missing: Collection[int], *, lag: float, limit: int
+    ) -> list[JournalRow]:
+        """See `ShardStore.journal`."""
+        await trio.lowlevel.checkpoint()
+        before = self._clock_ms() - lag * 1000
+        found = [
+            row
+            for at, row in self._journal
+            if at <= before and (row.id > after or row.id in missing)
+        ]
+        return found[:limit]
+
+    async def trim_journal(self, keep: float) -> int:
+        """See `ShardStore.trim_journal`."""
+        await trio.lowlevel.checkpoint()
+        before = self._clock_ms() - keep * 1000
+        kept = [(at, row) for at, row in self._journal if at >= before]
+        removed, self._journal = len(self._journal) - len(kept), kept
+        return removed
 
     async def close(self) -> None:
         """Nothing to give up."""
@@ -257,8 +323,13 @@ def _slice(events: list[StoredEvent], after: int, upto: int) -> list[StoredEvent
 class MemoryDirectory:
     """A `Directory` in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock_ms: Callable[[], int] = wall_clock_ms) -> None:
         self._users: dict[str, User] = {}
+        self._clock_ms = clock_ms
+        self._notices: list[tuple[int, Notice]] = []
+        """When each was written, and the notice."""
+        self._notice_ids = 0
+        self._valid_from: dict[str, int] = {}
 
     async def add_user(self, user: User) -> None:
         """See `Directory.add_user`."""
@@ -280,3 +351,42 @@ class MemoryDirectory:
             for name in usernames
             if (user := self._users.get(name.lower())) is not None
         }
+
+    async def notify(self, body: bytes) -> None:
+        """See `Directory.notify`."""
+        await trio.lowlevel.checkpoint()
+        self._notice_ids += 1
+        self._notices.append((self._clock_ms(), Notice(self._notice_ids, body)))
+
+    async def notices_end(self) -> int:
+        """See `Directory.notices_end`."""
+        await trio.lowlevel.checkpoint()
+        return self._notice_ids
+
+    async def notices(self, after: int, missing: Collection[int], *, limit: int) -> list[Notice]:
+        """See `Directory.notices`."""
+        await trio.lowlevel.checkpoint()
+        found = [row for _, row in self._notices if row.id > after or row.id in missing]
+        return found[:limit]
+
+    async def trim_notices(self, keep: float) -> int:
+        """See `Directory.trim_notices`."""
+        await trio.lowlevel.checkpoint()
+        before = self._clock_ms() - keep * 1000
+        kept = [(at, row) for at, row in self._notices if at >= before]
+        removed, self._notices = len(self._notices) - len(kept), kept
+        return removed
+
+    async def revoke(self, username: str) -> tuple[str, int] | None:
+        """See `Directory.revoke`."""
+        await trio.lowlevel.checkpoint()
+        user = self._users.get(username.lower())
+        if user is None:
+            return None
+        self._valid_from[user.username] = self._clock_ms() // 1000 + 1
+        return user.username, self._valid_from[user.username]
+
+    async def revocations(self, since: int) -> dict[str, int]:
+        """See `Directory.revocations`."""
+        await trio.lowlevel.checkpoint()
+        return {name: at for name, at in self._valid_from.items() if at > since}

@@ -70,6 +70,8 @@ class Status(IntEnum):
     """A `leave` of somebody who is no member."""
     FULL = 7
     """A `join` beyond the greatest number of members."""
+    MOVED = 8
+    """Its logical shard is not to be written here: it is on the move, or has moved."""
 
 
 class Outcome(Struct, frozen=True, gc=False):
@@ -160,6 +162,26 @@ class Conversation(Struct, frozen=True):
     members: dict[str, MemberInfo]
 
 
+class JournalRow(Struct, frozen=True, gc=False):
+    """What one commit, or one creation, of some node has changed."""
+
+    id: int
+    heads: list[tuple[str, int]]
+    """Conversations with the seq of their last event in it; 0 for one that was created.
+
+    Empty for what this very store wrote, unless somebody came in.
+    """
+    joined: list[tuple[str, str]]
+    """Conversations with a user who came in."""
+
+
+class Notice(Struct, frozen=True, gc=False):
+    """What every node is to learn, from the directory."""
+
+    id: int
+    body: bytes
+
+
 class User(Struct, frozen=True):
     """An account."""
 
@@ -227,6 +249,9 @@ class ShardStore(Protocol):
 
         Marks only ever raise a watermark, and never above the head; `read` raises `recv`.
 
+        What belongs to a logical shard that is not to be written here is `MOVED`, and its marks
+        are None.
+
         Raises:
             InDoubt: whether the batch was stored is unknown.
         """
@@ -269,6 +294,33 @@ class ShardStore(Protocol):
         """
         ...
 
+    async def members(self, conversations: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
+        """The head and the members of each of these that exists, as of one moment."""
+        ...
+
+    async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
+        """The head of each of these that exists."""
+        ...
+
+    async def journal_end(self) -> int:
+        """The greatest id in the journal that readers may start after."""
+        ...
+
+    async def journal(
+        self, after: int, missing: Collection[int], *, lag: float, limit: int
+    ) -> list[JournalRow]:
+        """Rows with an id above `after` or in `missing`, ascending, the first `limit` of them.
+
+        Every commit and creation of any node that stored something has a row, in the same
+        transaction. A row may appear after others with greater ids: whoever reads looks up the
+        ids that were left out. Rows younger than `lag` seconds are left out, too.
+        """
+        ...
+
+    async def trim_journal(self, keep: float) -> int:
+        """Remove rows older than `keep` seconds, a bounded number at once; how many."""
+        ...
+
     async def close(self) -> None:
         """Give up all connections. Calls under way fail."""
         ...
@@ -302,4 +354,42 @@ class Directory(Protocol):
 
     async def canonical_names(self, usernames: Collection[str]) -> dict[str, str]:
         """Each of the names that exists, as asked for, with the way it was first written."""
+        ...
+
+    async def notify(self, body: bytes) -> None:
+        """Let every node learn this.
+
+        Raises:
+            InDoubt: they may learn it.
+        """
+        ...
+
+    async def notices_end(self) -> int:
+        """The greatest id among the notices that readers may start after."""
+        ...
+
+    async def notices(self, after: int, missing: Collection[int], *, limit: int) -> list[Notice]:
+        """Notices with an id above `after` or in `missing`, ascending, the first `limit` of them.
+
+        As in `ShardStore.journal`, one may appear after others with greater ids.
+        """
+        ...
+
+    async def trim_notices(self, keep: float) -> int:
+        """Remove notices older than `keep` seconds, a bounded number at once; how many."""
+        ...
+
+    async def revoke(self, username: str) -> tuple[str, int] | None:
+        """Let the tokens that this user has now count no longer.
+
+        The name as it was first written, and the second since the epoch from which on tokens of
+        this user must have been issued to count; None when there is no such user.
+
+        Raises:
+            InDoubt: it may have been done.
+        """
+        ...
+
+    async def revocations(self, since: int) -> dict[str, int]:
+        """Users whose tokens must have been issued at a second, for those after `since`."""
         ...

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from .ports import Rejected, User, UsernameTaken
+from .ports import Notice, Rejected, User, UsernameTaken
 from .postgres import Database
 from .sharding import LOGICAL_SHARDS, default_placement
 
@@ -64,6 +64,58 @@ class PostgresDirectory:
             )
         )
         return {row["name"]: row["username"] for row in rows}
+
+    async def notify(self, body: bytes) -> None:
+        """See `Directory.notify`."""
+        await self._database.write(
+            lambda connection: connection.execute("INSERT INTO notices (body) VALUES ($1)", body)
+        )
+
+    async def notices_end(self) -> int:
+        """See `Directory.notices_end`."""
+        # Ids of transactions that began before may still appear: start a little before the end.
+        query = "SELECT greatest(coalesce(max(id), 0) - 10, 0) FROM notices"
+        end: int = await self._database.read(lambda connection: connection.fetchval(query))
+        return end
+
+    async def notices(self, after: int, missing: Collection[int], *, limit: int) -> list[Notice]:
+        """See `Directory.notices`."""
+        query = """SELECT id, body FROM notices WHERE id > $1 OR id = ANY ($2)
+                   ORDER BY id LIMIT $3"""
+        rows = await self._database.read(
+            lambda connection: connection.fetch(query, after, list(missing), limit)
+        )
+        return [Notice(*row) for row in rows]
+
+    async def trim_notices(self, keep: float) -> int:
+        """See `Directory.trim_notices`."""
+        query = """DELETE FROM notices WHERE id IN (
+                       SELECT id FROM notices
+                       WHERE at < clock_timestamp() - $1 * interval '1 second'
+                       ORDER BY id LIMIT 10000 FOR UPDATE SKIP LOCKED)"""
+        done: str = await self._database.read(lambda connection: connection.execute(query, keep))
+        return int(done.rpartition(" ")[2])
+
+    async def revoke(self, username: str) -> tuple[str, int] | None:
+        """See `Directory.revoke`."""
+        row = await self._database.write(
+            lambda connection: connection.fetchrow(
+                """UPDATE users SET valid_from = floor(extract(epoch FROM clock_timestamp())) + 1
+                   WHERE lower(username COLLATE "C") = lower($1 COLLATE "C")
+                   RETURNING username, valid_from""",
+                username,
+            )
+        )
+        return None if row is None else (row["username"], row["valid_from"])
+
+    async def revocations(self, since: int) -> dict[str, int]:
+        """See `Directory.revocations`."""
+        rows = await self._database.read(
+            lambda connection: connection.fetch(
+                "SELECT username, valid_from FROM users WHERE valid_from > $1", since
+            )
+        )
+        return dict(rows)
 
     async def place_shards(self, databases: Sequence[str]) -> list[int]:
         """Where each logical shard lives, as an index into `databases` (their lasting names).

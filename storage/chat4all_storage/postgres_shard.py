@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+import struct
+import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from .ports import (
@@ -9,6 +12,7 @@ from .ports import (
     UNREAD_LIMIT,
     CommitResult,
     Conversation,
+    JournalRow,
     Mark,
     MemberInfo,
     Membership,
@@ -16,10 +20,11 @@ from .ports import (
     Page,
     Status,
     StoredEvent,
+    Unavailable,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from chat4all_protocol.frames import ConversationType
 
@@ -33,7 +38,8 @@ _STATUSES: Final = tuple(Status)
 
 _COMMIT: Final = (
     "SELECT o_status, o_first, o_second"
-    " FROM commit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+    " FROM commit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
+    " $17)"
 )
 
 _EVENT_COLUMNS: Final = (
@@ -81,20 +87,30 @@ _MEMBERSHIPS: Final = f"""
     ORDER BY mine.rank
 """
 
-_CREATE: Final = """
-    WITH made AS (
-        INSERT INTO conversations (id, type, title, created_by, created_at, active_at)
-        SELECT $1, $2, $3, $4, now_ms, now_ms
-        FROM (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms) clock
-        ON CONFLICT (id) DO NOTHING
-        RETURNING id
-    ), added AS (
-        INSERT INTO members (conversation, username, role, position)
-        SELECT made.id, x.username, x.role, x.n
-        FROM made, unnest($5::text[], $6::text[]) WITH ORDINALITY AS x (username, role, n)
-    )
-    SELECT count(*) = 1 FROM made
+_CREATE: Final = "SELECT create_conversation($1, $2, $3, $4, $5, $6, $7)"
+
+_MEMBERS: Final = """
+    SELECT c.id, c.head, array_agg(m.username ORDER BY m.position)
+    FROM conversations c JOIN members m ON m.conversation = c.id
+    WHERE c.id = ANY ($1) GROUP BY c.id
 """
+
+# Own rows are not worth reading, unless somebody came in: an own creation may have been in doubt.
+_JOURNAL: Final = """
+    SELECT id, CASE WHEN writer <> $5 OR joined_users IS NOT NULL THEN heads END,
+        joined_conversations, joined_users
+    FROM journal
+    WHERE (id > $1 OR id = ANY ($2)) AND at <= clock_timestamp() - $3 * interval '1 second'
+    ORDER BY id LIMIT $4
+"""
+# Ids of transactions that began before may still appear: start a little before the end.
+_JOURNAL_END: Final = "SELECT greatest(coalesce(max(id), 0) - 100, 0) FROM journal"
+_TRIM: Final = """
+    DELETE FROM journal WHERE id IN (
+        SELECT id FROM journal WHERE at < clock_timestamp() - $1 * interval '1 second'
+        ORDER BY id LIMIT 10000 FOR UPDATE SKIP LOCKED)
+"""
+_HEAD: Final = struct.Struct(">16sq")
 
 
 class PostgresShard:
@@ -104,6 +120,8 @@ class PostgresShard:
         self.name = name
         self._database = Database(bridge, dsn)
         self._member_limit = member_limit
+        self._writer = secrets.token_hex(8)
+        """Tells what this store wrote from what others did."""
 
     async def commit(self, appends: Sequence[Append], marks: Sequence[Mark]) -> CommitResult:
         """See `ShardStore.commit`."""
@@ -124,6 +142,7 @@ class PostgresShard:
             [m.user for m in marks],
             [m.recv for m in marks],
             [m.read for m in marks],
+            self._writer,
         )
         rows = await self._database.write(lambda connection: connection.fetch(_COMMIT, *arguments))
         outcomes = [Outcome(_STATUSES[status], seq, ts) for status, seq, ts in rows[: len(appends)]]
@@ -197,16 +216,48 @@ class PostgresShard:
         roles: dict[str, str],
     ) -> tuple[Conversation, bool]:
         """See `ShardStore.create`."""
-        arguments = (conversation, type_, title, creator, list(roles), list(roles.values()))
+        names, given = list(roles), list(roles.values())
+        arguments = (conversation, type_, title, creator, names, given, self._writer)
 
-        async def run(connection: Any) -> tuple[Conversation | None, bool]:
+        async def run(connection: Any) -> tuple[Conversation | None, int]:
             async with connection.transaction():  # an error of the second undoes the first
                 made = await connection.fetchval(_CREATE, *arguments)
                 return await _load(connection, conversation), made
 
         found, made = await self._database.write(run)
+        if made == Status.MOVED:
+            raise Unavailable("the conversation's shard is on the move")
         assert found is not None  # it was made just now or was there, and is never deleted
-        return found, made
+        return found, made == 1
+
+    async def members(self, conversations: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
+        """See `ShardStore.members`."""
+        rows = await self._database.read(lambda c: c.fetch(_MEMBERS, list(conversations)))
+        return {str(id_): (head, names) for id_, head, names in rows}
+
+    async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
+        """See `ShardStore.heads`."""
+        query = "SELECT id, head FROM conversations WHERE id = ANY ($1)"
+        rows = await self._database.read(lambda c: c.fetch(query, list(conversations)))
+        return {str(id_): head for id_, head in rows}
+
+    async def journal_end(self) -> int:
+        """See `ShardStore.journal_end`."""
+        end: int = await self._database.read(lambda c: c.fetchval(_JOURNAL_END))
+        return end
+
+    async def journal(
+        self, after: int, missing: Collection[int], *, lag: float, limit: int
+    ) -> list[JournalRow]:
+        """See `ShardStore.journal`."""
+        arguments = (after, list(missing), lag, limit, self._writer)
+        rows = await self._database.read(lambda c: c.fetch(_JOURNAL, *arguments))
+        return [_journal_row(*row) for row in rows]
+
+    async def trim_journal(self, keep: float) -> int:
+        """See `ShardStore.trim_journal`."""
+        done: str = await self._database.read(lambda c: c.execute(_TRIM, keep))
+        return int(done.rpartition(" ")[2])
 
     async def close(self) -> None:
         """See `ShardStore.close`."""
@@ -266,4 +317,17 @@ def _event(row: Any, first: int) -> StoredEvent:
         meta=row[first + 9],
         channel=row[first + 10],
         deleted=row[first + 11],
+    )
+
+
+def _journal_row(
+    id_: int, heads: bytes | None, conversations: list[Any] | None, users: list[str] | None
+) -> JournalRow:
+    return JournalRow(
+        id=id_,
+        heads=[(str(uuid.UUID(bytes=raw)), seq) for raw, seq in _HEAD.iter_unpack(heads or b"")],
+        joined=[
+            (str(conversation), user)
+            for conversation, user in zip(conversations or (), users or (), strict=True)
+        ],
     )

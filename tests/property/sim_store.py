@@ -11,7 +11,7 @@ import trio
 from chat4all_storage.ports import InDoubt, Rejected, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from chat4all_protocol.frames import ConversationType
     from chat4all_storage.memory import MemoryShard
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Append,
         CommitResult,
         Conversation,
+        JournalRow,
         Mark,
         Membership,
         Page,
@@ -135,6 +136,25 @@ class FaultyShard:
         return await self._read(
             lambda: self.database.inner.create(conversation, type_, title, creator, roles)
         )
+
+    async def members(self, conversations: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
+        return await self._read(lambda: self.database.inner.members(conversations))
+
+    async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
+        return await self._read(lambda: self.database.inner.heads(conversations))
+
+    async def journal_end(self) -> int:
+        return await self._read(self.database.inner.journal_end)
+
+    async def journal(
+        self, after: int, missing: Collection[int], *, lag: float, limit: int
+    ) -> list[JournalRow]:
+        return await self._read(
+            lambda: self.database.inner.journal(after, missing, lag=lag, limit=limit)
+        )
+
+    async def trim_journal(self, keep: float) -> int:
+        return await self._read(lambda: self.database.inner.trim_journal(keep))
 
     async def close(self) -> None:
         await self.database.inner.close()
