@@ -52,7 +52,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     postgres: list[str] = []
     """A DSN for each shard, the directory's first; none: embedded under `data_dir`."""
     redis: str | None = None
-    """Carries events between nodes: a single node does without, `doctor` checks it."""
+    """Carries events between nodes; none: embedded beside an embedded PostgreSQL."""
     workers: Annotated[int, Meta(ge=1, le=1)] = 1
     """Node processes: one, in this version."""
     migrate: bool = True

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _demo(settings: Settings) -> None:
-    print("starting PostgreSQL and the server …", file=sys.stderr)
+    print("starting PostgreSQL, Redis and the server …", file=sys.stderr)
     async with open_node(settings, throwaway=True) as running:
         accounts = Accounts(running.storage.directory, Passwords(settings.bcrypt_cost))
         async with trio.open_nursery() as nursery:

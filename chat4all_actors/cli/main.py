@@ -147,7 +147,7 @@ _FLAGS: Final = {
     "admin_port": ("port on 127.0.0.1 that answers health checks too", "PORT"),
     "data_dir": ("where what is embedded keeps its data (./chat4all-data)", "DIR"),
     "postgres": ("a PostgreSQL database; repeat it, one for each shard", "DSN"),
-    "redis": ("carries events between nodes; a single node does without", "URL"),
+    "redis": ("carries events between nodes; embedded beside an embedded PostgreSQL", "URL"),
     "workers": ("node processes (1, the most in this version)", "N"),
     "migrate": ("leave the schema as it is", ""),
     "tls_cert": ("certificate chain, PEM", "FILE"),

@@ -30,51 +30,90 @@ SPARE_DESCRIPTORS: Final = 500
 """What a node needs beside its clients' sockets."""
 
 
+class Servers(msgspec.Struct, frozen=True):
+    """Where PostgreSQL and Redis are."""
+
+    postgres: list[str]
+    """A DSN for each database, the directory's first."""
+    redis: str | None
+    """None: a single node that does without."""
+    embedded: EmbeddedServers | None
+    """Those that were started for this, if any were."""
+
+
 class Opened(msgspec.Struct, frozen=True):
     """What stands ready."""
 
     bridge: Bridge
     storage: Storage
+    redis: str | None
+    """Where Redis is, which is not connected yet; None: a single node that does without."""
     embedded: EmbeddedServers | None
     """The servers that were started for this, if any were."""
+
+
+@asynccontextmanager
+async def open_servers(
+    settings: Settings, *, throwaway: bool = False, beside_server: bool = False
+) -> AsyncIterator[Servers]:
+    """The configured servers; what is not configured is embedded under the data directory.
+
+    Redis is embedded only beside an embedded PostgreSQL or for several workers: a single node
+    with a database of its own needs none.
+
+    `beside_server`: use the embedded servers of a server that runs, if one does; the caller can do
+    without Redis.
+
+    Raises:
+        CommandError: they can't be started.
+    """
+    postgres, redis = settings.postgres, settings.redis
+    data_dir = Path(settings.data_dir)
+    if beside_server and not postgres:
+        try:
+            found = find_embedded(data_dir)
+        except OSError as error:
+            raise CommandError(f"{data_dir} can't be used: {error.strerror}") from error
+        if found is not None and found.postgres_dsn:
+            yield Servers([found.postgres_dsn], redis or found.redis_url or None, None)
+            return
+    wants_redis = redis is None and not beside_server and (not postgres or settings.workers > 1)
+    if postgres and not wants_redis:
+        yield Servers(postgres, redis, None)
+        return
+    async with AsyncExitStack() as stack:
+        try:
+            embedded = await stack.enter_async_context(
+                open_embedded(
+                    data_dir, postgres=not postgres, redis=wants_redis, throwaway=throwaway
+                )
+            )
+        except EmbeddedError as error:
+            raise CommandError(str(error)) from error
+        yield Servers(
+            postgres or [embedded.postgres_dsn], redis or embedded.redis_url or None, embedded
+        )
 
 
 @asynccontextmanager
 async def open_storage(
     settings: Settings, *, throwaway: bool = False, beside_server: bool = False
 ) -> AsyncIterator[Opened]:
-    """The configured databases, or an embedded one under the data directory.
-
-    `beside_server`: use the embedded database of a server that runs, if one does.
+    """The stores in the databases of `open_servers`, whose arguments these are.
 
     Raises:
         CommandError: something can't be reached or started.
     """
     async with AsyncExitStack() as stack:
-        embedded: EmbeddedServers | None = None
-        dsns = settings.postgres
-        if not dsns:
-            data_dir = Path(settings.data_dir)
-            try:
-                found = find_embedded(data_dir) if beside_server else None
-            except OSError as error:
-                raise CommandError(f"{data_dir} can't be used: {error.strerror}") from error
-            if found is not None and found.postgres_dsn:
-                dsns = [found.postgres_dsn]
-            else:
-                try:
-                    embedded = await stack.enter_async_context(
-                        open_embedded(data_dir, redis=False, throwaway=throwaway)
-                    )
-                except EmbeddedError as error:
-                    raise CommandError(str(error)) from error
-                dsns = [embedded.postgres_dsn]
+        servers = await stack.enter_async_context(
+            open_servers(settings, throwaway=throwaway, beside_server=beside_server)
+        )
         bridge = await stack.enter_async_context(open_bridge())
         try:
             storage = await stack.enter_async_context(
                 open_postgres(
                     bridge,
-                    dsns,
+                    servers.postgres,
                     apply_migrations=settings.migrate,
                     member_limit=settings.max_members,
                 )
@@ -86,7 +125,7 @@ async def open_storage(
             ) from error
         except Rejected as error:
             raise CommandError(f"the database does not fit: {error}", code=USAGE) from error
-        yield Opened(bridge, storage, embedded)
+        yield Opened(bridge, storage, servers.redis, servers.embedded)
 
 
 def signing_key(settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""Run the server: PostgreSQL is embedded under the data directory unless configured."""
+"""Run the server: what is not configured is embedded under the data directory."""
 
 from __future__ import annotations
 

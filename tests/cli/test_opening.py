@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from chat4all_actors.accounts.tokens import load_key
 from chat4all_actors.cli import opening
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from chat4all_storage.storage import Storage
 
 URL = "http://127.0.0.1:8000"
+REDIS = "redis://configured"
 
 
 @pytest.fixture
@@ -167,7 +169,9 @@ class Databases:
         self.started.append({"data_dir": str(data_dir), **options})
         self.open += 1
         try:
-            yield cast("EmbeddedServers", Addresses("embedded", "", {}))
+            postgres = "embedded" if options["postgres"] else ""
+            redis = "unix://embedded" if options["redis"] else ""
+            yield cast("EmbeddedServers", Addresses(postgres, redis, {}))
         finally:
             self.open -= 1
 
@@ -190,7 +194,7 @@ async def test_configured_databases_are_opened_and_nothing_is_started(
 ) -> None:
     settings = Settings(postgres=["a", "b"], migrate=False, max_members=50)
     async with open_storage(settings) as opened:
-        assert opened.embedded is None
+        assert (opened.embedded, opened.redis) == (None, None)
         assert databases.open == 1
     assert databases.opened == [(["a", "b"], {"apply_migrations": False, "member_limit": 50})]
     assert (databases.started, databases.open) == ([], 0)
@@ -203,19 +207,52 @@ async def test_without_any_an_embedded_one_is_started_in_the_data_directory(
     databases.running = Addresses("of a server", "", {})
     async with open_storage(settings, throwaway=throwaway) as opened:
         assert opened.embedded is not None
+        assert opened.redis == "unix://embedded"
     assert databases.started == [
-        {"data_dir": settings.data_dir, "redis": False, "throwaway": throwaway}
+        {
+            "data_dir": settings.data_dir,
+            "postgres": True,
+            "redis": True,
+            "throwaway": throwaway,
+        }
     ]
     assert [dsns for dsns, _ in databases.opened] == [["embedded"]]
     assert databases.open == 0
 
 
-async def test_beside_a_server_its_embedded_one_is_used(
+@pytest.mark.parametrize(
+    ("postgres", "redis", "workers", "started", "used"),
+    [
+        ([], None, 1, {"postgres": True, "redis": True}, "unix://embedded"),
+        ([], REDIS, 1, {"postgres": True, "redis": False}, REDIS),
+        (["a"], None, 1, None, None),
+        (["a"], None, 2, {"postgres": False, "redis": True}, "unix://embedded"),
+        (["a"], REDIS, 2, None, REDIS),
+    ],
+)
+async def test_redis_is_embedded_where_a_node_needs_one_that_is_not_configured(
+    databases: Databases,
+    settings: Settings,
+    postgres: list[str],
+    redis: str | None,
+    workers: int,
+    started: dict[str, bool] | None,
+    used: str | None,
+) -> None:
+    settings = replace(settings, postgres=postgres, redis=redis, workers=workers)
+    async with open_storage(settings) as opened:
+        assert opened.redis == used
+    assert [each | (started or {}) for each in databases.started] == databases.started
+    assert len(databases.started) == (started is not None)
+    assert [dsns for dsns, _ in databases.opened] == [postgres or ["embedded"]]
+
+
+async def test_beside_a_server_its_embedded_ones_are_used(
     databases: Databases, settings: Settings
 ) -> None:
-    databases.running = Addresses("of a server", "", {})
+    databases.running = Addresses("of a server", "unix://of a server", {})
     async with open_storage(settings, beside_server=True) as opened:
-        assert opened.embedded is None
+        assert (opened.embedded, opened.redis) == (None, "unix://of a server")
     assert [dsns for dsns, _ in databases.opened] == [["of a server"]]
     assert databases.started == []
 
@@ -225,8 +262,9 @@ async def test_beside_no_server_it_is_started(
     databases: Databases, settings: Settings, running: Addresses | None
 ) -> None:
     databases.running = running
-    async with open_storage(settings, beside_server=True):
-        assert len(databases.started) == 1
+    async with open_storage(settings, beside_server=True) as opened:
+        assert [each["redis"] for each in databases.started] == [False]
+        assert opened.redis is None
 
 
 @pytest.mark.parametrize(

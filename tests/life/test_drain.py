@@ -67,9 +67,9 @@ async def create(creator: Member) -> str:
 
 
 def assert_stopped(data_dir: Path) -> None:
-    """Nothing of the embedded database is left but its files."""
+    """Nothing of the embedded servers is left but their files."""
     assert find_embedded(data_dir) is None
-    assert list(marked_processes(f"{mark_of(data_dir)}-postgres")) == []
+    assert list(marked_processes(mark_of(data_dir))) == []
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
