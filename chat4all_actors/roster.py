@@ -1,0 +1,437 @@
+"""Who is connected where: the devices of this node's users, and the users of the other nodes.
+
+A node keeps the devices of its own sessions, tells the other nodes what changed, and remembers of
+them only what it needs: on which nodes a user is (a bit for each), how many devices it has there
+and whether somebody is in front of one. A user of another node costs two entries of a dict and
+its name (some 140 bytes); its devices are looked at when they are told, and not kept.
+
+What is told of a user is its whole state on the teller's node, so it may be told again and needs
+no order but that of one teller. Two nodes that both have a session of the same device settle it
+between themselves: the later birth wins, and who has the later one tells it again.
+
+Nothing here waits, sends or knows the time.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+CHUNK: Final = 500
+"""Users of one item, at most: some 30 KB."""
+_MAX_DEVICES: Final = 63
+"""A greater number is remembered as this: a record stays one of Python's shared small integers."""
+_MAX_COMBINATIONS: Final = 4096
+"""Combinations of nodes that are kept at hand."""
+_ACTIVE: Final = 1
+_INVISIBLE: Final = 2
+_DEVICES_SHIFT: Final = 2
+
+
+class Status(IntEnum):
+    """Whether a user is there: greater is more so."""
+
+    OFFLINE = 0
+    AWAY = 1
+    ONLINE = 2
+
+
+# --- what nodes tell each other -------------------------------------------------------------------
+
+
+class UserState(Struct, frozen=True, array_like=True, gc=False):
+    """All that the teller's node knows of one user."""
+
+    user: str
+    devices: dict[str, int]
+    """The birth of the session on each: microseconds by the directory's clock. None: not there."""
+    active: bool = False
+    """Somebody is in front of one of them."""
+    invisible: bool = False
+    """The user's setting, as the directory had it at `read_at` (microseconds by its clock)."""
+    read_at: int = 0
+
+
+class RosterChanges(Struct, frozen=True, array_like=True, tag="roster"):
+    """These users' states have changed."""
+
+    users: list[UserState]
+
+
+class RosterSnapshot(Struct, frozen=True, array_like=True, tag="snapshot"):
+    """A part of all there is; who is in no part, from the first to the last, is not there.
+
+    Changes may be told in between, and count as told in the parts.
+    """
+
+    users: list[UserState]
+    first: bool
+    last: bool
+
+
+class RosterWanted(Struct, frozen=True, array_like=True, tag="roster_wanted"):
+    """The teller lacks the receiver's snapshot."""
+
+
+# --- what is known --------------------------------------------------------------------------------
+
+
+class Overtaken(NamedTuple):
+    """A session of this node whose device has connected to another node later."""
+
+    user: str
+    device: str
+    birth: int
+
+
+class Standing(Struct, frozen=True, gc=False):
+    """A user, over all nodes."""
+
+    status: Status
+    devices: int
+    invisible: bool
+
+
+class RosterStatistics(Struct, frozen=True):
+    """A snapshot of a roster."""
+
+    here: int
+    """Users of this node."""
+    elsewhere: int
+    """Users of other nodes."""
+    nodes: int
+    """Other nodes."""
+    untold: int
+    """Users of this node whose change the others have not been told."""
+
+
+class _Device(Struct, gc=False):
+    birth: int
+    away: bool
+
+
+class _Here(Struct):
+    """A user of this node; without devices until that has been told."""
+
+    devices: dict[str, _Device]
+    invisible: bool
+    read_at: int
+
+    @property
+    def active(self) -> bool:
+        return not all(device.away for device in self.devices.values())
+
+
+class _Peer(Struct):
+    """Another node, and its users: each a number that holds the devices and two flags."""
+
+    name: str
+    bit: int
+    users: dict[str, int]
+    mentioned: set[str] | None = None
+    """Who was told of since its snapshot began; None: none is under way."""
+
+
+class Roster:
+    """The users of all nodes, as one of them knows it."""
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        self.generation = 0
+        """Rises whenever a user appears on another node."""
+        self._here: dict[str, _Here] = {}
+        self._untold: dict[str, None] = {}
+        self._peers: dict[str, _Peer] = {}
+        self._elsewhere: dict[str, int] = {}
+        """The bits of the nodes that each user is on."""
+        self._names: dict[int, frozenset[str]] = {0: frozenset()}
+        """The nodes that a combination of bits means."""
+        self._shared: dict[int, int] = {}
+        """One object for each combination of bits, however many users have it."""
+        self._ghosts: dict[str, dict[str, int]] = {}
+        """The users of nodes that were lost, for a while."""
+
+    # --- the sessions of this node ------------------------------------------------------------
+
+    def arrive(
+        self, user: str, device: str, birth: int, *, away: bool, invisible: bool, read_at: int
+    ) -> int:
+        """A session of this node; it takes the place of the former one of its device.
+
+        Returns its birth, which is always later than that of the former.
+        """
+        here = self._here.get(user)
+        if here is None:
+            here = self._here[user] = _Here({}, invisible, read_at)
+        elif read_at > here.read_at:
+            here.invisible, here.read_at = invisible, read_at
+        former = here.devices.get(device)
+        if former is not None:
+            birth = max(birth, former.birth + 1)
+        here.devices[device] = _Device(birth, away)
+        self._lay(user)
+        self._untold[user] = None
+        return birth
+
+    def leave(self, user: str, device: str, birth: int) -> None:
+        """The session of that birth is over; nothing happens if another took its place."""
+        here = self._here.get(user)
+        known = here.devices.get(device) if here is not None else None
+        if here is not None and known is not None and known.birth == birth:
+            del here.devices[device]
+            self._untold[user] = None
+
+    def set_away(self, user: str, device: str, birth: int, away: bool) -> bool:
+        """Whether nobody is in front of the session's device; tells if that is new."""
+        here = self._here.get(user)
+        known = here.devices.get(device) if here is not None else None
+        if known is None or known.birth != birth or known.away is away:
+            return False
+        known.away = away
+        self._untold[user] = None
+        return True
+
+    def set_invisible(self, user: str, invisible: bool, read_at: int) -> None:
+        """The directory had this setting at `read_at`."""
+        here = self._here.get(user)
+        if here is not None and read_at > here.read_at:
+            here.invisible, here.read_at = invisible, read_at
+            self._untold[user] = None
+
+    def is_here(self, user: str) -> bool:
+        """Whether this node has a session of the user."""
+        here = self._here.get(user)
+        return here is not None and bool(here.devices)
+
+    # --- telling ------------------------------------------------------------------------------
+
+    def take_untold(self) -> list[UserState]:
+        """The states that changed since the last call, at most `CHUNK`; what is left stays."""
+        users = list(islice(self._untold, CHUNK))
+        states: list[UserState] = []
+        for user in users:
+            del self._untold[user]
+            here = self._here[user]
+            states.append(_state(user, here))
+            if not here.devices:
+                del self._here[user]
+        return states
+
+    def snapshot(self) -> Iterator[RosterSnapshot]:
+        """All users of this node, in parts that hold what is true when they are taken."""
+        users = list(self._here)
+        for start in range(0, max(len(users), 1), CHUNK):
+            states = [
+                _state(user, here)
+                for user in users[start : start + CHUNK]
+                if (here := self._here.get(user)) is not None
+            ]
+            yield RosterSnapshot(states, first=not start, last=start + CHUNK >= len(users))
+
+    # --- being told ---------------------------------------------------------------------------
+
+    def apply(self, node: str, states: Iterable[UserState]) -> list[Overtaken]:
+        """What another node told of its users.
+
+        Returns the sessions of this node that are over. They are forgotten here already.
+        """
+        peer = self._peers.get(node) or self._add_peer(node)
+        overtaken: list[Overtaken] = []
+        for state in states:
+            user = state.user
+            if peer.mentioned is not None:
+                peer.mentioned.add(user)
+            if state.devices:
+                if user not in peer.users:
+                    bits = self._elsewhere.get(user, 0) | peer.bit
+                    self._elsewhere[user] = self._one(bits)
+                    self.generation += 1
+                peer.users[user] = _record(state)
+                self._lay(user)
+            elif user in peer.users:
+                self._remove(peer, user)
+            here = self._here.get(user)
+            if here is not None:
+                overtaken += self._settle(node, state, here)
+        return overtaken
+
+    def apply_snapshot(self, node: str, part: RosterSnapshot) -> tuple[list[Overtaken], list[str]]:
+        """A part of another node's snapshot.
+
+        Returns the sessions of this node that are over, and the users who may not be there any
+        more though no state says so.
+        """
+        peer = self._peers.get(node) or self._add_peer(node)
+        doubtful: list[str] = []
+        if part.first:
+            peer.mentioned = set()
+            doubtful = self.bury(node)
+        overtaken = self.apply(node, part.users)
+        if part.last and peer.mentioned is not None:
+            gone = [user for user in peer.users if user not in peer.mentioned]
+            for user in gone:
+                self._remove(peer, user)
+            peer.mentioned = None
+            doubtful += gone
+        return overtaken, doubtful
+
+    def missed(self, node: str) -> None:
+        """Something that the node told was lost: what its snapshot lacks now proves nothing."""
+        if (peer := self._peers.get(node)) is not None:
+            peer.mentioned = None
+
+    def drop(self, node: str) -> list[str]:
+        """The node is gone, and its users with it: those are returned."""
+        peer = self._peers.pop(node, None)
+        if peer is None:
+            return []
+        for user in peer.users:
+            self._unset(peer, user)
+        self.generation += 1
+        # The combinations that hold its bit mean nothing any more.
+        self._names = {0: frozenset()}
+        self._shared.clear()
+        return list(peer.users)
+
+    def lose(self, node: str) -> None:
+        """The node is gone, and its users are expected back: nothing is routed there, but they
+        keep their standing until they are seen anywhere, or until `bury`.
+        """
+        if (peer := self._peers.get(node)) is None:
+            return
+        self.drop(node)
+        self._ghosts[node] = {
+            user: record
+            for user, record in peer.users.items()
+            if user not in self._elsewhere and not self.is_here(user)
+        }
+
+    def bury(self, node: str) -> list[str]:
+        """Those users of a lost node who have not come back are returned, and gone."""
+        return list(self._ghosts.pop(node, {}))
+
+    def _settle(self, node: str, state: UserState, here: _Here) -> list[Overtaken]:
+        """Compare what that node and this one have of the same user."""
+        if state.read_at > here.read_at:
+            if state.invisible is not here.invisible:
+                here.invisible = state.invisible
+                self._untold[state.user] = None
+            here.read_at = state.read_at
+        overtaken: list[Overtaken] = []
+        for device, birth in state.devices.items():
+            known = here.devices.get(device)
+            if known is None:
+                continue
+            if (birth, node) > (known.birth, self.node):
+                del here.devices[device]
+                overtaken.append(Overtaken(state.user, device, known.birth))
+            # Else the other session is: its node learns of it by being told again.
+            self._untold[state.user] = None
+        return overtaken
+
+    def _add_peer(self, node: str) -> _Peer:
+        taken = {peer.bit for peer in self._peers.values()}
+        bit = 1
+        while bit in taken:
+            bit <<= 1
+        peer = self._peers[node] = _Peer(node, bit, {})
+        return peer
+
+    def _one(self, bits: int) -> int:
+        if len(self._shared) >= _MAX_COMBINATIONS:
+            self._shared.clear()
+        return self._shared.setdefault(bits, bits)
+
+    def _remove(self, peer: _Peer, user: str) -> None:
+        del peer.users[user]
+        self._unset(peer, user)
+
+    def _unset(self, peer: _Peer, user: str) -> None:
+        bits = self._elsewhere[user] & ~peer.bit
+        if bits:
+            self._elsewhere[user] = self._one(bits)
+        else:
+            del self._elsewhere[user]
+
+    def _lay(self, user: str) -> None:
+        """The user has come back: its ghosts are gone."""
+        for ghosts in self._ghosts.values():
+            ghosts.pop(user, None)
+
+    # --- asking -------------------------------------------------------------------------------
+
+    def nodes_of(self, users: Collection[str]) -> frozenset[str]:
+        """The other nodes that any of these users has a session on."""
+        if not self._elsewhere:
+            return self._names[0]
+        bits = 0
+        for some in set(map(self._elsewhere.get, users)):
+            bits |= some or 0
+        names = self._names.get(bits)
+        if names is None:
+            if len(self._names) >= _MAX_COMBINATIONS:
+                self._names = {0: self._names[0]}
+            peers = self._peers.values()
+            names = frozenset(peer.name for peer in peers if peer.bit & bits)
+            self._names[bits] = names
+        return names
+
+    def standing(self, user: str) -> Standing:
+        """The user's standing over all nodes: invisible as soon as one node knows so."""
+        devices = flags = 0
+        here = self._here.get(user)
+        if here is not None and here.devices:
+            devices = len(here.devices)
+            flags = _ACTIVE * here.active | _INVISIBLE * here.invisible
+        if user in self._elsewhere:
+            for node in self.nodes_of((user,)):
+                record = self._peers[node].users[user]
+                devices += record >> _DEVICES_SHIFT
+                flags |= record
+        if self._ghosts:
+            for ghosts in self._ghosts.values():
+                record = ghosts.get(user, 0)
+                devices += record >> _DEVICES_SHIFT
+                flags |= record
+        if not devices:
+            return _NOWHERE
+        status = Status.ONLINE if flags & _ACTIVE else Status.AWAY
+        return Standing(status, devices, bool(flags & _INVISIBLE))
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """The other nodes that have told anything."""
+        return frozenset(self._peers)
+
+    def statistics(self) -> RosterStatistics:
+        """How many it knows of."""
+        return RosterStatistics(
+            here=len(self._here),
+            elsewhere=len(self._elsewhere),
+            nodes=len(self._peers),
+            untold=len(self._untold),
+        )
+
+
+_NOWHERE: Final = Standing(Status.OFFLINE, 0, invisible=False)
+
+
+def _state(user: str, here: _Here) -> UserState:
+    return UserState(
+        user=user,
+        devices={name: device.birth for name, device in here.devices.items()},
+        active=here.active,
+        invisible=here.invisible,
+        read_at=here.read_at,
+    )
+
+
+def _record(state: UserState) -> int:
+    flags = _ACTIVE * state.active | _INVISIBLE * state.invisible
+    return min(len(state.devices), _MAX_DEVICES) << _DEVICES_SHIFT | flags
