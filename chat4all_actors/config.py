@@ -78,6 +78,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     drain_timeout: Seconds = 30 * SECONDS
     max_sessions_per_user: Count = 100
 
+    # --- between nodes
+    backbone_entries: Annotated[int, Meta(ge=100)] = 2000
+    """Entries that Redis keeps for a node: one that is further behind reads from the databases."""
+
     # --- frames and queues
     max_frame: Annotated[int, Meta(ge=1 * KIB, le=4 * MIB)] = 64 * KIB
     """Bytes of one frame from a client."""
@@ -108,6 +112,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     token_lifetime: Annotated[float, Meta(ge=60, le=24 * 60 * MINUTES)] = 60 * MINUTES
     mark_interval: Annotated[float, Meta(ge=0)] = 1 * SECONDS
     """A member's watermarks are written at most once in so long."""
+    receipt_interval: Annotated[float, Meta(ge=0)] = 1 * SECONDS
+    """Receipts of a group are collected for so long, and told together."""
     log_patience: Seconds = 5 * SECONDS
     """How long a database may be out of reach before messages for it are refused."""
 

@@ -2,44 +2,52 @@
 
 It knows the head (the `seq` up to which every event has been passed to the local readers) and
 the readers, nothing else that matters. What is sent goes to the shard log; what the log has
-committed goes to every reader, in order: each event is passed exactly when the head stands right
-before it. A hole (another writer, a commit whose answer was lost) is read from the store first.
+committed goes to every reader and to the other nodes, in order: each event is passed exactly when
+the head stands right before it. What comes from another node goes to the readers in the same way.
+A hole (another writer, a commit whose answer was lost) is read from the store first.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import trio
-from msgspec import Struct
 
 from chat4all_protocol.codec import decode_body
-from chat4all_protocol.codes import ErrorCode
-from chat4all_protocol.frames import Composing, Conv, MemberBody, Receipt
+from chat4all_protocol.frames import MemberBody
 from chat4all_storage.group_commit import Entry, LogFull, Refused
-from chat4all_storage.ports import Mark, Outcome, Range, Rejected, Status, StoredEvent, Unavailable
+from chat4all_storage.ports import Outcome, Range, Status, StoredEvent, Unavailable
 
+from . import composing
+from .early import Early
 from .fanout import Passing, fan_out
 from .kernel import Actor, ActorStopped
 from .messages import (
     Committed,
     Compose,
+    ComposingElsewhere,
+    HoleDue,
     MarkDue,
     Marked,
     MarkRead,
+    MembersRead,
     Overtaken,
     Post,
+    ReceiptsDue,
+    Relayed,
+    RisenElsewhere,
     ToConversation,
 )
-from .wire import framed, message, not_found, refusal, unavailable
+from .watermarks import RECENT, Watermarks
+from .wire import explain, framed, message, unavailable, view
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from chat4all_protocol.frames import Error
+    from chat4all_protocol.frames import ConversationType
     from chat4all_storage.group_commit import Answer, ShardLog
-    from chat4all_storage.ports import Conversation as StoredConversation
 
     from .conversations import Conversations
     from .fanout import Reader
@@ -49,53 +57,73 @@ logger = logging.getLogger(__name__)
 A = TypeVar("A")
 T = TypeVar("T")
 
-TYPING_TTL_MS: Final = 6000
-TYPING_INTERVAL: Final = 1.0
-"""Seconds in which a user's further `typing` frames are dropped."""
 CATCH_UP_BATCH: Final = 500
+EARLY: Final = 256
+"""Events of other nodes that wait for those before them."""
+EARLY_WAIT: Final = 0.05
+"""Seconds that they wait before those are read from the store."""
 RETRY_FIRST: Final = 0.05
 RETRY_MAX: Final = 1.0
 
-_REFUSALS: Final = {
-    Status.CONFLICT: (ErrorCode.CONFLICT, "this id was used for another message", "id"),
-    Status.BAD_REFERENCE: (ErrorCode.INVALID_PAYLOAD, "reply_to names no event", "reply_to"),
-    Status.ALREADY_MEMBER: (ErrorCode.CONFLICT, "already a member", "username"),
-    Status.NO_SUCH_MEMBER: (ErrorCode.NOT_FOUND, "no such member", "username"),
-    Status.FULL: (ErrorCode.CONFLICT, "the conversation has as many members as it may", None),
-}
-
-
-class _Marking(Struct, eq=False):
-    """A user's watermarks on their way to the log, at most one write per interval."""
-
-    recv: int
-    read: int
-    by: Reader
-    waiting: bool
-    """Whether they have risen since they were last written."""
+_CHANGES: Final = ("join", "leave")
+"""Kinds of events that change the members."""
 
 
 class ConversationActor(Actor[ToConversation]):
     """One conversation; see the module."""
 
-    __slots__ = ("_log", "_marking", "_open", "_surroundings", "_typed", "head", "id", "readers")
+    __slots__ = (
+        "_changed_at",
+        "_composers",
+        "_deferred",
+        "_early",
+        "_open",
+        "_watermarks",
+        "head",
+        "id",
+        "log",
+        "members",
+        "overtaken",
+        "private",
+        "readers",
+        "relayed_bytes",
+        "senders",
+        "surroundings",
+    )
 
-    def __init__(self, id_: str, head: int, surroundings: Conversations) -> None:
+    def __init__(
+        self, id_: str, head: int, type_: ConversationType, surroundings: Conversations
+    ) -> None:
         super().__init__(f"conversation {id_}", surroundings.pool, surroundings.settings.mailbox)
         self.id = id_
         self.head = head
+        self.private = type_ == "private"
         self.readers: set[Reader] = set()
-        self._surroundings = surroundings
-        self._log: ShardLog = surroundings.logs.of(id_)
-        self._open = 0
-        """Posts that the log has not answered."""
-        self._marking: dict[str, _Marking] | None = None
-        self._typed: dict[str, float] | None = None
+        self.members: Sequence[str] | None = None
+        """Names; read when other nodes are to be told something, and then kept."""
+        self.senders: list[str] | None = None
+        """Who sent the last events, up to the head."""
+        self.surroundings = surroundings
+        self.log: ShardLog = surroundings.logs.of(id_)
+        self.overtaken = 0
+        """Up to where it was told last that events are stored."""
+        self.relayed_bytes = 0
+        """Of events of other nodes that wait in the mailbox."""
+        self._changed_at = 0
+        """The last event that changed the members."""
+        self._early: Early | None = None
+        self._open: dict[tuple[str, str], int] | None = None
+        """How many posts of a sender and id the log has not answered."""
+        self._deferred = 0
+        """Up to where to catch up when the log has answered."""
+        self._watermarks: Watermarks | None = None
+        self._composers: composing.Composers | None = None
 
     @property
     def needed(self) -> bool:
         """Whether there is anything here that a fresh actor would not know."""
-        return bool(self.readers or self._open or self._marking or len(self._mailbox))
+        marks = self._watermarks is not None and self._watermarks.busy
+        return bool(self.readers or self._open or marks or len(self._mailbox))
 
     async def receive(self, batch: list[ToConversation]) -> None:
         """Handle messages in order."""
@@ -104,39 +132,70 @@ class ConversationActor(Actor[ToConversation]):
                 self._submit(message_)
             elif isinstance(message_, Committed):
                 await self._committed(message_.answers)
+            elif isinstance(message_, Relayed):
+                await self._relayed(message_)
             elif isinstance(message_, Overtaken):
                 await self._catch_up(message_.seq)
-            elif isinstance(message_, MarkRead):
-                self._mark(message_)
-            elif isinstance(message_, Marked):
-                self._announce(message_.mark)
-            elif isinstance(message_, MarkDue):
-                self._mark_due(message_.user)
+            elif isinstance(message_, HoleDue):
+                await self._close_holes()
+            elif isinstance(message_, MembersRead):
+                self._take_members(message_)
             else:
-                self._compose(message_)
-        self._surroundings.release(self)
+                self._receive_passing(message_)
+        self.surroundings.release(self)
+
+    def _receive_passing(
+        self,
+        message_: MarkRead
+        | MarkDue
+        | Marked
+        | ReceiptsDue
+        | RisenElsewhere
+        | Compose
+        | ComposingElsewhere,
+    ) -> None:
+        """Handle what concerns no event."""
+        if isinstance(message_, Compose):
+            self._compose(message_)
+        elif isinstance(message_, ComposingElsewhere):
+            composing.show(self.id, self.readers, message_.user, message_.kind)
+        elif isinstance(message_, MarkRead):
+            self._marks_of_all().mark(message_)
+        elif isinstance(message_, Marked):
+            self._marks_of_all().written(message_.mark)
+        elif isinstance(message_, MarkDue):
+            self._marks_of_all().mark_due(message_.user)
+        elif isinstance(message_, ReceiptsDue):
+            self._marks_of_all().receipts_due()
+        else:
+            self._marks_of_all().told(message_.risen)
 
     def on_fault(self, error: BaseException, unhandled: list[ToConversation]) -> None:
         """Let clients connect again and resume: their sessions hold no position of their own."""
-        self._surroundings.forget(self, _stored_up_to(unhandled, self.head))
+        self.surroundings.forget(self, _stored_up_to(unhandled, self.head))
         for reader in list(self.readers):
             reader.close_internal()
         self._lose(unhandled)
 
     def on_stop(self, unhandled: list[ToConversation]) -> None:
         """Who waits for an answer that won't come is told so."""
-        self._surroundings.forget(self, _stored_up_to(unhandled, self.head))
+        self.surroundings.forget(self, _stored_up_to(unhandled, self.head))
         self._lose(unhandled)
 
     # --- storing ------------------------------------------------------------------------------
 
     def _submit(self, post: Post) -> None:
+        if not self.private and self._watermarks is not None:
+            self._watermarks.view(cast("Reader", post.origin))
         try:
-            self._log.submit_nowait(Entry(post.append, self._on_commit, post))
+            self.log.submit_nowait(Entry(post.append, self._on_commit, post))
         except (LogFull, Unavailable):
             post.origin.refused(post, unavailable(post.rid))
         else:
-            self._open += 1
+            if self._open is None:
+                self._open = {}
+            key = (post.append.sender, post.append.id)
+            self._open[key] = self._open.get(key, 0) + 1
 
     def _on_commit(self, answers: list[tuple[Entry[Post], Answer]]) -> None:
         """Called by the log."""
@@ -144,20 +203,20 @@ class ConversationActor(Actor[ToConversation]):
             self.reply_nowait(Committed(answers))
         except ActorStopped:
             unhandled: list[ToConversation] = [Committed(answers)]
-            self._surroundings.overtaken(self.id, _stored_up_to(unhandled, self.head))
+            self.surroundings.overtaken(self.id, _stored_up_to(unhandled, self.head))
             self._lose(unhandled)
 
     async def _committed(self, answers: list[tuple[Entry[Post], Answer]]) -> None:
-        self._open -= len(answers)
+        self._note_answered(answers)
         passing: list[StoredEvent] = []
         posts: dict[int, tuple[Post, bool]] = {}
         expected = self.head + 1
         for entry, answer in answers:
             post = entry.context
             if isinstance(answer, Refused):
-                post.origin.refused(post, _explain(post, answer.error))
+                post.origin.refused(post, explain(post.rid, answer.error))
             elif answer.status not in (Status.STORED, Status.DUPLICATE):
-                post.origin.refused(post, _explain(post, answer.status))
+                post.origin.refused(post, explain(post.rid, answer.status))
             elif answer.seq < expected:
                 # It was passed before: a retry, or an event that was read as part of a hole.
                 dup = answer.status is Status.DUPLICATE
@@ -166,18 +225,44 @@ class ConversationActor(Actor[ToConversation]):
                 if answer.seq > expected:
                     await self._pass(passing, posts)
                     passing, posts = [], {}
-                    await self._catch_up(answer.seq - 1)
+                    await self._catch_up(answer.seq - 1, waiting=False)
                 passing.append(_event(post, answer))
                 posts[answer.seq] = (post, answer.status is Status.DUPLICATE)
                 expected = answer.seq + 1
         await self._pass(passing, posts)
+        if self._early or self._deferred > self.head:
+            await self._catch_up(self._deferred)
 
-    async def _catch_up(self, upto: int) -> None:
-        """Read and pass the events after the head that did not come through this actor."""
+    def _note_answered(self, answers: list[tuple[Entry[Post], Answer]]) -> None:
+        assert self._open is not None
+        for entry, _ in answers:
+            key = (entry.append.sender, entry.append.id)
+            self._open[key] -= 1
+            if not self._open[key]:
+                del self._open[key]
+        self._open = self._open or None
+
+    async def _catch_up(self, upto: int, *, waiting: bool = True) -> None:
+        """Pass the events after the head that did not come through this actor.
+
+        Those that came from other nodes already are at hand, the others are read. With `waiting`
+        it stops at an event whose sender here still waits for its `sent`, which takes the place of
+        the `msg`, until the log has answered. What lies before an answer was stored before, so a
+        post of it that still waits is a retry, and is answered in any order.
+        """
+        await self._pass_early()
         while self.head < upto:
             wanted = Range(self.id, self.head, upto, CATCH_UP_BATCH)
-            (events,) = await self._until_available(self._log.store.history, [wanted])
+            (events,) = await self._until_available(self.log.store.history, [wanted])
+            if not events:
+                raise RuntimeError(f"{self.id} lacks what follows {self.head}, up to {upto}")
+            for index, event in enumerate(events if waiting and self._open else ()):
+                if (event.sender, event.id) in (self._open or ()):
+                    await self._pass(events[:index], {})
+                    self._deferred = max(self._deferred, upto)
+                    return
             await self._pass(events, {})
+            await self._pass_early()
 
     async def _until_available(self, read: Callable[[A], Awaitable[T]], argument: A) -> T:
         """What `read(argument)` returns, as soon as the store can be reached.
@@ -193,13 +278,49 @@ class ConversationActor(Actor[ToConversation]):
                 await trio.sleep(delay)
                 delay = min(2 * delay, RETRY_MAX)
 
+    # --- from other nodes ---------------------------------------------------------------------
+
+    async def _relayed(self, relayed: Relayed) -> None:
+        """Pass events of another node; what comes too early waits a little for the others."""
+        self.relayed_bytes -= relayed.size
+        early = self._early = self._early or Early()
+        early.add(relayed, self.head)
+        await self._pass_early()
+        if len(early) > EARLY:
+            await self._close_holes()
+        elif early:
+            timers, key = self.surroundings.timers, (self.id, ":hole")
+            timers.set(key, EARLY_WAIT, self._on_hole_due)
+
+    def _on_hole_due(self) -> None:
+        """Called by the timers."""
+        with suppress(ActorStopped):
+            self.reply_nowait(HoleDue())
+
+    async def _close_holes(self) -> None:
+        while self._early and self._deferred <= self.head:
+            await self._catch_up(self._early.first - 1)
+
+    async def _pass_early(self) -> None:
+        """Pass what has come from other nodes and follows the head."""
+        if self._early:
+            passing, senders = self._early.take(self.head)
+            if passing:
+                await self._deliver(passing, senders)
+
+    def _take_members(self, read: MembersRead) -> None:
+        if read.head >= self._changed_at:
+            self.members = read.members
+        else:
+            self.surroundings.read_members(self)
+
     # --- passing ------------------------------------------------------------------------------
 
     async def _pass(self, events: list[StoredEvent], posts: dict[int, tuple[Post, bool]]) -> None:
         """Give events that follow the head to the readers; members come and go as they say."""
         start = 0
         for index, event in enumerate(events):
-            if event.kind in ("join", "leave"):
+            if event.kind in _CHANGES:
                 await self._pass_unchanged(events[start:index], posts)
                 await self._pass_change(event, posts)
                 start = index + 1
@@ -215,17 +336,31 @@ class ConversationActor(Actor[ToConversation]):
             post, dup = posts.get(event.seq, (None, False))
             data = framed(message(event))
             passing.append(Passing(event.seq, event.ts, data, post, dup))
+        senders = [event.sender for event in events]
+        if posts and not self.surroundings.relay.alone and events[0].kind not in _CHANGES:
+            if self.members is None:
+                self.surroundings.read_members(self)
+            self.surroundings.relay.events(self, passing, senders)
+        await self._deliver(passing, senders)
+
+    async def _deliver(self, passing: list[Passing], senders: list[str]) -> None:
+        if not self.private:
+            self.senders = ((self.senders or []) + senders)[-RECENT:]
         # The head moves first: whoever enters during the fan-out starts after these events.
-        self.head = events[-1].seq
+        self.head = passing[-1].seq
         await fan_out(self.readers, self.id, passing)
 
     async def _pass_change(self, event: StoredEvent, posts: dict[int, tuple[Post, bool]]) -> None:
         body = decode_body(event.body) if event.body is not None else None
         if not isinstance(body, MemberBody):
             raise ValueError(f"event {event.seq} of {self.id} names no member")
-        stored = await self._until_available(self._log.store.conversation, self.id)
+        stored = await self._until_available(self.log.store.conversation, self.id)
         assert stored is not None  # conversations are never deleted
-        local = self._surroundings.local
+        self.members, self._changed_at = list(stored.members), event.seq
+        local = self.surroundings.local
+        if event.seq in posts:
+            joined = event.kind == "join"
+            self.surroundings.relay.changed(self, event.seq, body.user, joined=joined)
         if event.kind == "leave":
             self.readers.difference_update(local.of(body.user))
         await self._pass_unchanged([event], posts)
@@ -248,99 +383,28 @@ class ConversationActor(Actor[ToConversation]):
                     entry.context.origin.lost(entry.context)
                     append = entry.append
                     if append.subject is not None and isinstance(answer, Outcome):
-                        for reader in self._surroundings.local.of(append.subject):
+                        for reader in self.surroundings.local.of(append.subject):
                             reader.close_internal()
-
-    # --- watermarks ---------------------------------------------------------------------------
-
-    def _mark(self, wish: MarkRead) -> None:
-        reader = wish.reader
-        if reader not in self.readers:
-            return
-        read = min(wish.read, self.head)
-        recv = min(max(wish.recv, read), self.head)
-        if self._marking is None:
-            self._marking = {}
-        marking = self._marking.get(reader.user)
-        if marking is None:
-            self._marking[reader.user] = _Marking(recv, read, reader, waiting=False)
-            self._write_mark(reader.user)
-        elif recv > marking.recv or read > marking.read:
-            marking.recv = max(marking.recv, recv)
-            marking.read = max(marking.read, read)
-            marking.by = reader
-            marking.waiting = True
-
-    def _write_mark(self, user: str) -> None:
-        assert self._marking is not None
-        marking = self._marking[user]
-        marking.waiting = False
-        self._log.mark_nowait(Mark(self.id, user, marking.recv, marking.read), self._on_mark)
-        interval = self._surroundings.settings.mark_interval
-        self._surroundings.timers.set((self.id, user), interval, self._on_mark_due, user)
-
-    def _on_mark(self, mark: Mark) -> None:
-        """Called by the log."""
-        self._tell_myself(Marked(mark))
-
-    def _on_mark_due(self, user: str) -> None:
-        """Called by the timers."""
-        self._tell_myself(MarkDue(user))
-
-    def _tell_myself(self, message_: Marked | MarkDue) -> None:
-        try:
-            self.reply_nowait(message_)
-        except ActorStopped:
-            logger.debug("%s ended before %s", self.name, type(message_).__name__)
-
-    def _mark_due(self, user: str) -> None:
-        if self._marking is None or (marking := self._marking.get(user)) is None:
-            return
-        if marking.waiting:
-            self._write_mark(user)
-        else:
-            del self._marking[user]
-
-    def _announce(self, mark: Mark) -> None:
-        """Tell the readers where a member's watermarks stand, except who raised them."""
-        marking = (self._marking or {}).get(mark.user)
-        by = marking.by if marking is not None else None
-        data = framed(Receipt(conv=self.id, user=mark.user, recv=mark.recv, read=mark.read))
-        for reader in self.readers:
-            if reader is not by:
-                reader.deliver_passing(data)
 
     # --- typing -------------------------------------------------------------------------------
 
     def _compose(self, wish: Compose) -> None:
         user = wish.reader.user
-        if wish.reader not in self.readers:
+        members = self.readers if self.members is None else self.members
+        if wish.reader not in self.readers or len(members) > composing.MAX_MEMBERS:
             return
-        now = trio.current_time()
-        typed = {name: at for name, at in (self._typed or {}).items() if at > now - TYPING_INTERVAL}
-        self._typed = typed
-        if user in typed:
-            return
-        typed[user] = now
-        data = framed(Composing(conv=self.id, user=user, kind=wish.kind, ttl=TYPING_TTL_MS))
-        for reader in self.readers:
-            if reader.user != user:
-                reader.deliver_passing(data)
+        self._marks_of_all().view(wish.reader)
+        composers = self._composers = self._composers or composing.Composers()
+        if composers.may_show(user):
+            composing.show(self.id, self.readers, user, wish.kind)
+            self.surroundings.relay.composes(self, user, wish.kind)
 
+    # --- watermarks ---------------------------------------------------------------------------
 
-def view(
-    stored: StoredConversation, *, head: int, rid: int | None = None, left: bool = False
-) -> Conv:
-    """A conversation as its `conv` frame."""
-    return Conv(
-        conv=stored.id,
-        type=stored.type,
-        title=stored.title,
-        members=[] if left else list(stored.members),
-        head=head,
-        rid=rid,
-        left=left,
-    )
+    def _marks_of_all(self) -> Watermarks:
+        if self._watermarks is None:
+            self._watermarks = Watermarks(self)
+        return self._watermarks
 
 
 def _event(post: Post, outcome: Outcome) -> StoredEvent:
@@ -359,17 +423,6 @@ def _event(post: Post, outcome: Outcome) -> StoredEvent:
     )
 
 
-def _explain(post: Post, why: Status | Unavailable | Rejected) -> Error:
-    if isinstance(why, Unavailable):
-        return unavailable(post.rid)
-    if isinstance(why, Rejected):
-        return refusal(ErrorCode.INTERNAL, "the message can't be stored", post.rid)
-    if why is Status.NOT_MEMBER:
-        return not_found(post.rid)
-    code, text, field = _REFUSALS[why]
-    return refusal(code, text, post.rid, field=field)
-
-
 def _stored_up_to(unhandled: list[ToConversation], head: int) -> int:
     """The last event known to be stored: `head`, or one that was not passed."""
     for message_ in unhandled:
@@ -379,4 +432,6 @@ def _stored_up_to(unhandled: list[ToConversation], head: int) -> int:
                     head = max(head, answer.seq)
         elif isinstance(message_, Overtaken):
             head = max(head, message_.seq)
+        elif isinstance(message_, Relayed):
+            head = max(head, message_.first + len(message_.frames) - 1)
     return head

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.ids import new_id, private_conversation_id
 
-from .conversation import ConversationActor, view
+from .conversation import ConversationActor
 from .heads import Heads
 from .kernel import ActorState, ActorStopped
+from .members import MemberReader
 from .messages import Overtaken
+from .wire import view
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Conv, ConversationType
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from .config import Settings
     from .fanout import LocalReaders, Reader
     from .kernel import Pool, Timers
+    from .relay import Relay
 
 
 class Refusal(Exception):
@@ -52,6 +55,7 @@ class Conversations:
         pool: Pool,
         timers: Timers[tuple[str, str]],
         local: LocalReaders,
+        relay: Relay,
     ) -> None:
         self.settings = settings
         self.storage = storage
@@ -59,6 +63,8 @@ class Conversations:
         self.pool = pool
         self.timers = timers
         self.local = local
+        self.relay = relay
+        self.read_members = MemberReader(storage.shards, pool).read
         self.heads = Heads()
         self._alive: dict[str, ConversationActor] = {}
 
@@ -67,13 +73,15 @@ class Conversations:
 
     # --- for sessions -------------------------------------------------------------------------
 
-    def enter(self, id_: str, head: int, reader: Reader) -> ConversationActor:
+    def enter(
+        self, id_: str, head: int, type_: ConversationType, reader: Reader
+    ) -> ConversationActor:
         """Make `reader` one of the readers; it starts after the actor's head.
 
         `head` is where the store stood, for a conversation that is not alive yet; it was read,
         and is used, within `heads.reading`.
         """
-        conversation = self._awake(id_, head)
+        conversation = self._awake(id_, head, type_)
         conversation.readers.add(reader)
         return conversation
 
@@ -83,6 +91,14 @@ class Conversations:
             conversation.readers.discard(reader)
             if conversation.state is ActorState.IDLE:  # else it sees to that when it is done
                 self.release(conversation)
+
+    def get(self, id_: str) -> ConversationActor | None:
+        """The conversation, if it is alive."""
+        return self._alive.get(id_)
+
+    def alive(self) -> list[str]:
+        """The conversations that are alive."""
+        return list(self._alive)
 
     def read_by(self, id_: str, reader: Reader) -> ConversationActor | None:
         """The conversation, if `reader` is one of its readers."""
@@ -101,13 +117,13 @@ class Conversations:
             stored = await self.storage.shards.of(id_).conversation(id_)
             if stored is None or user not in stored.members:
                 return None
-            return self._awake(id_, stored.head)
+            return self._awake(id_, stored.head, stored.type)
 
-    def _awake(self, id_: str, head: int) -> ConversationActor:
+    def _awake(self, id_: str, head: int, type_: ConversationType) -> ConversationActor:
         """The conversation; when it is not alive, a new one that starts after `head`."""
         conversation = self._alive.get(id_)
         if conversation is None:
-            conversation = ConversationActor(id_, max(head, self.heads.of(id_)), self)
+            conversation = ConversationActor(id_, max(head, self.heads.of(id_)), type_, self)
             self._alive[id_] = conversation
         return conversation
 
@@ -154,13 +170,16 @@ class Conversations:
             id_ = new_id()
             roles = {creator: "owner"} | dict.fromkeys(others, "member")
         with self.heads.reading():
-            stored, _ = await self.storage.shards.of(id_).create(id_, type_, title, creator, roles)
+            shard = self.storage.shards.of(id_)
+            stored, made = await shard.create(id_, type_, title, creator, roles)
             for name in stored.members:
                 for reader in self.local.of(name):
                     if self.read_by(id_, reader) is None:
-                        conversation = self.enter(id_, stored.head, reader)
+                        conversation = self.enter(id_, stored.head, stored.type, reader)
                         if reader is not by:
                             reader.entered(view(stored, head=conversation.head))
+        if made:
+            self.relay.created(stored)
         return stored
 
     async def _canonical(self, creator: str, members: list[str]) -> list[str]:

@@ -60,11 +60,17 @@ class Reader(Protocol):
     def entered(self, frame: Conv) -> None:
         """The reader's user is a member; events after `frame.head` follow."""
 
+    def missed(self, conversation: str, first: int, last: int) -> None:
+        """Events `first`..`last` are not delivered, and may be fetched."""
+
     def left(self, frame: Conv) -> None:
         """The reader's user is no longer a member; nothing follows."""
 
     def replaced(self) -> None:
         """The same device connected again: this session is over."""
+
+    def revoked(self, valid_from: int) -> None:
+        """Tokens that were issued before that second since the epoch count no longer."""
 
     def close_internal(self) -> None:
         """Something failed on our side: the client is to connect again and resume."""
@@ -132,6 +138,10 @@ class LocalReaders:
     def of(self, user: str) -> list[Reader]:
         """The sessions of a user."""
         return list(self._by_user.get(user, {}).values())
+
+    def users(self) -> list[str]:
+        """Everybody who has a session here."""
+        return list(self._by_user)
 
     def __iter__(self) -> Iterator[Reader]:
         for devices in list(self._by_user.values()):

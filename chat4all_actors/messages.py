@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from chat4all_storage.ports import Append, Mark
 
     from .fanout import Reader
+    from .watermarks import Risen
 
 
 class Origin(Protocol):
@@ -72,6 +73,10 @@ class Marked(Struct, frozen=True, eq=False):
     mark: Mark
 
 
+class ReceiptsDue(Struct, frozen=True, eq=False):
+    """Collected receipts are to be told."""
+
+
 class Compose(Struct, frozen=True, eq=False):
     """A reader's user is composing."""
 
@@ -79,4 +84,59 @@ class Compose(Struct, frozen=True, eq=False):
     kind: TypingKind
 
 
-ToConversation: TypeAlias = Post | Committed | Overtaken | MarkRead | MarkDue | Marked | Compose
+# --- from other nodes -----------------------------------------------------------------------------
+
+
+class Relayed(Struct, frozen=True, eq=False):
+    """Consecutive events, `first` and after, were stored through another node."""
+
+    first: int
+    senders: list[str]
+    frames: list[bytes]
+    """Each event's `msg` as a WebSocket frame."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the frames."""
+        return sum(map(len, self.frames))
+
+
+class HoleDue(Struct, frozen=True, eq=False):
+    """Events that came too early have waited long enough for those before them."""
+
+
+class RisenElsewhere(Struct, frozen=True, eq=False):
+    """Watermarks of members were written through another node."""
+
+    risen: list[Risen]
+
+
+class ComposingElsewhere(Struct, frozen=True, eq=False):
+    """A member is composing on another node."""
+
+    user: str
+    kind: TypingKind
+
+
+class MembersRead(Struct, frozen=True, eq=False):
+    """Who was a member when the conversation stood at `head`."""
+
+    head: int
+    members: list[str]
+
+
+ToConversation: TypeAlias = (
+    Post
+    | Committed
+    | Overtaken
+    | MarkRead
+    | MarkDue
+    | Marked
+    | ReceiptsDue
+    | Compose
+    | Relayed
+    | HoleDue
+    | RisenElsewhere
+    | ComposingElsewhere
+    | MembersRead
+)

@@ -4,19 +4,22 @@
     ├── logs (one_for_one)        one group-commit writer for each database
     ├── heartbeat                 the clock of all sessions
     ├── timers
+    ├── backbone                  beats, and tells the other nodes
     ├── conversations (pool)      temporary, rebuilt from their shard
     ├── senders (pool)            for sockets that are behind
     ├── connections (pool)        temporary: clients connect again
+    ├── news (one_for_one)        hears the other nodes, and follows the journals
     └── edge                      last, so that it lets in nobody before everything stands
 
 A stop runs in the reverse order: nobody is let in, the connections end, the conversations end,
-and the logs write what is left.
+the other nodes are told so, and the logs write what is left.
 """
 
 from __future__ import annotations
 
 import logging
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -25,13 +28,20 @@ from msgspec import Struct
 from chat4all_protocol.ids import new_id
 from chat4all_storage.group_commit import ShardLog
 
-from .accounts.tokens import Tokens
+from .accounts.tokens import MAX_LIFETIME, Tokens
+from .cluster.backbone import Backbone
+from .cluster.cluster import Cluster
+from .cluster.notices import NoticeBoard
+from .cluster.sweeper import Sweeper
 from .conversations import Conversations
 from .edge.listener import Edge
+from .elsewhere import Elsewhere
 from .fanout import LocalReaders
 from .heartbeat import Heartbeat
 from .kernel import Child, Pool, Strategy, Supervisor, Timers
 from .ratelimit import RateLimiter
+from .revocations import Revocations
+from .roster import Roster
 from .session import wall_clock
 
 if TYPE_CHECKING:
@@ -39,6 +49,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
+    from chat4all_storage.bus import Bus
     from chat4all_storage.sharding import ShardMap
     from chat4all_storage.storage import Storage
 
@@ -49,6 +60,8 @@ logger = logging.getLogger(__name__)
 
 DRAIN_SPREAD_MS: Final = 2000
 """Clients of a draining node come back over so long a time, not all at once."""
+LEAVE_TIMEOUT: Final = 3.0
+"""Seconds for saying good-bye to the other nodes."""
 DRAIN_PAUSE: Final = 0.5
 """Seconds between `reconnect` and the close, for clients to move over."""
 
@@ -61,6 +74,8 @@ class NodeStatistics(Struct, frozen=True):
     """Connections that have shown whose they are."""
     conversations: int
     """Those that are alive here."""
+    peers: int
+    """Other nodes that live."""
     stored: int
     """Events committed."""
     commits: int
@@ -72,7 +87,10 @@ class Node:
     # Made anew whenever their child of the tree (re)starts; nothing outlives a restart below it.
     logs: ShardMap[ShardLog]
     heartbeat: Heartbeat
+    backbone: Backbone
+    cluster: Cluster
     local: LocalReaders
+    revocations: Revocations
     conversations: Conversations
     edge: Edge
     _timers: Timers[tuple[str, str]]
@@ -87,16 +105,18 @@ class Node:
         *,
         jwt_key: str,
         listeners: Sequence[socket.socket],
+        bus: Bus | None = None,
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = wall_clock,
     ) -> None:
-        """`clock` tells the seconds since the epoch."""
+        """`bus` is the way to other nodes; `clock` tells the seconds since the epoch."""
         self.settings = settings
         self.node_id = new_id()[:8]
         self.tokens = Tokens(jwt_key, lifetime=settings.token_lifetime, clock=clock)
         self.limiter = RateLimiter(settings.rate_messages_per_minute, settings.rate_burst)
         self.wall_clock = clock
         self._storage = storage
+        self._bus = bus
         self._listeners = listeners
         self._tls = tls
         self._draining = False
@@ -107,9 +127,11 @@ class Node:
                 Child("logs", self._run_logs),
                 Child("heartbeat", self._run_heartbeat),
                 Child("timers", self._run_timers),
+                Child("backbone", self._run_backbone),
                 Child("conversations", self._run_conversations, tree=lambda: self._rooms.tree()),
                 Child("senders", self._run_senders, tree=lambda: self._senders.tree()),
                 Child("connections", self._run_connections, tree=lambda: self._connections.tree()),
+                Child("news", self._run_news),
                 Child("edge", self._run_edge),
             ],
             strategy=Strategy.REST_FOR_ONE,
@@ -148,6 +170,12 @@ class Node:
         down = [log.store.name for log in self.logs.all if log.down]
         return f"database {', '.join(down)} is out of reach" if down else None
 
+    def degraded(self) -> list[str]:
+        """What does not work as it should, though the node accepts work."""
+        if not self._up or self.backbone.trouble is None:
+            return []
+        return [f"events of other nodes come late: {self.backbone.trouble}"]
+
     def statistics(self) -> NodeStatistics:
         """What the node holds and has done."""
         logs = [log.statistics() for log in self.logs.all]
@@ -155,6 +183,7 @@ class Node:
             connections=self.edge.open,
             sessions=len(self.local),
             conversations=len(self.conversations),
+            peers=len(self.backbone.peers.living),
             stored=sum(log.stored for log in logs),
             commits=sum(log.commits for log in logs),
         )
@@ -181,6 +210,18 @@ class Node:
         self._timers = Timers("timers")
         await self._timers.run(task_status=task_status)
 
+    async def _run_backbone(self, *, task_status: trio.TaskStatus[None]) -> None:
+        # A restart is another node to the others: what the former one told is over.
+        self.node_id = new_id()[:8]
+        self.backbone = Backbone(self.node_id, self._bus)
+        roster = Roster(self.node_id)
+        self.cluster = Cluster(self.backbone, roster)
+        try:
+            await self.backbone.run(task_status=task_status)
+        finally:
+            with trio.move_on_after(LEAVE_TIMEOUT, shield=True):
+                await self.backbone.leave()
+
     async def _run_conversations(self, *, task_status: trio.TaskStatus[None]) -> None:
         self._rooms = Pool("conversations")
         self.local = LocalReaders(self.settings.max_sessions_per_user)
@@ -191,7 +232,9 @@ class Node:
             pool=self._rooms,
             timers=self._timers,
             local=self.local,
+            relay=self.cluster,
         )
+        self.revocations = Revocations(self.local)
         await self._rooms.run(task_status=task_status)
 
     async def _run_senders(self, *, task_status: trio.TaskStatus[None]) -> None:
@@ -202,6 +245,33 @@ class Node:
         self._connections = Pool("connections")
         await self._connections.run(task_status=task_status)
 
+    async def _run_news(self, *, task_status: trio.TaskStatus[None]) -> None:
+        backbone, cluster = self.backbone, self.cluster
+        rooms = Elsewhere(self.conversations)
+        sweepers = [
+            Sweeper(store, rooms, lambda: backbone.working) for store in self._storage.shards.all
+        ]
+        board = NoticeBoard(
+            backbone.name,
+            self._storage.directory,
+            arrived=cluster.arrived,
+            revoked=self.revocations.learn,
+            clock=self.wall_clock,
+            remember=MAX_LIFETIME,
+        )
+
+        def nudge() -> None:
+            for sweeper in sweepers:
+                sweeper.nudge()
+
+        cluster.rooms, cluster.nudge, cluster.post = rooms, nudge, board.post_nowait
+        children = [
+            *(Child(f"journal {sweeper.store.name}", sweeper.run) for sweeper in sweepers),
+            Child("notices", board.run),
+            Child("arrivals", partial(backbone.hear, cluster)),
+        ]
+        await Supervisor("news", children).run(task_status=task_status)
+
     async def _run_edge(self, *, task_status: trio.TaskStatus[None]) -> None:
         self.edge = Edge(
             self,
@@ -209,6 +279,7 @@ class Node:
             senders=self._senders,
             tls=self._tls,
             unready=self.unready,
+            degraded=self.degraded,
         )
         self._up = True
         try:

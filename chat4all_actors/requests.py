@@ -266,7 +266,13 @@ async def _refresh(session: Session, frame: Refresh) -> None:
             refusal(ErrorCode.FORBIDDEN, "the token is another user's", frame.rid, field="token")
         )
         return
+    if session.services.revocations.refuses(identity):
+        session.send(
+            refusal(ErrorCode.UNAUTHENTICATED, "the token was revoked", frame.rid, field="token")
+        )
+        return
     session.expires_at = identity.expires_at
+    session.issued_at = identity.issued_at
     session.send(Ok(rid=frame.rid))
 
 

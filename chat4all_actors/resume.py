@@ -92,6 +92,10 @@ async def connect(session: Session, frame: Connect) -> None:
         code = CloseCode.TOKEN_EXPIRED if error.expired else CloseCode.BAD_TOKEN
         session.close(code, str(error))
         return
+    if services.revocations.refuses(identity):
+        session.send(refusal(ErrorCode.UNAUTHENTICATED, "the token was revoked"))
+        session.close(CloseCode.REVOKED, "the token was revoked")
+        return
     session.identify(identity, frame.device)
     session.early = {}
     try:
@@ -152,7 +156,7 @@ def _enter(session: Session, memberships: list[Membership], frame: Connect) -> d
         id_ = membership.conversation
         if (change := early.pop(id_, None)) is not None and change.left:
             continue
-        conversation = conversations.enter(id_, membership.head, session)
+        conversation = conversations.enter(id_, membership.head, membership.type, session)
         session.conversations.append(conversation.id)
         starts[id_] = conversation.head
         if frame.since is not None and membership.active_at < frame.since:
@@ -161,13 +165,18 @@ def _enter(session: Session, memberships: list[Membership], frame: Connect) -> d
             listed.append(_state(membership, conversation.head))
         else:
             more = True
-    introduced: list[Conv] = []
+    introduced: list[Conv | Gap] = []
     for change in early.values():
         # Entered after the stores were asked: introduced like any other new conversation.
         alive = conversations.read_by(change.conv, session)
         if alive is not None:
             starts[change.conv] = alive.head
-            introduced.append(replace(change, head=alive.head))
+            if change.conv in (frame.cursors or {}):  # what follows the cursor is replayed
+                introduced.append(replace(change, head=alive.head))
+                continue
+            introduced.append(change)
+            if alive.head > change.head:
+                introduced.append(Gap(conv=change.conv, from_=change.head + 1, to=alive.head))
     replayed = [id_ for id_, after in (frame.cursors or {}).items() if after < starts.get(id_, 0)]
     if replayed:
         session.held = Held(replayed, session.services.settings.max_outbound)
@@ -175,8 +184,8 @@ def _enter(session: Session, memberships: list[Membership], frame: Connect) -> d
         Ready(session=session.id, user=session.user, now=session.now_ms(), convs=listed, more=more)
     )
     session.went_live()
-    for conv in introduced:
-        session.send(conv)
+    for frame_ in introduced:
+        session.send(frame_)
     return starts
 
 

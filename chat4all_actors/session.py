@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .heartbeat import Heartbeat
     from .messages import Post
     from .ratelimit import RateLimiter
+    from .revocations import Revocations
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Services(Protocol):
     settings: Settings
     node_id: str
     tokens: Tokens
+    revocations: Revocations
     conversations: Conversations
     local: LocalReaders
     heartbeat: Heartbeat
@@ -111,6 +113,7 @@ class Session:
         "expires_at",
         "held",
         "id",
+        "issued_at",
         "outlet",
         "services",
         "user",
@@ -124,6 +127,8 @@ class Session:
         self.device = ""
         self.expires_at = float("inf")
         """When the token ends, in seconds since the epoch."""
+        self.issued_at = 0
+        """When the token was made, likewise."""
         self.services = services
         self.outlet = outlet
         self.connection = ServerConnection(services.settings.max_frame)
@@ -225,6 +230,7 @@ class Session:
         self.user_id = identity.user_id
         self.device = device
         self.expires_at = identity.expires_at
+        self.issued_at = identity.issued_at
 
     def went_live(self) -> None:
         """`ready` was sent."""
@@ -330,6 +336,13 @@ class Session:
         else:
             self.send(frame)
 
+    def missed(self, conversation: str, first: int, last: int) -> None:
+        """See `fanout.Reader`."""
+        if self._gaps is not None:
+            self._miss(conversation, first, last)
+        elif self.early is None:  # else `resume` says so with `ready`
+            self.send(Gap(conv=conversation, from_=first, to=last))
+
     def left(self, frame: Conv) -> None:
         """See `fanout.Reader`."""
         if self.early is not None:
@@ -344,6 +357,11 @@ class Session:
     def replaced(self) -> None:
         """See `fanout.Reader`."""
         self.close(CloseCode.REPLACED, "the same device connected again")
+
+    def revoked(self, valid_from: int) -> None:
+        """See `fanout.Reader`."""
+        if self.issued_at < valid_from:
+            self.close(CloseCode.REVOKED, "the token was revoked")
 
     def close_internal(self) -> None:
         """See `fanout.Reader`."""

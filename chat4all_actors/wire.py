@@ -8,14 +8,23 @@ from msgspec import Raw
 
 from chat4all_protocol.codec import encode, stored_body
 from chat4all_protocol.codes import ErrorCode
-from chat4all_protocol.frames import Error, Msg, ServerFrame
+from chat4all_protocol.frames import Conv, Error, Msg, ServerFrame
+from chat4all_storage.ports import Rejected, Status, Unavailable
 
 from .rfc6455 import binary_frame
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports import StoredEvent
+    from chat4all_storage.ports import Conversation, StoredEvent
 
 RETRY_AFTER_MS: Final = 1000
+
+_REFUSALS: Final = {
+    Status.CONFLICT: (ErrorCode.CONFLICT, "this id was used for another message", "id"),
+    Status.BAD_REFERENCE: (ErrorCode.INVALID_PAYLOAD, "reply_to names no event", "reply_to"),
+    Status.ALREADY_MEMBER: (ErrorCode.CONFLICT, "already a member", "username"),
+    Status.NO_SUCH_MEMBER: (ErrorCode.NOT_FOUND, "no such member", "username"),
+    Status.FULL: (ErrorCode.CONFLICT, "the conversation has as many members as it may", None),
+}
 
 
 def message(event: StoredEvent) -> Msg:
@@ -41,6 +50,19 @@ def framed(frame: ServerFrame) -> bytes:
     return binary_frame(encode(frame))
 
 
+def view(stored: Conversation, *, head: int, rid: int | None = None, left: bool = False) -> Conv:
+    """A conversation as its `conv` frame."""
+    return Conv(
+        conv=stored.id,
+        type=stored.type,
+        title=stored.title,
+        members=[] if left else list(stored.members),
+        head=head,
+        rid=rid,
+        left=left,
+    )
+
+
 def unavailable(rid: int | None, message: str = "try again shortly") -> Error:
     """Not now: nothing was stored."""
     return Error(
@@ -62,3 +84,15 @@ def refusal(
 ) -> Error:
     """For good: sending the same again changes nothing."""
     return Error(code=code, message=message, temporary=False, rid=rid, field=field)
+
+
+def explain(rid: int, why: Status | Unavailable | Rejected) -> Error:
+    """Why an append was not stored."""
+    if isinstance(why, Unavailable):
+        return unavailable(rid)
+    if isinstance(why, Rejected):
+        return refusal(ErrorCode.INTERNAL, "the message can't be stored", rid)
+    if why is Status.NOT_MEMBER:
+        return not_found(rid)
+    code, text, field = _REFUSALS[why]
+    return refusal(code, text, rid, field=field)

@@ -36,6 +36,8 @@ class Identity(Struct, frozen=True):
     username: str
     expires_at: float
     """Seconds since the epoch."""
+    issued_at: int
+    """Likewise."""
     token_id: str
 
 
@@ -108,7 +110,7 @@ class Tokens:
             raise TokenRefused("the token is not valid")
         if expires <= now:
             raise TokenRefused("the token has expired", expired=True)
-        return Identity(subject, name, float(expires), token_id)
+        return Identity(subject, name, float(expires), issued, token_id)
 
 
 def load_key(data_dir: Path) -> str | None:

@@ -12,6 +12,7 @@ import msgspec
 from chat4all_storage.bridge import open_bridge
 from chat4all_storage.embedded import EmbeddedError, find_embedded, open_embedded
 from chat4all_storage.ports import Rejected, Unavailable
+from chat4all_storage.redis_streams import RedisStreams
 from chat4all_storage.storage import Storage, open_postgres
 
 from ..accounts.tokens import KEY_FILE, MIN_KEY_BYTES, load_or_generate_key
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from chat4all_storage.bridge import Bridge
+    from chat4all_storage.bus import Bus
     from chat4all_storage.embedded import EmbeddedServers
 
     from ..config import Settings
@@ -47,7 +49,9 @@ class Opened(msgspec.Struct, frozen=True):
     bridge: Bridge
     storage: Storage
     redis: str | None
-    """Where Redis is, which is not connected yet; None: a single node that does without."""
+    """Where Redis is; None: a single node that does without."""
+    bus: Bus | None
+    """The way to other nodes over it, not connected yet."""
     embedded: EmbeddedServers | None
     """The servers that were started for this, if any were."""
 
@@ -125,7 +129,12 @@ async def open_storage(
             ) from error
         except Rejected as error:
             raise CommandError(f"the database does not fit: {error}", code=USAGE) from error
-        yield Opened(bridge, storage, servers.redis, servers.embedded)
+        bus: RedisStreams | None = None
+        if servers.redis is not None:
+            entries = settings.backbone_entries
+            bus = RedisStreams(bridge, servers.redis, storage.cluster, max_entries=entries)
+            stack.push_async_callback(bus.close)
+        yield Opened(bridge, storage, servers.redis, bus, servers.embedded)
 
 
 def signing_key(settings: Settings) -> str:

@@ -120,6 +120,7 @@ async def open_node(settings: Settings, *, throwaway: bool = False) -> AsyncIter
                 opened.storage,
                 jwt_key=signing_key(settings),
                 listeners=listeners,
+                bus=opened.bus,
                 tls=tls,
             )
             url = _url(settings, listeners[0])

@@ -284,6 +284,16 @@ class MemoryShard:
             if (log := self._logs.get(id_)) is not None
         }
 
+    async def conversations_of(self, users: Sequence[str]) -> list[tuple[str, str, int]]:
+        """See `ShardStore.conversations_of`."""
+        await trio.lowlevel.checkpoint()
+        return [
+            (id_, name, log.members[name].recv)
+            for id_, log in self._logs.items()
+            for name in users
+            if name in log.members
+        ]
+
     async def journal_end(self) -> int:
         """See `ShardStore.journal_end`."""
         await trio.lowlevel.checkpoint()

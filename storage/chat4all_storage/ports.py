@@ -302,6 +302,10 @@ class ShardStore(Protocol):
         """The head of each of these that exists."""
         ...
 
+    async def conversations_of(self, users: Sequence[str]) -> list[tuple[str, str, int]]:
+        """Every conversation that has one of these users as a member, the user, and its `recv`."""
+        ...
+
     async def journal_end(self) -> int:
         """The greatest id in the journal that readers may start after."""
         ...

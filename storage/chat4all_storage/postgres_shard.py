@@ -241,6 +241,12 @@ class PostgresShard:
         rows = await self._database.read(lambda c: c.fetch(query, list(conversations)))
         return {str(id_): head for id_, head in rows}
 
+    async def conversations_of(self, users: Sequence[str]) -> list[tuple[str, str, int]]:
+        """See `ShardStore.conversations_of`."""
+        query = "SELECT conversation, username, recv FROM members WHERE username = ANY ($1)"
+        rows = await self._database.read(lambda c: c.fetch(query, list(users)))
+        return [(str(id_), name, recv) for id_, name, recv in rows]
+
     async def journal_end(self) -> int:
         """See `ShardStore.journal_end`."""
         end: int = await self._database.read(lambda c: c.fetchval(_JOURNAL_END))

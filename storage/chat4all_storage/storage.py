@@ -28,6 +28,8 @@ class Storage(Struct, frozen=True):
 
     directory: Directory
     shards: ShardMap[ShardStore]
+    cluster: str = "memory"
+    """The lasting name of the directory's database: what all nodes on it have in common."""
 
 
 def memory_storage(databases: int = 1, *, member_limit: int = 1000) -> Storage:
@@ -75,7 +77,7 @@ async def open_postgres(
     ]
     try:
         placement = await directory.place_shards(names)
-        yield Storage(directory, ShardMap(shards, placement))
+        yield Storage(directory, ShardMap(shards, placement), cluster=names[0])
     finally:
         with trio.CancelScope(shield=True):  # bounded: each close has a time-out
             await directory.close()

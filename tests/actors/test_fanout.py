@@ -49,6 +49,12 @@ class FakeReader:
     def left(self, frame: Conv) -> None:
         raise NotImplementedError
 
+    def missed(self, conversation: str, first: int, last: int) -> None:
+        raise NotImplementedError
+
+    def revoked(self, valid_from: int) -> None:
+        raise NotImplementedError
+
     def replaced(self) -> None:
         self.told.append(("replaced",))
 

@@ -18,9 +18,11 @@ async def test_the_tree_shows_the_parts_in_start_order() -> None:
             "logs",
             "heartbeat",
             "timers",
+            "backbone",
             "conversations",
             "senders",
             "connections",
+            "news",
             "edge",
         ]
         assert node.unready() is None

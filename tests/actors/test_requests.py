@@ -142,7 +142,7 @@ async def test_watermarks_are_clamped_and_told_to_the_others(autojump_clock: Moc
         await bob.say(Recv(conv=conv, seq=99))
         await bob.say(Read(conv=conv, seq=1))
         await bob.say(Read(conv=new_id(), seq=1))
-        await trio.sleep(1.5)
+        await trio.sleep(2.5)
         told = [(r.user, r.recv, r.read) for r in ana.outlet.of(Receipt)]
         assert told == [("bob", 2, 0), ("bob", 2, 1)]
         assert bob.outlet.of(Receipt) == []

@@ -94,7 +94,7 @@ def test_a_token_names_the_user_it_was_issued_for(tokens: Tokens) -> None:
 
 
 def test_a_token_made_by_hand_to_the_same_rules_is_accepted(tokens: Tokens) -> None:
-    assert tokens.verify(token()) == Identity("user-1", "ana", float(NOW + 3600), "token-1")
+    assert tokens.verify(token()) == Identity("user-1", "ana", float(NOW + 3600), NOW, "token-1")
 
 
 def test_every_token_has_an_id_of_its_own(tokens: Tokens) -> None:

@@ -27,13 +27,15 @@ from .sim_world import SilentOrigin
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from chat4all_protocol.frames import ConversationType
+
 
 def ack_before_commit() -> AbstractContextManager[Any]:
     """`sent` goes out when the log has taken the message."""
     submit = ConversationActor._submit
 
     def early(self: ConversationActor, post: Any) -> None:
-        post.origin.stored(post, self.head + self._open + 1, 0, dup=False)
+        post.origin.stored(post, self.head + len(self._open or ()) + 1, 0, dup=False)
         submit(self, replace(post, origin=SilentOrigin()))
 
     return patch.object(ConversationActor, "_submit", early)
@@ -122,8 +124,10 @@ def woken_at_wrong_head() -> AbstractContextManager[Any]:
     """A conversation that is woken takes the next event for passed."""
     awake = Conversations._awake
 
-    def ahead(self: Conversations, id_: str, head: int) -> ConversationActor:
-        return awake(self, id_, head + 1)
+    def ahead(
+        self: Conversations, id_: str, head: int, type_: ConversationType
+    ) -> ConversationActor:
+        return awake(self, id_, head + 1, type_)
 
     return patch.object(Conversations, "_awake", ahead)
 

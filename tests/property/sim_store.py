@@ -143,6 +143,9 @@ class FaultyShard:
     async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
         return await self._read(lambda: self.database.inner.heads(conversations))
 
+    async def conversations_of(self, users: Sequence[str]) -> list[tuple[str, str, int]]:
+        return await self._read(lambda: self.database.inner.conversations_of(users))
+
     async def journal_end(self) -> int:
         return await self._read(self.database.inner.journal_end)
 

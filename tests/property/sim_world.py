@@ -75,8 +75,7 @@ class InjectedCrash(Exception):
 class _Poison:
     """A message whose handling crashes."""
 
-    @property
-    def reader(self) -> Any:
+    def __getattr__(self, name: str) -> Any:
         raise InjectedCrash("poison")
 
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 from chat4all_protocol.ids import new_id
 from chat4all_storage.ports import Status, User
 from chat4all_storage.postgres_shard import PostgresShard
-from tests.storage.builders import append, commit, commit_one, fill, join, leave, new_conversation
+from tests.storage.builders import (
+    append,
+    commit,
+    commit_one,
+    fill,
+    join,
+    leave,
+    mark,
+    new_conversation,
+)
 from tests.storage.probes import ask
 
 if TYPE_CHECKING:
@@ -114,6 +123,15 @@ async def test_heads_and_members_are_those_of_what_exists(shard_store: ShardStor
     asked = [one, two, new_id()]
     assert await shard_store.heads(asked) == {one: 2, two: 0}
     assert await shard_store.members(asked) == {one: (2, ["ann", "bob"]), two: (0, ["carl"])}
+
+
+async def test_who_is_a_member_of_what(shard_store: ShardStore) -> None:
+    one = await new_conversation(shard_store, "ann", "bob")
+    two = await new_conversation(shard_store, "ann", "carl")
+    await fill(shard_store, one, "ann", 1)
+    assert await mark(shard_store, one, "ann", recv=1) == (1, 0)
+    found = await shard_store.conversations_of(["ann", "carl", "nobody"])
+    assert sorted(found) == sorted([(one, "ann", 1), (two, "ann", 0), (two, "carl", 0)])
 
 
 async def test_what_is_fenced_off_is_told_apart_and_stored_nowhere(

@@ -1,0 +1,1 @@
+"""Nodes beside each other: what one commits, all deliver."""

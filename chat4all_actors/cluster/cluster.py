@@ -1,0 +1,240 @@
+"""A node among others: what it tells them, and what it does with what they tell.
+
+It is the `Relay` of the conversations, the `Carrier` of presence and the `Listener` of the
+backbone, and decides on which way a thing goes to whom.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, Protocol
+
+from .. import composing
+from ..roster import RosterChanges, RosterSnapshot, RosterWanted
+from ..watermarks import Risen
+from .items import Bye, Composes, Events, Marks, Stands, encode_item
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from chat4all_protocol.frames import TypingKind
+    from chat4all_storage.ports import Conversation
+
+    from ..fanout import Passing
+    from ..relay import Room
+    from ..roster import Roster
+    from .backbone import Backbone
+    from .items import AnyItem
+
+MAX_EVENTS: Final = 64 * 1024
+"""Bytes of frames in one item, unless one frame is larger."""
+
+
+class Rooms(Protocol):
+    """The conversations that are alive here. None of the methods waits or raises."""
+
+    def events(
+        self, conversation: str, first: int, senders: list[str], frames: list[bytes]
+    ) -> None:
+        """Consecutive events, `first` and after, were stored through another node."""
+
+    def stands(self, conversation: str, seq: int) -> None:
+        """Events are stored up to `seq`."""
+
+    def introduce(self, conversation: str, seq: int, users: Collection[str]) -> None:
+        """These users became members with the event at `seq`, or were from the start (0)."""
+
+    def marks(self, conversation: str, risen: list[Risen]) -> None:
+        """Watermarks were written through another node."""
+
+    def composes(self, conversation: str, user: str, kind: TypingKind) -> None:
+        """A member is composing on another node."""
+
+
+class Presences(Protocol):
+    """Who is where. None of the methods waits or raises."""
+
+    def changed(self, node: str, item: RosterChanges) -> None:
+        """A node told changes."""
+
+    def snapshot_from(self, node: str, part: RosterSnapshot) -> None:
+        """A node told a part of all it has."""
+
+    def wanted(self, node: str) -> None:
+        """A node lacks our snapshot."""
+
+    def node_joined(self, node: str) -> None:
+        """A node is there, perhaps again."""
+
+    def node_lost(self, node: str) -> None:
+        """A node died."""
+
+    def node_left(self, node: str) -> None:
+        """A node ended as it should."""
+
+    def missed(self, node: str) -> None:
+        """Something that a node told was lost."""
+
+    def shaken(self) -> None:
+        """Anything may have been lost, on either way."""
+
+
+class Unaware:  # noqa: D101
+    def changed(self, node: str, item: RosterChanges) -> None: ...
+    def snapshot_from(self, node: str, part: RosterSnapshot) -> None: ...
+    def wanted(self, node: str) -> None: ...
+    def node_joined(self, node: str) -> None: ...
+    def node_lost(self, node: str) -> None: ...
+    def node_left(self, node: str) -> None: ...
+    def missed(self, node: str) -> None: ...
+    def shaken(self) -> None: ...
+
+
+class Cluster:
+    """See the module. `rooms` and `presences` are there before anything is heard."""
+
+    rooms: Rooms
+    presences: Presences
+    nudge: Callable[[], None]
+    """Let the journals be looked at now."""
+    post: Callable[[bytes], None]
+    """Put an item onto the notice board."""
+
+    def __init__(self, backbone: Backbone, roster: Roster) -> None:
+        self._backbone = backbone
+        self._roster = roster
+        self.presences = Unaware()
+        self._uncertain: set[str] = set()
+        """Nodes whose users are not known yet: they are told everything."""
+
+    # --- as a `Relay` -------------------------------------------------------------------------
+
+    @property
+    def alone(self) -> bool:
+        """See `relay.Relay`."""
+        return not self._backbone.peers.living
+
+    def events(self, room: Room, events: Sequence[Passing], senders: Sequence[str]) -> None:
+        """See `relay.Relay`."""
+        nodes = self._nodes(room.members)
+        if not nodes:
+            return
+        start = size = 0
+        for index, event in enumerate(events, 1):
+            size += len(event.data)
+            if size >= MAX_EVENTS or index == len(events):
+                frames = [each.data for each in events[start:index]]
+                item = Events(room.id, events[start].seq, list(senders[start:index]), frames)
+                self._backbone.send_nowait(nodes, encode_item(item))
+                start, size = index, 0
+
+    def changed(self, room: Room, seq: int, user: str, *, joined: bool) -> None:
+        """See `relay.Relay`."""
+        members = room.members
+        nodes = self._nodes(None if members is None else [*members, user])
+        item = Stands(room.id, seq, [user] if joined else [])
+        self._backbone.send_nowait(nodes, encode_item(item))
+
+    def created(self, conversation: Conversation) -> None:
+        """See `relay.Relay`."""
+        members = list(conversation.members)
+        if nodes := self._nodes(members):
+            self._backbone.send_nowait(nodes, encode_item(Stands(conversation.id, 0, members)))
+
+    def marks(self, room: Room, risen: Sequence[Risen]) -> None:
+        """See `relay.Relay`."""
+        if nodes := self._nodes(room.members):
+            marks = [
+                (each.user, each.recv, each.read, each.recv_before, each.read_before)
+                for each in risen
+            ]
+            self._backbone.send_nowait(nodes, encode_item(Marks(room.id, marks)))
+
+    def composes(self, room: Room, user: str, kind: TypingKind) -> None:
+        """See `relay.Relay`."""
+        if nodes := self._nodes(room.members):
+            item = Composes(room.id, user, kind, _now_ms())
+            self._backbone.send_nowait(nodes, encode_item(item))
+
+    def _nodes(self, members: Collection[str] | None) -> Collection[str]:
+        """The other nodes that any of these users is on, or may be."""
+        living = self._backbone.peers.living
+        if not living or not self._backbone.working:
+            return ()
+        if members is None:
+            return living
+        known = self._roster.nodes_of(members)
+        return known | self._uncertain if self._uncertain else known
+
+    # --- as a `Carrier` -----------------------------------------------------------------------
+
+    def broadcast(self, item: RosterChanges | RosterSnapshot | RosterWanted) -> None:
+        """Tell all other nodes; while the backbone does not work, by the notice board."""
+        data = encode_item(item)
+        if self._backbone.working:
+            self._backbone.send_nowait(self._backbone.peers.living, data)
+        elif self._backbone.configured and isinstance(item, RosterChanges):
+            self.post(data)
+
+    def send(self, node: str, item: RosterChanges | RosterSnapshot | RosterWanted) -> None:
+        """Tell one node."""
+        self._backbone.send_nowait([node], encode_item(item))
+
+    # --- as a `Listener` ----------------------------------------------------------------------
+
+    def arrived(self, sender: str, items: list[AnyItem]) -> None:
+        """See `backbone.Listener`."""
+        rooms = self.rooms
+        for item in items:
+            if isinstance(item, Events):
+                rooms.events(item.conversation, item.first, item.senders, item.frames)
+            elif isinstance(item, Stands):
+                rooms.stands(item.conversation, item.seq)
+                if item.joined:
+                    rooms.introduce(item.conversation, item.seq, item.joined)
+            elif isinstance(item, Marks):
+                rooms.marks(item.conversation, [Risen(*mark) for mark in item.marks])
+            elif isinstance(item, Composes):
+                if _now_ms() - item.at < composing.TTL_MS:
+                    rooms.composes(item.conversation, item.user, item.kind)
+            elif isinstance(item, RosterChanges):
+                self.presences.changed(sender, item)
+            elif isinstance(item, RosterSnapshot):
+                self.presences.snapshot_from(sender, item)
+                if item.last:
+                    self._uncertain.discard(sender)
+            elif isinstance(item, RosterWanted):
+                self.presences.wanted(sender)
+            else:
+                assert isinstance(item, Bye)  # the backbone says so by `left`
+
+    def joined(self, node: str) -> None:
+        """See `backbone.Listener`."""
+        self._uncertain.add(node)
+        self.presences.node_joined(node)
+
+    def lost(self, node: str) -> None:
+        """See `backbone.Listener`."""
+        self._uncertain.discard(node)
+        self.presences.node_lost(node)
+
+    def left(self, node: str) -> None:
+        """See `backbone.Listener`."""
+        self._uncertain.discard(node)
+        self.presences.node_left(node)
+
+    def missed(self, node: str) -> None:
+        """See `backbone.Listener`."""
+        self._uncertain.add(node)
+        self.presences.missed(node)
+        self.nudge()
+
+    def shaken(self) -> None:
+        """See `backbone.Listener`."""
+        self._uncertain.update(self._backbone.peers.living)
+        self.presences.shaken()
+        self.nudge()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
