@@ -53,8 +53,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A DSN for each shard, the directory's first; none: embedded under `data_dir`."""
     redis: str | None = None
     """Carries events between nodes; none: embedded beside an embedded PostgreSQL."""
-    workers: Annotated[int, Meta(ge=1, le=1)] = 1
-    """Node processes: one, in this version."""
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Node processes on the one port; more than one run under a parent that restarts them."""
     migrate: bool = True
     jwt_key: str | None = None
     """At least 32 bytes; none: generated into `data_dir`."""

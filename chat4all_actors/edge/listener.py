@@ -35,8 +35,11 @@ RETRY_AFTER: Final = 5
 """Seconds that a refused client is told to wait."""
 
 
-def open_listeners(host: str, port: int) -> list[socket.socket]:
+def open_listeners(host: str, port: int, *, share: bool = False) -> list[socket.socket]:
     """Listening sockets on every address of `host`; with port 0 all on one free port.
+
+    With `share`, this user's processes may open more sockets on the port: each has a queue of its
+    own, and the kernel spreads new connections over them.
 
     Raises:
         OSError: the host has no address here, or the port is in use.
@@ -50,6 +53,8 @@ def open_listeners(host: str, port: int) -> list[socket.socket]:
             listener = socket.socket(family, kind, protocol)
             listeners.append(listener)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if share:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             chosen = port or (listeners[0].getsockname()[1] if len(listeners) > 1 else 0)
