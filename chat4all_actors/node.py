@@ -16,7 +16,6 @@ and the logs write what is left.
 from __future__ import annotations
 
 import logging
-import random
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -27,6 +26,7 @@ from chat4all_storage.group_commit import ShardLog
 
 from .accounts.tokens import Tokens
 from .conversations import Conversations
+from .drain import move_away, plan
 from .edge.listener import Edge
 from .fanout import LocalReaders
 from .heartbeat import Heartbeat
@@ -47,10 +47,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DRAIN_SPREAD_MS: Final = 2000
-"""Clients of a draining node come back over so long a time, not all at once."""
-DRAIN_PAUSE: Final = 0.5
-"""Seconds between `reconnect` and the close, for clients to move over."""
+LEAVING: Final = 0.05
+"""Part of the drain time that is kept for leaving the cluster."""
 
 
 class NodeStatistics(Struct, frozen=True):
@@ -87,10 +85,15 @@ class Node:
         *,
         jwt_key: str,
         listeners: Sequence[socket.socket],
+        admin_listeners: Sequence[socket.socket] = (),
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = wall_clock,
     ) -> None:
-        """`clock` tells the seconds since the epoch."""
+        """`clock` tells the seconds since the epoch.
+
+        A drain closes the `listeners`; the `admin_listeners`, for plain requests only, are open
+        until the end.
+        """
         self.settings = settings
         self.node_id = new_id()[:8]
         self.tokens = Tokens(jwt_key, lifetime=settings.token_lifetime, clock=clock)
@@ -98,6 +101,7 @@ class Node:
         self.wall_clock = clock
         self._storage = storage
         self._listeners = listeners
+        self._admin_listeners = admin_listeners
         self._tls = tls
         self._draining = False
         self._up = False
@@ -124,20 +128,32 @@ class Node:
         await self._supervisor.run(task_status=task_status)
 
     async def drain(self) -> None:
-        """Let nobody in, move the clients away, finish what they have under way.
+        """Let nobody in, move the clients away, finish what they have under way, leave the cluster.
 
         Bounded by `drain_timeout`. Afterwards `run` can be cancelled and nothing is lost.
         """
         self._draining = True
         self.edge.stop_accepting()
-        with trio.move_on_after(self.settings.drain_timeout):
-            for session in list(self.edge.sessions):
-                session.drain(random.randint(0, DRAIN_SPREAD_MS))
-            if self.edge.sessions:
-                await trio.sleep(DRAIN_PAUSE)
-            for session in list(self.edge.sessions):
-                session.finish()
-            await self.edge.wait_empty()
+        timeout = self.settings.drain_timeout
+        sessions = list(self.edge.sessions)
+        with trio.move_on_after((1 - LEAVING) * timeout) as patience:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(
+                    move_away, sessions, plan(len(sessions), timeout, alone=self._is_alone())
+                )
+                await self.edge.wait_empty()
+                nursery.cancel_scope.cancel()
+        if patience.cancelled_caught:
+            logger.warning("the drain took too long for %d connections", self.edge.open)
+        with trio.move_on_after(LEAVING * timeout):
+            await self._leave_cluster()
+
+    def _is_alone(self) -> bool:
+        """Whether no other node could take the clients over."""
+        return True
+
+    async def _leave_cluster(self) -> None:
+        """Hand on what other nodes still need from this one, and tell them that it goes."""
 
     def unready(self) -> str | None:
         """What keeps this node from accepting work, if anything."""
@@ -214,6 +230,6 @@ class Node:
         try:
             # A drain has closed the listeners for good.
             listeners = [] if self._draining else self._listeners
-            await self.edge.run(listeners, task_status=task_status)
+            await self.edge.run(listeners, self._admin_listeners, task_status=task_status)
         finally:
             self._up = False

@@ -135,7 +135,8 @@ async def open_node(
                 settings,
                 opened.storage,
                 jwt_key=signing_key(settings),
-                listeners=[*doors.public, *doors.admin],
+                listeners=doors.public,
+                admin_listeners=doors.admin,
                 tls=tls,
             )
             # The bridge, the pools and all code are there for good: no collection need look.

@@ -31,6 +31,9 @@ ACCEPT_BATCH: Final = 64
 # Out of descriptors or memory: those in use are given back sooner or later.
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 EXHAUSTED_PAUSE: Final = 0.1
+MAX_ADMIN_CONNECTIONS: Final = 64
+STOP_PATIENCE: Final = 1.0
+"""Seconds that a request may still take to come in when the node stops."""
 RETRY_AFTER: Final = 5
 """Seconds that a refused client is told to wait."""
 
@@ -88,48 +91,65 @@ class Edge:
         self._unready = unready
         self._emptied = trio.lowlevel.ParkingLot()
         self._open = 0
+        self._admin_open = 0
         self._shaking_hands = 0
+        self._greetings: dict[trio.CancelScope, None] = {}
+        """Those whose request has not come in whole."""
         self._accepting = trio.CancelScope()
         self.sessions: dict[Session, None] = {}
         self.refused = 0
 
     @property
     def open(self) -> int:
-        """Connections that are open."""
+        """Clients' connections that are open."""
         return self._open
 
     async def run(
         self,
         listeners: Sequence[socket.socket],
+        admin_listeners: Sequence[socket.socket] = (),
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Accept until cancelled, or until told to `stop_accepting`; then idle."""
-        with self._accepting:
-            async with trio.open_nursery() as nursery:
-                for listener in listeners:
-                    nursery.start_soon(self._accept, listener)
-                task_status.started()
-        for listener in listeners:
-            listener.close()  # who comes now is refused at once, and goes elsewhere
-        await trio.sleep_forever()
+        """Accept until cancelled.
+
+        When told to `stop_accepting`, only the `admin_listeners` go on, which serve no WebSocket.
+        """
+        async with trio.open_nursery() as nursery:
+            for listener in admin_listeners:
+                nursery.start_soon(self._accept, listener, self._admit_admin)
+            with self._accepting:
+                async with trio.open_nursery() as accepting:
+                    for listener in listeners:
+                        accepting.start_soon(self._accept, listener, self._admit)
+                    task_status.started()
+            for listener in listeners:
+                listener.close()  # who comes now is refused at once, and goes elsewhere
+            await trio.sleep_forever()
 
     def stop_accepting(self) -> None:
-        """Let nobody in any more."""
+        """Let nobody in any more, and become nobody's new WebSocket."""
         self._accepting.cancel()
+        for greeting in self._greetings:
+            greeting.deadline = min(greeting.deadline, trio.current_time() + STOP_PATIENCE)
 
     async def wait_empty(self) -> None:
-        """Wait until no connection is open."""
+        """Wait until no client's connection is open."""
         while self._open:
             await self._emptied.park()
 
-    def closed(self) -> None:
+    def closed(self, *, admin: bool = False) -> None:
         """For connections: one has closed."""
+        if admin:
+            self._admin_open -= 1
+            return
         self._open -= 1
         if not self._open:
             self._emptied.unpark_all()
 
-    async def _accept(self, listener: socket.socket) -> NoReturn:
+    async def _accept(
+        self, listener: socket.socket, admit: Callable[[socket.socket], None]
+    ) -> NoReturn:
         while True:
             await trio.lowlevel.wait_readable(listener)
             for _ in range(ACCEPT_BATCH):
@@ -144,7 +164,7 @@ class Edge:
                         break
                     continue  # that client went away before it was accepted
                 sock.setblocking(False)
-                self._admit(sock)
+                admit(sock)
             await trio.lowlevel.checkpoint()
 
     def _admit(self, sock: socket.socket) -> None:
@@ -155,17 +175,29 @@ class Edge:
                 _refuse(sock, "this node holds as many connections as it may")
             sock.close()
             return
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = _Connection(self, sock)
         # Counted here, not in its task: a whole batch is admitted before the first of them runs.
         self._open += 1
         self._shaking_hands += 1
+        if not self._start(sock, admin=False):
+            self._shaking_hands -= 1
+
+    def _admit_admin(self, sock: socket.socket) -> None:
+        if self._admin_open >= MAX_ADMIN_CONNECTIONS:
+            sock.close()
+            return
+        self._admin_open += 1
+        self._start(sock, admin=True)
+
+    def _start(self, sock: socket.socket, *, admin: bool) -> bool:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = _Connection(self, sock, admin=admin)
         try:
             connection.member = self._connections.start_soon("connection", connection.run)
         except PoolClosed:
-            self._shaking_hands -= 1
-            self.closed()
+            self.closed(admin=admin)
             sock.close()
+            return False
+        return True
 
     # --- for connections ----------------------------------------------------------------------
 
@@ -176,20 +208,16 @@ class Edge:
             return False
         return True
 
-    async def serve(self, sock: socket.socket, cancel: Callable[[], None]) -> None:
-        """Serve one connection, from its first byte to its last."""
+    async def serve_client(self, sock: socket.socket, cancel: Callable[[], None]) -> None:
+        """Serve a client's connection, from its first byte to its last."""
         services = self._services
-        transport = Transport(sock, heartbeat=services.heartbeat, spawn=self._spawn)
+        transport = self._transport(sock)
         try:
             try:
-                with trio.move_on_after(services.settings.head_timeout) as patience:
-                    received = await self._greet(transport)
+                received = await self._greet(transport, admin=False)
             finally:
                 self._shaking_hands -= 1
-            if patience.cancelled_caught:
-                transport.send_nowait(error_response(408, "TIMEOUT", "the request took too long"))
-                await transport.finish()
-            elif received is not None:
+            if received is not None:
                 connection = WebSocketConnection(transport, services.settings.max_frame, cancel)
                 session = Session(services, connection)
                 self.sessions[session] = None
@@ -200,56 +228,92 @@ class Edge:
         finally:
             transport.close()
 
-    async def _greet(self, transport: Transport) -> bytes | None:
+    async def serve_admin(self, sock: socket.socket) -> None:
+        """Serve one plain request."""
+        transport = self._transport(sock)
+        try:
+            await self._greet(transport, admin=True)
+        finally:
+            transport.close()
+
+    def _transport(self, sock: socket.socket) -> Transport:
+        return Transport(sock, heartbeat=self._services.heartbeat, spawn=self._spawn)
+
+    async def _greet(self, transport: Transport, *, admin: bool) -> bytes | None:
         """Answer the request; what came after it, if it has become a WebSocket."""
+        received: bytes | None = None
+        response: bytes | None
+        with trio.move_on_after(self._services.settings.head_timeout) as patience:
+            if not admin:
+                self._greetings[patience] = None
+            try:
+                response, received = await self._answer(transport, admin=admin)
+            finally:
+                self._greetings.pop(patience, None)
+        if patience.cancelled_caught:
+            if self._accepting.cancel_called:
+                response = _unavailable("this node is stopping")
+            else:
+                response = error_response(408, "TIMEOUT", "the request took too long")
+        if response is not None:
+            transport.send_nowait(response)
+            if received is None:
+                await transport.finish()
+        return received
+
+    async def _answer(
+        self, transport: Transport, *, admin: bool
+    ) -> tuple[bytes | None, bytes | None]:
+        """The response to the request, and what came after it if it becomes a WebSocket.
+
+        There is no response to a client that went away.
+        """
         if self._tls is not None:
             try:
                 await transport.handshake(self._tls)
             except OSError as error:
                 logger.debug("no TLS: %s", error)
-                return None
+                return None, None
         reader = HeadReader(self._services.settings.max_head)
         try:
             head: RequestHead | None = None
             while head is None:
                 data = await transport.receive()
                 if not data:
-                    return None
+                    return None, None
                 head = reader.receive_data(data)
         except BadRequest as error:
-            response = error.response()
-        else:
-            if head.path == "/ws":
-                answer = decide_upgrade(
-                    head, allowed_origins=self._services.settings.allowed_origins
-                )
-                if isinstance(answer, Accept):
-                    transport.send_nowait(answer.response)
-                    return reader.trailing
-                response = answer.response
-            else:
-                response = respond(head, unready=self._unready)
-        transport.send_nowait(response)
-        await transport.finish()
-        return None
+            return error.response(), None
+        if head.path != "/ws" or admin:
+            return respond(head, unready=self._unready), None
+        answer = decide_upgrade(head, allowed_origins=self._services.settings.allowed_origins)
+        if not isinstance(answer, Accept):
+            return answer.response, None
+        if self._accepting.cancel_called:
+            return _unavailable("this node is stopping"), None
+        return answer.response, reader.trailing
 
 
 class _Connection:
     """One connection's task."""
 
-    __slots__ = ("_edge", "_sock", "member")
+    __slots__ = ("_admin", "_edge", "_sock", "member")
 
-    def __init__(self, edge: Edge, sock: socket.socket) -> None:
+    def __init__(self, edge: Edge, sock: socket.socket, *, admin: bool) -> None:
         self._edge = edge
         self._sock = sock
+        self._admin = admin
         self.member: Member | None = None
 
     async def run(self) -> None:
         """Live from accept to close."""
         try:
-            await self._edge.serve(self._sock, self.cancel)
+            if self._admin:
+                await self._edge.serve_admin(self._sock)
+            else:
+                await self._edge.serve_client(self._sock, self.cancel)
         finally:
-            self._edge.closed()
+            self._edge.closed(admin=self._admin)
 
     def cancel(self) -> None:
         """End the task."""
@@ -257,11 +321,14 @@ class _Connection:
             self.member.cancel()
 
 
+def _unavailable(why: str) -> bytes:
+    return error_response(503, "UNAVAILABLE", why, retry_after=RETRY_AFTER)
+
+
 def _refuse(sock: socket.socket, why: str) -> None:
     """Say that there is no room, if the client listens at once."""
-    response = error_response(503, "UNAVAILABLE", why, retry_after=RETRY_AFTER)
     try:
-        sock.send(response)
+        sock.send(_unavailable(why))
         sock.shutdown(socket.SHUT_WR)
     except OSError as error:
         logger.debug("a refusal was not heard: %s", error)
