@@ -25,6 +25,7 @@ from chat4all_protocol.ids import new_id
 from chat4all_storage.group_commit import ShardLog
 
 from .accounts.tokens import Tokens
+from .admission import Turnstile
 from .conversations import Conversations
 from .drain import move_away, plan
 from .edge.listener import Edge
@@ -57,6 +58,8 @@ class NodeStatistics(Struct, frozen=True):
     connections: int
     sessions: int
     """Connections that have shown whose they are."""
+    refused: int
+    """Connections that were turned away because there were too many."""
     conversations: int
     """Those that are alive here."""
     stored: int
@@ -98,6 +101,9 @@ class Node:
         self.node_id = new_id()[:8]
         self.tokens = Tokens(jwt_key, lifetime=settings.token_lifetime, clock=clock)
         self.limiter = RateLimiter(settings.rate_messages_per_minute, settings.rate_burst)
+        self.resumes = Turnstile(
+            settings.max_connecting, settings.max_connecting_waiting, settings.connecting_patience
+        )
         self.wall_clock = clock
         self._storage = storage
         self._listeners = listeners
@@ -170,6 +176,7 @@ class Node:
         return NodeStatistics(
             connections=self.edge.open,
             sessions=len(self.local),
+            refused=self.edge.refused + self.resumes.refused,
             conversations=len(self.conversations),
             stored=sum(log.stored for log in logs),
             commits=sum(log.commits for log in logs),

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from chat4all_protocol.frames import Conv, Error, ServerFrame
 
     from .accounts.tokens import Identity, Tokens
+    from .admission import Turnstile
     from .config import Settings
     from .conversations import Conversations
     from .fanout import LocalReaders, Passing
@@ -60,6 +61,7 @@ class Services(Protocol):
     local: LocalReaders
     heartbeat: Heartbeat
     limiter: RateLimiter
+    resumes: Turnstile
     wall_clock: Callable[[], float]
 
 
@@ -205,6 +207,8 @@ class Session:
         """`ready` was sent."""
         self.connection.went_live()
         self.early = None
+        # What follows waits for this client alone, who may be slow.
+        self.services.resumes.leave(self)
         self.services.heartbeat.calm(self)
         if self._moving is not None:
             self.send(Reconnect(after_ms=self._moving))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import socket
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
 
+from ..admission import Gate, Overloaded
 from ..kernel import Pool, PoolClosed
 from ..session import Session
 from .connection import WebSocketConnection
@@ -18,7 +21,7 @@ from .transport import Transport
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from ..kernel import Member
     from ..session import Services
@@ -94,8 +97,12 @@ class Edge:
         self._admin_open = 0
         self._shaking_hands = 0
         self._greetings: dict[trio.CancelScope, None] = {}
-        """Those whose request has not come in whole."""
+        """The patience with each client that is no session yet."""
         self._accepting = trio.CancelScope()
+        settings = services.settings
+        self._gate = Gate(
+            settings.handshake_rate, settings.handshake_burst, settings.handshake_patience
+        )
         self.sessions: dict[Session, None] = {}
         self.refused = 0
 
@@ -214,9 +221,12 @@ class Edge:
         transport = self._transport(sock)
         try:
             try:
-                received = await self._greet(transport, admin=False)
+                response, received = await self._answer(transport, admin=False)
             finally:
                 self._shaking_hands -= 1
+            if received is not None and (refusal := await self._pass_gate()) is not None:
+                response, received = refusal, None
+            await _respond(transport, response, last=received is None)
             if received is not None:
                 connection = WebSocketConnection(transport, services.settings.max_frame, cancel)
                 session = Session(services, connection)
@@ -232,66 +242,74 @@ class Edge:
         """Serve one plain request."""
         transport = self._transport(sock)
         try:
-            await self._greet(transport, admin=True)
+            response, _ = await self._answer(transport, admin=True)
+            await _respond(transport, response, last=True)
         finally:
             transport.close()
 
     def _transport(self, sock: socket.socket) -> Transport:
         return Transport(sock, heartbeat=self._services.heartbeat, spawn=self._spawn)
 
-    async def _greet(self, transport: Transport, *, admin: bool) -> bytes | None:
-        """Answer the request; what came after it, if it has become a WebSocket."""
-        received: bytes | None = None
-        response: bytes | None
-        with trio.move_on_after(self._services.settings.head_timeout) as patience:
-            if not admin:
-                self._greetings[patience] = None
-            try:
-                response, received = await self._answer(transport, admin=admin)
-            finally:
-                self._greetings.pop(patience, None)
-        if patience.cancelled_caught:
-            if self._accepting.cancel_called:
-                response = _unavailable("this node is stopping")
-            else:
-                response = error_response(408, "TIMEOUT", "the request took too long")
-        if response is not None:
-            transport.send_nowait(response)
-            if received is None:
-                await transport.finish()
-        return received
-
     async def _answer(
         self, transport: Transport, *, admin: bool
     ) -> tuple[bytes | None, bytes | None]:
-        """The response to the request, and what came after it if it becomes a WebSocket.
+        """The response to the request, and what came after it if it is to become a WebSocket.
 
         There is no response to a client that went away.
         """
+        limit = self._services.settings.head_timeout
+        with trio.move_on_after(limit) if admin else self._patience(limit) as patience:
+            reader = HeadReader(self._services.settings.max_head)
+            try:
+                head = await self._read_head(transport, reader)
+            except BadRequest as error:
+                return error.response(), None
+        if patience.cancelled_caught:
+            if self._accepting.cancel_called:
+                return _unavailable("this node is stopping"), None
+            return error_response(408, "TIMEOUT", "the request took too long"), None
+        if head is None:
+            return None, None
+        if head.path != "/ws" or admin:
+            return respond(head, unready=self._unready), None
+        answer = decide_upgrade(head, allowed_origins=self._services.settings.allowed_origins)
+        return answer.response, reader.trailing if isinstance(answer, Accept) else None
+
+    async def _read_head(self, transport: Transport, reader: HeadReader) -> RequestHead | None:
         if self._tls is not None:
             try:
                 await transport.handshake(self._tls)
             except OSError as error:
                 logger.debug("no TLS: %s", error)
-                return None, None
-        reader = HeadReader(self._services.settings.max_head)
+                return None
+        while data := await transport.receive():
+            if (head := reader.receive_data(data)) is not None:
+                return head
+        return None
+
+    async def _pass_gate(self) -> bytes | None:
+        """Wait until another WebSocket may begin; or the response, if it may not."""
         try:
-            head: RequestHead | None = None
-            while head is None:
-                data = await transport.receive()
-                if not data:
-                    return None, None
-                head = reader.receive_data(data)
-        except BadRequest as error:
-            return error.response(), None
-        if head.path != "/ws" or admin:
-            return respond(head, unready=self._unready), None
-        answer = decide_upgrade(head, allowed_origins=self._services.settings.allowed_origins)
-        if not isinstance(answer, Accept):
-            return answer.response, None
+            wait = self._gate.take()
+        except Overloaded as error:
+            self.refused += 1
+            return _unavailable("too many clients are connecting", error.retry_after)
+        if wait:
+            with self._patience(math.inf):
+                await trio.sleep(wait)
+        return _unavailable("this node is stopping") if self._accepting.cancel_called else None
+
+    @contextmanager
+    def _patience(self, seconds: float) -> Iterator[trio.CancelScope]:
+        """A scope of so many seconds; of few when the node stops."""
         if self._accepting.cancel_called:
-            return _unavailable("this node is stopping"), None
-        return answer.response, reader.trailing
+            seconds = min(seconds, STOP_PATIENCE)
+        with trio.move_on_after(seconds) as scope:
+            self._greetings[scope] = None
+            try:
+                yield scope
+            finally:
+                del self._greetings[scope]
 
 
 class _Connection:
@@ -321,8 +339,15 @@ class _Connection:
             self.member.cancel()
 
 
-def _unavailable(why: str) -> bytes:
-    return error_response(503, "UNAVAILABLE", why, retry_after=RETRY_AFTER)
+async def _respond(transport: Transport, response: bytes | None, *, last: bool) -> None:
+    if response is not None:
+        transport.send_nowait(response)
+        if last:
+            await transport.finish()
+
+
+def _unavailable(why: str, retry_after: float = RETRY_AFTER) -> bytes:
+    return error_response(503, "UNAVAILABLE", why, retry_after=math.ceil(retry_after))
 
 
 def _refuse(sock: socket.socket, why: str) -> None:

@@ -253,6 +253,7 @@ class Connector:
     def _note_end(attempt: _Attempt, link: Link, code: int | None, reason: str) -> None:
         attempt.code = code
         attempt.reason = reason or link.last_error
+        attempt.retry_after = link.retry_after
 
     # --- time -----------------------------------------------------------------------------------
 

@@ -72,6 +72,20 @@ async def test_a_refused_handshake_is_final_or_waits_as_long_as_it_says(
             pytest.fail("there is no connection")
 
 
+async def test_an_overloaded_server_is_left_alone_for_as_long_as_it_says(
+    connect: Connect, autojump_clock: MockClock, network: Network, server: ModelServer
+) -> None:
+    server.overloaded = [7_000, 100]
+    async with connect() as client:
+        # The second wait is that of any second failure: the server asked for less.
+        assert network.attempts == [0, 7, 7.5]
+        # What it asked for once says nothing about later failures.
+        network.session.end(1006)
+        await trio.sleep(0.3)
+        assert client.connected
+        assert network.attempts[3:] == [7.75]
+
+
 async def test_a_silent_connection_is_asked_and_then_replaced(
     connect: Connect, autojump_clock: MockClock, network: Network
 ) -> None:

@@ -408,6 +408,57 @@ async def test_who_is_refused_hears_nothing_in_the_clear(
         assert here.edge.refused == 1
 
 
+async def test_those_that_come_too_fast_wait_and_are_told_when_the_wait_is_too_long(
+    autojump_clock: MockClock,
+) -> None:
+    async with house(handshake_rate=10, handshake_burst=2, handshake_patience=0.2) as here:
+        answers: list[tuple[float, bytes]] = []
+
+        async def come() -> None:
+            stream = await here.connect(UPGRADE)
+            answer = await stream.receive_some()
+            answers.append((round(trio.current_time() - began, 6), bytes(answer)))
+
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            for _ in range(6):
+                nursery.start_soon(come)
+        let_in = sorted(at for at, answer in answers if answer.startswith(b"HTTP/1.1 101 "))
+        assert let_in == [0, 0, 0.1, 0.2]
+        refused = [(at, answer) for at, answer in answers if answer.startswith(b"HTTP/1.1 503 ")]
+        assert [at for at, _ in refused] == [0, 0]
+        assert all(b"Retry-After: 1\r\n" in answer for _, answer in refused)
+        assert here.edge.refused == 2
+        # Plain requests pass no gate.
+        assert (await here.ask(LIVE)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_those_that_wait_at_the_gate_do_not_count_as_half_open(
+    autojump_clock: MockClock,
+) -> None:
+    async with house(handshake_rate=1, handshake_burst=1, max_handshakes=1) as here:
+        await here.upgrade()
+        waiting = await here.connect(UPGRADE)
+        await wait_all_tasks_blocked()
+        assert (await here.ask(LIVE)).startswith(b"HTTP/1.1 200 ")
+        assert (await waiting.receive_some()).startswith(b"HTTP/1.1 101 ")
+
+
+async def test_those_that_wait_at_the_gate_when_it_stops_are_told_soon(
+    autojump_clock: MockClock,
+) -> None:
+    async with house(handshake_rate=0.1, handshake_burst=1, handshake_patience=60) as here:
+        await here.upgrade()
+        waiting = await here.connect(UPGRADE)
+        await wait_all_tasks_blocked()
+        stopped_at = trio.current_time()
+        here.edge.stop_accepting()
+        answer = await everything(waiting)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"stopping" in answer
+        assert trio.current_time() - stopped_at == STOP_PATIENCE
+
+
 # The end
 
 
