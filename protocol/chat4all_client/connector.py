@@ -94,7 +94,7 @@ class Connector:
         attempt = self._attempt
         if attempt is not None and attempt.link is not None and attempt.link.has_output:
             attempt.output.set()
-        if self._engine.next_time() < self._timer_until:
+        if self._next_time() < self._timer_until:
             self._timer.set()
         self._changed()
 

@@ -101,6 +101,17 @@ async def test_a_silent_connection_is_asked_and_then_replaced(
         assert client.connected
 
 
+@pytest.mark.parametrize("after_ms", [0, 300, 20_000, 60_000])
+async def test_a_draining_server_is_left_at_the_time_it_said(
+    connect: Connect, autojump_clock: MockClock, network: Network, after_ms: int
+) -> None:
+    async with connect():
+        await trio.sleep(1)
+        network.session.send(f.Reconnect(after_ms=after_ms))
+        await trio.sleep(after_ms / 1000 + 1)
+        assert network.attempts == [0, 1 + after_ms / 1000]
+
+
 async def test_a_draining_server_is_left_when_the_new_connection_stands(
     connect: Connect, autojump_clock: MockClock, network: Network, server: ModelServer
 ) -> None:
