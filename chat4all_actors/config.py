@@ -53,8 +53,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A DSN for each shard, the directory's first; none: embedded under `data_dir`."""
     redis: str | None = None
     """Carries events between nodes; none: embedded beside an embedded PostgreSQL."""
-    workers: Annotated[int, Meta(ge=1, le=1)] = 1
-    """Node processes: one, in this version."""
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Node processes on the one port; more than one run under a parent that restarts them."""
     migrate: bool = True
     jwt_key: str | None = None
     """At least 32 bytes; none: generated into `data_dir`."""
@@ -64,6 +64,21 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Sockets of one node: the process limit of descriptors, less what the node itself needs."""
     max_handshakes: Count = 1_000
     """Connections whose request has not come in whole yet."""
+    handshake_rate: Annotated[float, Meta(ge=0)] = 500.0
+    """New WebSockets a second; those that come faster wait. 0 is unlimited.
+
+    One costs 1.2 ms of the node's core up to `ready`: the rest is for those that are connected.
+    """
+    handshake_burst: Count = 1_000
+    """New WebSockets that are taken at once, within the rate."""
+    handshake_patience: Seconds = 5 * SECONDS
+    """A client that would have to wait for longer gets 503, and when to come back."""
+    max_connecting: Count = 64
+    """Clients whose `connect` is being answered at once."""
+    max_connecting_waiting: CountOrNone = 2_000
+    """Clients whose `connect` may wait for that; others are told when to come back."""
+    connecting_patience: Seconds = 5 * SECONDS
+    """For so long each."""
     max_head: Annotated[int, Meta(ge=1024)] = 16 * KIB
     """Bytes of a request's head."""
     head_timeout: Seconds = 10 * SECONDS

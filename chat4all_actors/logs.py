@@ -15,12 +15,17 @@ _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 class _Json(logging.Formatter):
+    def __init__(self, worker: int | None) -> None:
+        super().__init__()
+        self._worker = {} if worker is None else {"worker": worker}
+
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **self._worker,
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -28,14 +33,18 @@ class _Json(logging.Formatter):
 
 
 class _Console(logging.Formatter):
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+    def __init__(self, worker: int | None) -> None:
+        prefix = "" if worker is None else f"[{worker}] "
+        super().__init__(f"%(asctime)s %(levelname)-7s {prefix}%(message)s", "%H:%M:%S")
 
 
-def configure(log_format: str, level: str) -> None:
-    """Send log lines to standard error in this format, from this level on."""
+def configure(log_format: str, level: str, *, worker: int | None = None) -> None:
+    """Send log lines to standard error in this format, from this level on.
+
+    Those of one of several workers say which.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if log_format == "json" else _Console())
+    handler.setFormatter(_Json(worker) if log_format == "json" else _Console(worker))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[level])

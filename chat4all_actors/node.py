@@ -18,7 +18,6 @@ the other nodes are told so, and the logs write what is left.
 from __future__ import annotations
 
 import logging
-import random
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -33,7 +32,9 @@ from .cluster.backbone import Backbone
 from .cluster.cluster import Cluster
 from .cluster.notices import NoticeBoard
 from .cluster.sweeper import Sweeper
+from .admission import Turnstile
 from .conversations import Conversations
+from .drain import move_away, plan
 from .edge.listener import Edge
 from .elsewhere import Elsewhere
 from .fanout import LocalReaders
@@ -58,12 +59,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DRAIN_SPREAD_MS: Final = 2000
-"""Clients of a draining node come back over so long a time, not all at once."""
-LEAVE_TIMEOUT: Final = 3.0
-"""Seconds for saying good-bye to the other nodes."""
-DRAIN_PAUSE: Final = 0.5
-"""Seconds between `reconnect` and the close, for clients to move over."""
+LEAVING: Final = 0.05
+"""Part of the drain time that is kept for leaving the cluster."""
 
 
 class NodeStatistics(Struct, frozen=True):
@@ -72,6 +69,8 @@ class NodeStatistics(Struct, frozen=True):
     connections: int
     sessions: int
     """Connections that have shown whose they are."""
+    refused: int
+    """Connections that were turned away because there were too many."""
     conversations: int
     """Those that are alive here."""
     peers: int
@@ -106,18 +105,27 @@ class Node:
         jwt_key: str,
         listeners: Sequence[socket.socket],
         bus: Bus | None = None,
+        admin_listeners: Sequence[socket.socket] = (),
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = wall_clock,
     ) -> None:
-        """`bus` is the way to other nodes; `clock` tells the seconds since the epoch."""
+        """`bus` is the way to other nodes; `clock` tells the seconds since the epoch.
+
+        A drain closes the `listeners`; the `admin_listeners`, for plain requests only, are open
+        until the end.
+        """
         self.settings = settings
         self.node_id = new_id()[:8]
         self.tokens = Tokens(jwt_key, lifetime=settings.token_lifetime, clock=clock)
         self.limiter = RateLimiter(settings.rate_messages_per_minute, settings.rate_burst)
+        self.resumes = Turnstile(
+            settings.max_connecting, settings.max_connecting_waiting, settings.connecting_patience
+        )
         self.wall_clock = clock
         self._storage = storage
         self._bus = bus
         self._listeners = listeners
+        self._admin_listeners = admin_listeners
         self._tls = tls
         self._draining = False
         self._up = False
@@ -148,18 +156,22 @@ class Node:
     async def drain(self) -> None:
         """Let nobody in, move the clients away, finish what they have under way.
 
-        Bounded by `drain_timeout`. Afterwards `run` can be cancelled and nothing is lost.
+        Bounded by `drain_timeout`. Afterwards `run` can be cancelled and nothing is lost; the node
+        leaves the cluster then.
         """
         self._draining = True
         self.edge.stop_accepting()
-        with trio.move_on_after(self.settings.drain_timeout):
-            for session in list(self.edge.sessions):
-                session.drain(random.randint(0, DRAIN_SPREAD_MS))
-            if self.edge.sessions:
-                await trio.sleep(DRAIN_PAUSE)
-            for session in list(self.edge.sessions):
-                session.finish()
-            await self.edge.wait_empty()
+        timeout = self.settings.drain_timeout
+        sessions = list(self.edge.sessions)
+        with trio.move_on_after((1 - LEAVING) * timeout) as patience:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(
+                    move_away, sessions, plan(len(sessions), timeout, alone=self.cluster.alone)
+                )
+                await self.edge.wait_empty()
+                nursery.cancel_scope.cancel()
+        if patience.cancelled_caught:
+            logger.warning("the drain took too long for %d connections", self.edge.open)
 
     def unready(self) -> str | None:
         """What keeps this node from accepting work, if anything."""
@@ -182,6 +194,7 @@ class Node:
         return NodeStatistics(
             connections=self.edge.open,
             sessions=len(self.local),
+            refused=self.edge.refused + self.resumes.refused,
             conversations=len(self.conversations),
             peers=len(self.backbone.peers.living),
             stored=sum(log.stored for log in logs),
@@ -219,7 +232,7 @@ class Node:
         try:
             await self.backbone.run(task_status=task_status)
         finally:
-            with trio.move_on_after(LEAVE_TIMEOUT, shield=True):
+            with trio.move_on_after(LEAVING * self.settings.drain_timeout, shield=True):
                 await self.backbone.leave()
 
     async def _run_conversations(self, *, task_status: trio.TaskStatus[None]) -> None:
@@ -285,6 +298,6 @@ class Node:
         try:
             # A drain has closed the listeners for good.
             listeners = [] if self._draining else self._listeners
-            await self.edge.run(listeners, task_status=task_status)
+            await self.edge.run(listeners, self._admin_listeners, task_status=task_status)
         finally:
             self._up = False

@@ -21,6 +21,7 @@ from chat4all_protocol.frames import FETCH_LIMIT, ConvState, Gap, Ready
 from chat4all_storage.ports import Range, StorageError
 
 from .accounts.tokens import TokenRefused
+from .admission import Overloaded
 from .fanout import TooManySessions
 from .wire import framed, message, refusal, unavailable
 
@@ -97,6 +98,20 @@ async def connect(session: Session, frame: Connect) -> None:
         session.close(CloseCode.REVOKED, "the token was revoked")
         return
     session.identify(identity, frame.device)
+    try:
+        await services.resumes.enter(session)
+    except Overloaded as error:
+        session.send(unavailable(None, retry_after=error.retry_after))
+        session.close(CloseCode.OVERLOADED, "try again shortly")
+        return
+    try:
+        await _resume(session, frame)
+    finally:
+        services.resumes.leave(session)
+
+
+async def _resume(session: Session, frame: Connect) -> None:
+    services = session.services
     session.early = {}
     try:
         services.local.add(session)

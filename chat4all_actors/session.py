@@ -39,44 +39,17 @@ if TYPE_CHECKING:
     from chat4all_protocol.frames import Conv, Error, ServerFrame
 
     from .accounts.tokens import Identity, Tokens
+    from .admission import Turnstile
     from .config import Settings
     from .conversations import Conversations
     from .fanout import LocalReaders, Passing
     from .heartbeat import Heartbeat
     from .messages import Post
+    from .outlet import Outlet
     from .ratelimit import RateLimiter
     from .revocations import Revocations
 
 logger = logging.getLogger(__name__)
-
-
-class Outlet(Protocol):
-    """The connection, as its session sees it."""
-
-    @property
-    def queued(self) -> int:
-        """Bytes that the kernel has not taken yet."""
-        ...
-
-    @property
-    def stalled_since(self) -> float | None:
-        """When the kernel last took anything; None while nothing is queued."""
-        ...
-
-    def send_nowait(self, data: bytes) -> None:
-        """Send WebSocket frames, or queue what can't be sent now; nothing once it is closing."""
-
-    async def room(self, below: int) -> None:
-        """Wait until fewer than `below` bytes are queued."""
-
-    def ping(self) -> None:
-        """Send a WebSocket ping."""
-
-    def close(self, code: int, reason: str, *, discard: bool = False) -> None:
-        """Begin the closing handshake, after what is queued or (`discard`) in its place."""
-
-    def abort(self) -> None:
-        """Cut the connection, and cancel whatever its task waits for."""
 
 
 class Services(Protocol):
@@ -90,6 +63,7 @@ class Services(Protocol):
     local: LocalReaders
     heartbeat: Heartbeat
     limiter: RateLimiter
+    resumes: Turnstile
     wall_clock: Callable[[], float]
 
 
@@ -103,6 +77,7 @@ class Session:
         "_gaps",
         "_gaps_since",
         "_inflight",
+        "_moving",
         "_pinged",
         "_progress",
         "_seen",
@@ -146,6 +121,8 @@ class Session:
         self._seen = services.heartbeat.now
         self._pinged = False
         self._closing = False
+        self._moving: int | None = None
+        """The client was told to connect elsewhere, in so many milliseconds."""
         self._finishing = False
         self._deadline: float | None = self._seen + services.settings.connect_timeout
         """For `connect` to come or, when closing, for the other side to close."""
@@ -236,7 +213,11 @@ class Session:
         """`ready` was sent."""
         self.connection.went_live()
         self.early = None
+        # What follows waits for this client alone, who may be slow.
+        self.services.resumes.leave(self)
         self.services.heartbeat.calm(self)
+        if self._moving is not None:
+            self.send(Reconnect(after_ms=self._moving))
 
     def close(self, code: CloseCode, reason: str, *, discard: bool = False) -> None:
         """End the connection; the client learns the code if it still listens."""
@@ -248,9 +229,17 @@ class Session:
         self.outlet.close(code, reason, discard=discard)
 
     def drain(self, after_ms: int) -> None:
-        """Ask the client to connect elsewhere; one that is not live yet just gets the close."""
-        if not self._closing and self.connection.state is State.LIVE:
+        """Ask the client to connect elsewhere; the session is served as before.
+
+        One that has not begun to `connect` is closed: it loses nothing by that.
+        """
+        if self._closing:
+            return
+        self._moving = after_ms
+        if self.connection.state is State.LIVE:
             self.send(Reconnect(after_ms=after_ms))
+        elif self.connection.state is State.OPENED:
+            self.finish()
 
     def finish(self) -> None:
         """Read no more from the client, and end when what it sent has been answered."""
@@ -356,7 +345,10 @@ class Session:
 
     def replaced(self) -> None:
         """See `fanout.Reader`."""
-        self.close(CloseCode.REPLACED, "the same device connected again")
+        if self._moving is not None:
+            self.close(CloseCode.DRAINING, "moved")  # as it was told to
+        else:
+            self.close(CloseCode.REPLACED, "the same device connected again")
 
     def revoked(self, valid_from: int) -> None:
         """See `fanout.Reader`."""

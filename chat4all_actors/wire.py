@@ -63,14 +63,16 @@ def view(stored: Conversation, *, head: int, rid: int | None = None, left: bool 
     )
 
 
-def unavailable(rid: int | None, message: str = "try again shortly") -> Error:
-    """Not now: nothing was stored."""
+def unavailable(
+    rid: int | None, message: str = "try again shortly", *, retry_after: float | None = None
+) -> Error:
+    """Not now: nothing was stored. `retry_after` is in seconds."""
     return Error(
         code=ErrorCode.UNAVAILABLE,
         message=message,
         temporary=True,
         rid=rid,
-        retry_after_ms=RETRY_AFTER_MS,
+        retry_after_ms=RETRY_AFTER_MS if retry_after is None else int(retry_after * 1000),
     )
 
 

@@ -55,6 +55,7 @@ def run(data_dir: str) -> dict[str, object]:
         "CHAT4ALL_BCRYPT_COST": "4",
         "CHAT4ALL_MAX_SESSIONS_PER_USER": "100000",
         "CHAT4ALL_HEARTBEAT": "600",
+        "CHAT4ALL_HANDSHAKE_RATE": "0",
     }
     command = ["-m", "chat4all_actors", "serve", "--port", "0", "--data-dir", data_dir]
     with server_process(command, env) as (pid, port):

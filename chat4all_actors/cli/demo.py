@@ -21,7 +21,7 @@ from ..accounts.tokens import Tokens
 from ..config import load
 from ..logs import configure
 from .main import OK
-from .opening import signing_key
+from .opening import announced, signing_key
 from .serve import fit_to_limits, open_node
 
 if TYPE_CHECKING:
@@ -61,15 +61,16 @@ async def _demo(settings: Settings) -> None:
             for name in USERS:
                 nursery.start_soon(accounts.add, name, PASSWORD)
         proof = await _prove(settings, running, accounts)
-        _introduce(settings, running.url, proof)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_show_state, running.node)
-            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                async for _ in signals:
-                    break
-            nursery.cancel_scope.cancel()
-        print("\nstopping …", file=sys.stderr)
-        await running.node.drain()
+        with announced(settings, running.url):
+            _introduce(settings, running.url, proof)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_show_state, running.node)
+                with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                    async for _ in signals:
+                        break
+                nursery.cancel_scope.cancel()
+            print("\nstopping …", file=sys.stderr)
+            await running.node.drain()
 
 
 async def _prove(settings: Settings, running: Running, accounts: Accounts) -> str:

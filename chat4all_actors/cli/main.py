@@ -91,7 +91,7 @@ def _execute(command: Callable[[argparse.Namespace], int], options: argparse.Nam
         sys.stdout.flush()  # here, where it may fail without a traceback
         return code
     except BaseException as raised:
-        error = _leaf(raised)
+        error = first_error(raised)
         if isinstance(error, ConfigError):
             return _tell(str(error), code=USAGE)
         if isinstance(error, CommandError):
@@ -111,7 +111,7 @@ def _execute(command: Callable[[argparse.Namespace], int], options: argparse.Nam
         )
 
 
-def _leaf(error: BaseException) -> BaseException:
+def first_error(error: BaseException) -> BaseException:
     """What went wrong first, out of the groups that nurseries make."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -148,7 +148,7 @@ _FLAGS: Final = {
     "data_dir": ("where what is embedded keeps its data (./chat4all-data)", "DIR"),
     "postgres": ("a PostgreSQL database; repeat it, one for each shard", "DSN"),
     "redis": ("carries events between nodes; embedded beside an embedded PostgreSQL", "URL"),
-    "workers": ("node processes (1, the most in this version)", "N"),
+    "workers": ("node processes on the one port (1)", "N"),
     "migrate": ("leave the schema as it is", ""),
     "tls_cert": ("certificate chain, PEM", "FILE"),
     "tls_key": ("its private key, PEM", "FILE"),

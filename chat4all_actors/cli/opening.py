@@ -137,6 +137,19 @@ async def open_storage(
         yield Opened(bridge, storage, servers.redis, bus, servers.embedded)
 
 
+async def watch(embedded: EmbeddedServers | None) -> None:
+    """Wait until the servers that were started can no longer be kept, if any were.
+
+    Raises:
+        CommandError: they can't.
+    """
+    if embedded is not None:
+        try:
+            await embedded.wait_failed()
+        except EmbeddedError as error:
+            raise CommandError(str(error)) from error
+
+
 def signing_key(settings: Settings) -> str:
     """The configured key, or the data directory's own.
 

@@ -82,29 +82,29 @@ class WebSocketConnection:
 
     @property
     def queued(self) -> int:
-        """See `session.Outlet`."""
+        """See `outlet.Outlet`."""
         return self._transport.queued
 
     @property
     def stalled_since(self) -> float | None:
-        """See `session.Outlet`."""
+        """See `outlet.Outlet`."""
         return self._transport.stalled_since
 
     def send_nowait(self, data: bytes) -> None:
-        """See `session.Outlet`."""
+        """See `outlet.Outlet`."""
         if not self._close_sent:
             self._transport.send_nowait(data)
 
     async def room(self, below: int) -> None:
-        """See `session.Outlet`."""
+        """See `outlet.Outlet`."""
         await self._transport.room(below)
 
     def ping(self) -> None:
-        """See `session.Outlet`."""
+        """See `outlet.Outlet`."""
         self.send_nowait(ping_frame())
 
     def close(self, code: int, reason: str, *, discard: bool = False) -> None:
-        """See `session.Outlet`."""
+        """See `outlet.Outlet`."""
         if self._close_sent:
             return
         if discard:
@@ -113,5 +113,5 @@ class WebSocketConnection:
         self._transport.send_nowait(close_frame(code, reason))
 
     def abort(self) -> None:
-        """See `session.Outlet`."""
+        """See `outlet.Outlet`."""
         self._cancel()

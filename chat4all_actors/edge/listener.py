@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import socket
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
 
+from ..admission import Gate, Overloaded
 from ..kernel import Pool, PoolClosed
 from ..session import Session
 from .connection import WebSocketConnection
@@ -18,7 +21,7 @@ from .transport import Transport
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from ..kernel import Member
     from ..session import Services
@@ -31,12 +34,18 @@ ACCEPT_BATCH: Final = 64
 # Out of descriptors or memory: those in use are given back sooner or later.
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 EXHAUSTED_PAUSE: Final = 0.1
+MAX_ADMIN_CONNECTIONS: Final = 64
+STOP_PATIENCE: Final = 1.0
+"""Seconds that a request may still take to come in when the node stops."""
 RETRY_AFTER: Final = 5
 """Seconds that a refused client is told to wait."""
 
 
-def open_listeners(host: str, port: int) -> list[socket.socket]:
+def open_listeners(host: str, port: int, *, share: bool = False) -> list[socket.socket]:
     """Listening sockets on every address of `host`; with port 0 all on one free port.
+
+    With `share`, this user's processes may open more sockets on the port: each has a queue of its
+    own, and the kernel spreads new connections over them.
 
     Raises:
         OSError: the host has no address here, or the port is in use.
@@ -50,6 +59,8 @@ def open_listeners(host: str, port: int) -> list[socket.socket]:
             listener = socket.socket(family, kind, protocol)
             listeners.append(listener)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if share:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             chosen = port or (listeners[0].getsockname()[1] if len(listeners) > 1 else 0)
@@ -88,48 +99,69 @@ class Edge:
         self._degraded = degraded
         self._emptied = trio.lowlevel.ParkingLot()
         self._open = 0
+        self._admin_open = 0
         self._shaking_hands = 0
+        self._greetings: dict[trio.CancelScope, None] = {}
+        """The patience with each client that is no session yet."""
         self._accepting = trio.CancelScope()
+        settings = services.settings
+        self._gate = Gate(
+            settings.handshake_rate, settings.handshake_burst, settings.handshake_patience
+        )
         self.sessions: dict[Session, None] = {}
         self.refused = 0
 
     @property
     def open(self) -> int:
-        """Connections that are open."""
+        """Clients' connections that are open."""
         return self._open
 
     async def run(
         self,
         listeners: Sequence[socket.socket],
+        admin_listeners: Sequence[socket.socket] = (),
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Accept until cancelled, or until told to `stop_accepting`; then idle."""
-        with self._accepting:
-            async with trio.open_nursery() as nursery:
-                for listener in listeners:
-                    nursery.start_soon(self._accept, listener)
-                task_status.started()
-        for listener in listeners:
-            listener.close()  # who comes now is refused at once, and goes elsewhere
-        await trio.sleep_forever()
+        """Accept until cancelled.
+
+        When told to `stop_accepting`, only the `admin_listeners` go on, which serve no WebSocket.
+        """
+        async with trio.open_nursery() as nursery:
+            for listener in admin_listeners:
+                nursery.start_soon(self._accept, listener, self._admit_admin)
+            with self._accepting:
+                async with trio.open_nursery() as accepting:
+                    for listener in listeners:
+                        accepting.start_soon(self._accept, listener, self._admit)
+                    task_status.started()
+            for listener in listeners:
+                listener.close()  # who comes now is refused at once, and goes elsewhere
+            await trio.sleep_forever()
 
     def stop_accepting(self) -> None:
-        """Let nobody in any more."""
+        """Let nobody in any more, and become nobody's new WebSocket."""
         self._accepting.cancel()
+        for greeting in self._greetings:
+            greeting.deadline = min(greeting.deadline, trio.current_time() + STOP_PATIENCE)
 
     async def wait_empty(self) -> None:
-        """Wait until no connection is open."""
+        """Wait until no client's connection is open."""
         while self._open:
             await self._emptied.park()
 
-    def closed(self) -> None:
+    def closed(self, *, admin: bool = False) -> None:
         """For connections: one has closed."""
+        if admin:
+            self._admin_open -= 1
+            return
         self._open -= 1
         if not self._open:
             self._emptied.unpark_all()
 
-    async def _accept(self, listener: socket.socket) -> NoReturn:
+    async def _accept(
+        self, listener: socket.socket, admit: Callable[[socket.socket], None]
+    ) -> NoReturn:
         while True:
             await trio.lowlevel.wait_readable(listener)
             for _ in range(ACCEPT_BATCH):
@@ -144,7 +176,7 @@ class Edge:
                         break
                     continue  # that client went away before it was accepted
                 sock.setblocking(False)
-                self._admit(sock)
+                admit(sock)
             await trio.lowlevel.checkpoint()
 
     def _admit(self, sock: socket.socket) -> None:
@@ -155,17 +187,29 @@ class Edge:
                 _refuse(sock, "this node holds as many connections as it may")
             sock.close()
             return
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = _Connection(self, sock)
         # Counted here, not in its task: a whole batch is admitted before the first of them runs.
         self._open += 1
         self._shaking_hands += 1
+        if not self._start(sock, admin=False):
+            self._shaking_hands -= 1
+
+    def _admit_admin(self, sock: socket.socket) -> None:
+        if self._admin_open >= MAX_ADMIN_CONNECTIONS:
+            sock.close()
+            return
+        self._admin_open += 1
+        self._start(sock, admin=True)
+
+    def _start(self, sock: socket.socket, *, admin: bool) -> bool:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = _Connection(self, sock, admin=admin)
         try:
             connection.member = self._connections.start_soon("connection", connection.run)
         except PoolClosed:
-            self._shaking_hands -= 1
-            self.closed()
+            self.closed(admin=admin)
             sock.close()
+            return False
+        return True
 
     # --- for connections ----------------------------------------------------------------------
 
@@ -176,20 +220,19 @@ class Edge:
             return False
         return True
 
-    async def serve(self, sock: socket.socket, cancel: Callable[[], None]) -> None:
-        """Serve one connection, from its first byte to its last."""
+    async def serve_client(self, sock: socket.socket, cancel: Callable[[], None]) -> None:
+        """Serve a client's connection, from its first byte to its last."""
         services = self._services
-        transport = Transport(sock, heartbeat=services.heartbeat, spawn=self._spawn)
+        transport = self._transport(sock)
         try:
             try:
-                with trio.move_on_after(services.settings.head_timeout) as patience:
-                    received = await self._greet(transport)
+                response, received = await self._answer(transport, admin=False)
             finally:
                 self._shaking_hands -= 1
-            if patience.cancelled_caught:
-                transport.send_nowait(error_response(408, "TIMEOUT", "the request took too long"))
-                await transport.finish()
-            elif received is not None:
+            if received is not None and (refusal := await self._pass_gate()) is not None:
+                response, received = refusal, None
+            await _respond(transport, response, last=received is None)
+            if received is not None:
                 connection = WebSocketConnection(transport, services.settings.max_frame, cancel)
                 session = Session(services, connection)
                 self.sessions[session] = None
@@ -200,56 +243,100 @@ class Edge:
         finally:
             transport.close()
 
-    async def _greet(self, transport: Transport) -> bytes | None:
-        """Answer the request; what came after it, if it has become a WebSocket."""
+    async def serve_admin(self, sock: socket.socket) -> None:
+        """Serve one plain request."""
+        transport = self._transport(sock)
+        try:
+            response, _ = await self._answer(transport, admin=True)
+            await _respond(transport, response, last=True)
+        finally:
+            transport.close()
+
+    def _transport(self, sock: socket.socket) -> Transport:
+        return Transport(sock, heartbeat=self._services.heartbeat, spawn=self._spawn)
+
+    async def _answer(
+        self, transport: Transport, *, admin: bool
+    ) -> tuple[bytes | None, bytes | None]:
+        """The response to the request, and what came after it if it is to become a WebSocket.
+
+        There is no response to a client that went away.
+        """
+        limit = self._services.settings.head_timeout
+        with trio.move_on_after(limit) if admin else self._patience(limit) as patience:
+            reader = HeadReader(self._services.settings.max_head)
+            try:
+                head = await self._read_head(transport, reader)
+            except BadRequest as error:
+                return error.response(), None
+        if patience.cancelled_caught:
+            if self._accepting.cancel_called:
+                return _unavailable("this node is stopping"), None
+            return error_response(408, "TIMEOUT", "the request took too long"), None
+        if head is None:
+            return None, None
+        if head.path != "/ws" or admin:
+            return respond(head, unready=self._unready, degraded=self._degraded), None
+        answer = decide_upgrade(head, allowed_origins=self._services.settings.allowed_origins)
+        return answer.response, reader.trailing if isinstance(answer, Accept) else None
+
+    async def _read_head(self, transport: Transport, reader: HeadReader) -> RequestHead | None:
         if self._tls is not None:
             try:
                 await transport.handshake(self._tls)
             except OSError as error:
                 logger.debug("no TLS: %s", error)
                 return None
-        reader = HeadReader(self._services.settings.max_head)
-        try:
-            head: RequestHead | None = None
-            while head is None:
-                data = await transport.receive()
-                if not data:
-                    return None
-                head = reader.receive_data(data)
-        except BadRequest as error:
-            response = error.response()
-        else:
-            if head.path == "/ws":
-                answer = decide_upgrade(
-                    head, allowed_origins=self._services.settings.allowed_origins
-                )
-                if isinstance(answer, Accept):
-                    transport.send_nowait(answer.response)
-                    return reader.trailing
-                response = answer.response
-            else:
-                response = respond(head, unready=self._unready, degraded=self._degraded)
-        transport.send_nowait(response)
-        await transport.finish()
+        while data := await transport.receive():
+            if (head := reader.receive_data(data)) is not None:
+                return head
         return None
+
+    async def _pass_gate(self) -> bytes | None:
+        """Wait until another WebSocket may begin; or the response, if it may not."""
+        try:
+            wait = self._gate.take()
+        except Overloaded as error:
+            self.refused += 1
+            return _unavailable("too many clients are connecting", error.retry_after)
+        if wait:
+            with self._patience(math.inf):
+                await trio.sleep(wait)
+        return _unavailable("this node is stopping") if self._accepting.cancel_called else None
+
+    @contextmanager
+    def _patience(self, seconds: float) -> Iterator[trio.CancelScope]:
+        """A scope of so many seconds; of few when the node stops."""
+        if self._accepting.cancel_called:
+            seconds = min(seconds, STOP_PATIENCE)
+        with trio.move_on_after(seconds) as scope:
+            self._greetings[scope] = None
+            try:
+                yield scope
+            finally:
+                del self._greetings[scope]
 
 
 class _Connection:
     """One connection's task."""
 
-    __slots__ = ("_edge", "_sock", "member")
+    __slots__ = ("_admin", "_edge", "_sock", "member")
 
-    def __init__(self, edge: Edge, sock: socket.socket) -> None:
+    def __init__(self, edge: Edge, sock: socket.socket, *, admin: bool) -> None:
         self._edge = edge
         self._sock = sock
+        self._admin = admin
         self.member: Member | None = None
 
     async def run(self) -> None:
         """Live from accept to close."""
         try:
-            await self._edge.serve(self._sock, self.cancel)
+            if self._admin:
+                await self._edge.serve_admin(self._sock)
+            else:
+                await self._edge.serve_client(self._sock, self.cancel)
         finally:
-            self._edge.closed()
+            self._edge.closed(admin=self._admin)
 
     def cancel(self) -> None:
         """End the task."""
@@ -257,11 +344,21 @@ class _Connection:
             self.member.cancel()
 
 
+async def _respond(transport: Transport, response: bytes | None, *, last: bool) -> None:
+    if response is not None:
+        transport.send_nowait(response)
+        if last:
+            await transport.finish()
+
+
+def _unavailable(why: str, retry_after: float = RETRY_AFTER) -> bytes:
+    return error_response(503, "UNAVAILABLE", why, retry_after=math.ceil(retry_after))
+
+
 def _refuse(sock: socket.socket, why: str) -> None:
     """Say that there is no room, if the client listens at once."""
-    response = error_response(503, "UNAVAILABLE", why, retry_after=RETRY_AFTER)
     try:
-        sock.send(response)
+        sock.send(_unavailable(why))
         sock.shutdown(socket.SHUT_WR)
     except OSError as error:
         logger.debug("a refusal was not heard: %s", error)

@@ -94,7 +94,7 @@ class Connector:
         attempt = self._attempt
         if attempt is not None and attempt.link is not None and attempt.link.has_output:
             attempt.output.set()
-        if self._engine.next_time() < self._timer_until:
+        if self._next_time() < self._timer_until:
             self._timer.set()
         self._changed()
 
@@ -253,6 +253,7 @@ class Connector:
     def _note_end(attempt: _Attempt, link: Link, code: int | None, reason: str) -> None:
         attempt.code = code
         attempt.reason = reason or link.last_error
+        attempt.retry_after = link.retry_after
 
     # --- time -----------------------------------------------------------------------------------
 

@@ -347,6 +347,8 @@ class Engine:
 
     def _refused(self, link: Link, error: Error, now: float) -> None:
         link.last_error = error.message
+        if link.state is LinkState.OPENING:
+            link.retry_after = (error.retry_after_ms or 0) / 1000
         request = self._answered(link, error.rid)
         if isinstance(request, Entry):
             self.outbox.refused(request, error, now)

@@ -63,6 +63,7 @@ class Link:
         "move_at",
         "on_wire",
         "pinged",
+        "retry_after",
         "rules",
         "state",
         "token",
@@ -84,6 +85,8 @@ class Link:
         """When to open another connection in place of this one."""
         self.last_error = ""
         """What the server said last, to explain a close."""
+        self.retry_after = 0.0
+        """Seconds to wait before the next attempt, if this one fails: the server asked for it."""
         self._out: list[bytes] = []
 
     @property

@@ -117,7 +117,7 @@ class Postgres(Server):
             "full_page_writes": "on",
             # In the data directory: in /dev/shm the segments of a killed server would outlive it.
             "dynamic_shared_memory_type": "mmap",
-            "max_connections": "100",
+            "max_connections": "300",
             "shared_buffers": "128MB",
             "max_wal_size": "2GB",
             "checkpoint_completion_target": "0.9",

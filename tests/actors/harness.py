@@ -16,7 +16,7 @@ from chat4all_storage.ports import User
 from chat4all_storage.storage import Storage, memory_storage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from chat4all_protocol.frames import AnyClientFrame, AnyServerFrame
 
@@ -35,6 +35,7 @@ class FakeOutlet:
         self.stuck = False
         self.held: list[bytes] = []
         self.closed: tuple[int, str, bool] | None = None
+        self.on_close: Callable[[], None] = lambda: None
         self.aborted = False
         self.pings = 0
         self.stalled_since: float | None = None
@@ -80,6 +81,7 @@ class FakeOutlet:
     def close(self, code: int, reason: str, *, discard: bool = False) -> None:
         if self.closed is None:
             self.closed = (code, reason, discard)
+            self.on_close()
 
     def abort(self) -> None:
         self.aborted = True
@@ -98,6 +100,18 @@ class Person:
         self.session = Session(node, self.outlet)
         self.session.start()
         assert isinstance(self.outlet.taken[0], Hello)
+
+    def enter(self) -> None:
+        """Be one of the edge's connections until the session closes."""
+        edge = self.node.edge
+        edge._open += 1
+        edge.sessions[self.session] = None
+
+        def leave() -> None:
+            del edge.sessions[self.session]
+            edge.closed()
+
+        self.outlet.on_close = leave
 
     async def say(self, frame: AnyClientFrame) -> None:
         """Send a frame, and wait until everything it causes has happened."""

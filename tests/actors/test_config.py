@@ -215,7 +215,8 @@ def test_redis_is_named_by_an_address() -> None:
         load({"redis": "localhost:6379"}, environment={})
 
 
-def test_there_is_one_worker() -> None:
-    assert load({"workers": "1"}, environment={}).workers == 1
-    with pytest.raises(ConfigError, match="workers: expected `int` <= 1"):
-        load({}, environment={"CHAT4ALL_WORKERS": "2"})
+@pytest.mark.parametrize("count", ["0", "65"])
+def test_workers_are_a_bounded_number(count: str) -> None:
+    assert load({"workers": "2"}, environment={}).workers == 2
+    with pytest.raises(ConfigError, match="workers: expected `int`"):
+        load({}, environment={"CHAT4ALL_WORKERS": count})

@@ -78,3 +78,13 @@ def test_configuring_again_replaces_what_was(capsys: pytest.CaptureFixture[str])
     configure("json", "error")
     logger.error("once")
     assert capsys.readouterr().err.count("once") == 1
+
+
+def test_a_worker_says_which_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("json", "info", worker=3)
+    logger.info("it runs")
+    configure("console", "info", worker=3)
+    logger.info("it runs")
+    machines, people = capsys.readouterr().err.splitlines()
+    assert json.loads(machines)["worker"] == 3
+    assert people.endswith(" INFO    [3] it runs")

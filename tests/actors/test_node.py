@@ -4,7 +4,6 @@ import pytest
 import trio
 
 from chat4all_actors.kernel import RestartBudgetExceeded
-from chat4all_protocol.codes import CloseCode
 from chat4all_protocol.frames import Conv, Create, Send, Sent, TextBody
 from chat4all_protocol.ids import new_id
 
@@ -91,18 +90,6 @@ async def test_a_part_that_keeps_failing_ends_the_node(
     with pytest.RaisesGroup(RestartBudgetExceeded, flatten_subgroups=True):
         async with running_node():
             await trio.sleep_forever()
-
-
-async def test_a_drain_tells_the_clients_and_names_itself_not_ready(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    async with running_node() as node:
-        ana = await person(node, "ana")
-        node.edge.sessions[ana.session] = None
-        await node.drain()
-        assert node.unready() == "draining"
-        assert ana.outlet.closed is not None
-        assert ana.outlet.closed[0] == CloseCode.DRAINING
 
 
 def _encoded(frame: Send) -> bytes:

@@ -48,6 +48,8 @@ class ModelServer:
         """Events are announced as gaps in place of being pushed."""
         self.marks: dict[str, list[f.Recv | f.Read]] = defaultdict(list)
         self.received: list[f.AnyClientFrame] = []
+        self.overloaded: list[int] = []
+        """The next connects are refused for so many milliseconds each."""
         self.tokens: set[str] | None = None
         self.now = 0
 
@@ -142,6 +144,11 @@ class ModelSession:
 
     def _connect(self, frame: f.Connect) -> None:
         server = self.server
+        if server.overloaded:
+            retry = server.overloaded.pop(0)
+            self.send(f.Error("UNAVAILABLE", "later", temporary=True, retry_after_ms=retry))
+            self.end(3013, "later")
+            return
         if server.tokens is not None and frame.token not in server.tokens:
             self.send(f.Error("UNAUTHENTICATED", "the token has expired", temporary=False))
             self.end(3005, "the token has expired")

@@ -72,6 +72,20 @@ async def test_a_refused_handshake_is_final_or_waits_as_long_as_it_says(
             pytest.fail("there is no connection")
 
 
+async def test_an_overloaded_server_is_left_alone_for_as_long_as_it_says(
+    connect: Connect, autojump_clock: MockClock, network: Network, server: ModelServer
+) -> None:
+    server.overloaded = [7_000, 100]
+    async with connect() as client:
+        # The second wait is that of any second failure: the server asked for less.
+        assert network.attempts == [0, 7, 7.5]
+        # What it asked for once says nothing about later failures.
+        network.session.end(1006)
+        await trio.sleep(0.3)
+        assert client.connected
+        assert network.attempts[3:] == [7.75]
+
+
 async def test_a_silent_connection_is_asked_and_then_replaced(
     connect: Connect, autojump_clock: MockClock, network: Network
 ) -> None:
@@ -85,6 +99,17 @@ async def test_a_silent_connection_is_asked_and_then_replaced(
         await trio.sleep(50)
         assert len(network.attempts) > 1
         assert client.connected
+
+
+@pytest.mark.parametrize("after_ms", [0, 300, 20_000, 60_000])
+async def test_a_draining_server_is_left_at_the_time_it_said(
+    connect: Connect, autojump_clock: MockClock, network: Network, after_ms: int
+) -> None:
+    async with connect():
+        await trio.sleep(1)
+        network.session.send(f.Reconnect(after_ms=after_ms))
+        await trio.sleep(after_ms / 1000 + 1)
+        assert network.attempts == [0, 1 + after_ms / 1000]
 
 
 async def test_a_draining_server_is_left_when_the_new_connection_stands(

@@ -14,7 +14,14 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from chat4all_actors.config import Settings
-from chat4all_actors.edge.listener import ACCEPT_BATCH, EXHAUSTED_PAUSE, Edge, open_listeners
+from chat4all_actors.edge.listener import (
+    ACCEPT_BATCH,
+    EXHAUSTED_PAUSE,
+    MAX_ADMIN_CONNECTIONS,
+    STOP_PATIENCE,
+    Edge,
+    open_listeners,
+)
 from chat4all_actors.fanout import LocalReaders
 from chat4all_actors.heartbeat import Heartbeat
 from chat4all_actors.kernel import Pool, PoolClosed
@@ -40,10 +47,13 @@ CLOSE = b"\x88\x80\0\0\0\0"
 class House:
     """An edge with its pools, and clients of it."""
 
-    def __init__(self, nursery: trio.Nursery, listener: socket.socket) -> None:
+    def __init__(
+        self, nursery: trio.Nursery, listener: socket.socket, admin: socket.socket
+    ) -> None:
         self.nursery = nursery
         self.listener = listener
         self.address = listener.getsockname()
+        self.admin_address = admin.getsockname()
         self.faults: list[tuple[str, BaseException]] = []
         self.connections = Pool("connections", on_fault=self._on_fault)
         self.senders = Pool("senders", on_fault=self._on_fault)
@@ -53,16 +63,17 @@ class House:
     def _on_fault(self, name: str, error: BaseException) -> None:
         self.faults.append((name, error))
 
-    async def connect(self, data: bytes = b"") -> trio.SocketStream:
-        stream = await trio.open_tcp_stream(*self.address[:2])
+    async def connect(self, data: bytes = b"", *, admin: bool = False) -> trio.SocketStream:
+        address = self.admin_address if admin else self.address
+        stream = await trio.open_tcp_stream(*address[:2])
         self.clients.append(stream)
         if data:
             await stream.send_all(data)
         return stream
 
-    async def ask(self, data: bytes = b"") -> bytes:
+    async def ask(self, data: bytes = b"", *, admin: bool = False) -> bytes:
         """Everything that is answered until the server closes."""
-        stream = await self.connect(data)
+        stream = await self.connect(data, admin=admin)
         answer = await everything(stream)
         await stream.aclose()
         return answer
@@ -98,9 +109,10 @@ async def house(
         local=LocalReaders(),
         wall_clock=lambda: 1000.0,
     )
-    with listener:
+    (admin,) = open_listeners("127.0.0.1", 0)
+    with listener, admin:
         async with trio.open_nursery() as nursery:
-            made = House(nursery, listener)
+            made = House(nursery, listener, admin)
             made.edge = Edge(
                 cast("Services", services),
                 connections=made.connections,
@@ -111,7 +123,7 @@ async def house(
             )
             await nursery.start(made.senders.run)
             await nursery.start(made.connections.run)
-            await nursery.start(made.edge.run, [listener])
+            await nursery.start(made.edge.run, [listener], [admin])
             try:
                 yield made
             finally:
@@ -397,6 +409,57 @@ async def test_who_is_refused_hears_nothing_in_the_clear(
         assert here.edge.refused == 1
 
 
+async def test_those_that_come_too_fast_wait_and_are_told_when_the_wait_is_too_long(
+    autojump_clock: MockClock,
+) -> None:
+    async with house(handshake_rate=10, handshake_burst=2, handshake_patience=0.2) as here:
+        answers: list[tuple[float, bytes]] = []
+
+        async def come() -> None:
+            stream = await here.connect(UPGRADE)
+            answer = await stream.receive_some()
+            answers.append((round(trio.current_time() - began, 6), bytes(answer)))
+
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            for _ in range(6):
+                nursery.start_soon(come)
+        let_in = sorted(at for at, answer in answers if answer.startswith(b"HTTP/1.1 101 "))
+        assert let_in == [0, 0, 0.1, 0.2]
+        refused = [(at, answer) for at, answer in answers if answer.startswith(b"HTTP/1.1 503 ")]
+        assert [at for at, _ in refused] == [0, 0]
+        assert all(b"Retry-After: 1\r\n" in answer for _, answer in refused)
+        assert here.edge.refused == 2
+        # Plain requests pass no gate.
+        assert (await here.ask(LIVE)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_those_that_wait_at_the_gate_do_not_count_as_half_open(
+    autojump_clock: MockClock,
+) -> None:
+    async with house(handshake_rate=1, handshake_burst=1, max_handshakes=1) as here:
+        await here.upgrade()
+        waiting = await here.connect(UPGRADE)
+        await wait_all_tasks_blocked()
+        assert (await here.ask(LIVE)).startswith(b"HTTP/1.1 200 ")
+        assert (await waiting.receive_some()).startswith(b"HTTP/1.1 101 ")
+
+
+async def test_those_that_wait_at_the_gate_when_it_stops_are_told_soon(
+    autojump_clock: MockClock,
+) -> None:
+    async with house(handshake_rate=0.1, handshake_burst=1, handshake_patience=60) as here:
+        await here.upgrade()
+        waiting = await here.connect(UPGRADE)
+        await wait_all_tasks_blocked()
+        stopped_at = trio.current_time()
+        here.edge.stop_accepting()
+        answer = await everything(waiting)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"stopping" in answer
+        assert trio.current_time() - stopped_at == STOP_PATIENCE
+
+
 # The end
 
 
@@ -412,6 +475,52 @@ async def test_who_comes_after_the_stop_is_not_let_in_and_those_within_go_on() -
         while not answer.endswith(b"\x8a\x00"):
             answer += await stream.receive_some()
         assert here.edge.open == 1
+
+
+async def test_the_admin_port_serves_plain_requests_until_the_end() -> None:
+    async with house(unready="draining", max_connections=1) as here:
+        within = await here.upgrade()
+        for _ in range(2):
+            assert (await here.ask(LIVE, admin=True)).startswith(b"HTTP/1.1 200 ")
+            assert (await here.ask(UPGRADE, admin=True)).startswith(b"HTTP/1.1 404 ")
+            here.edge.stop_accepting()
+            await wait_all_tasks_blocked()
+        ready = await here.ask(LIVE.replace(b"live", b"ready"), admin=True)
+        assert ready.startswith(b"HTTP/1.1 503 ")
+        assert b"draining" in ready
+        assert here.edge.open == 1
+        # What is open there holds up no drain.
+        await here.connect(admin=True)
+        await within.aclose()
+        await here.edge.wait_empty()
+
+
+async def test_connections_to_the_admin_port_are_bounded() -> None:
+    async with house() as here:
+        for _ in range(MAX_ADMIN_CONNECTIONS):
+            await here.connect(admin=True)
+        await wait_all_tasks_blocked()
+        assert await here.ask(admin=True) == b""
+        await here.clients[0].aclose()
+        await wait_all_tasks_blocked()
+        assert (await here.ask(LIVE, admin=True)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_who_has_not_asked_yet_when_it_stops_becomes_no_session(
+    autojump_clock: MockClock,
+) -> None:
+    async with house() as here:
+        quick, slow = await here.connect(), await here.connect(UPGRADE[:10])
+        await wait_all_tasks_blocked()
+        stopped_at = trio.current_time()
+        here.edge.stop_accepting()
+        await quick.send_all(UPGRADE)
+        for stream in (quick, slow):
+            answer = await everything(stream)
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"Retry-After: 5" in answer
+            assert b"stopping" in answer
+        assert trio.current_time() - stopped_at == STOP_PATIENCE
 
 
 async def test_one_can_wait_until_nobody_is_within() -> None:

@@ -40,6 +40,8 @@ class Member:
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
+        self.node = ""
+        """The one it is connected to."""
         self._frames = ServerFrames()
         self._ready: list[dict[str, Any]] = []
         self._code: int | None = None
@@ -74,7 +76,9 @@ class Member:
         head = b""
         while b"\r\n\r\n" not in head:
             head += await self._stream.receive_some(1)
-        assert (await self.receive())["t"] == "hello"
+        hello = await self.receive()
+        assert hello["t"] == "hello"
+        self.node = hello["node"]
         await self.send(Connect(token=token(name), device=device, cursors=cursors))
         assert (await self.receive())["t"] == "ready"
 

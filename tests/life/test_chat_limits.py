@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from chat4all_protocol.frames import (
+    Connect,
     Create,
     Delete,
     Edit,
@@ -18,15 +19,22 @@ from chat4all_protocol.frames import (
     Ping,
     Pong,
     React,
+    Ready,
     Sent,
     TextBody,
     Watch,
 )
 from chat4all_protocol.ids import new_id
 from tests.life.devices import people, texts
+from tests.life.processes import chat4all, serving
+from tests.storage.probes import locked, until_blocked
+from tests.support.server import token
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from chat4all_protocol.frames import AnyClientFrame
+    from chat4all_storage.bridge import Bridge
     from tests.life.conftest import Names, StartServer
     from tests.life.processes import ServerProcess
 
@@ -319,3 +327,29 @@ async def test_nothing_but_ping_is_answered_before_connect(
             error = await device.refused(Fetch(rid=6, conv=CONV))
             assert error.code == "UNAUTHENTICATED"
         assert (await device.ask(Ping(), Pong)).at is None
+
+
+async def test_when_too_many_connect_at_once_the_others_are_told_when_to_come_back(
+    bridge: Bridge, database: str, tmp_path: Path
+) -> None:
+    people_ = ["ana", "bob"]
+    done = chat4all("user", "add", *people_, "--password", "a password", "--postgres", database)
+    assert done.returncode == 0, done.stderr
+    env = {"CHAT4ALL_MAX_CONNECTING": "1", "CHAT4ALL_MAX_CONNECTING_WAITING": "0"}
+    with serving(tmp_path / "server", "--postgres", database, env=env) as server:
+        async with people(server) as here:
+            first, second = here.device(), here.device()
+            async with locked(bridge, database, reads=True):
+                await first.open()
+                connect = Connect(token=token("ana"), device="d")
+                first.rules.connecting(connect)
+                await first.send(connect)
+                await until_blocked(database)
+                error = await second.present(token("bob"))
+                assert isinstance(error, Error)
+                assert (error.code, error.temporary) == ("UNAVAILABLE", True)
+                assert error.retry_after_ms is not None
+                assert error.retry_after_ms >= 5000
+                assert await second.closed() == 3013
+            assert isinstance(await first.receive(), Ready)
+            await here.connect("bob")

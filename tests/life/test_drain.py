@@ -16,6 +16,7 @@ from chat4all_storage.processes import mark_of, marked_processes
 from tests.life.crowd import Ended, Member, member
 from tests.life.processes import ServerProcess, chat4all, serving
 from tests.life.raw_sockets import RawSocket
+from tests.life.test_health import ask, free_port
 from tests.support.server import token
 
 if TYPE_CHECKING:
@@ -119,6 +120,24 @@ async def test_while_draining_new_connections_are_refused(own_server: ServerProc
         with pytest.raises(ConnectionRefusedError):
             RawSocket(own_server.port)
     assert await ended(own_server) == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_the_admin_port_tells_that_it_drains(embedded: Path, workers: str) -> None:
+    admin = free_port()
+    with serving(embedded, "--admin-port", str(admin), "--workers", workers) as server:
+        assert ask(admin, "/health/ready").status == 200
+        with RawSocket(server.port) as client:
+            client.upgrade()
+            assert client.receive_message()["t"] == "hello"
+            server.tell(signal.SIGTERM)
+            # It does not answer the close, so the server waits for it.
+            assert client.receive_close() == 3001
+            response = ask(admin, "/health/ready")
+            assert response.status == 503
+            assert response.error["message"] == "draining"
+            assert ask(admin, "/health/live").status == 200
+        assert await ended(server) == 0
 
 
 async def test_what_was_sent_before_the_signal_is_answered_before_the_close(

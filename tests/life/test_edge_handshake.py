@@ -10,7 +10,7 @@ import pytest
 
 from chat4all_protocol.frames import Connect
 from tests.actors.rfc6455_cases import BINARY_A
-from tests.life.raw_sockets import RawSocket, Response, request
+from tests.life.raw_sockets import RawSocket, Response, parse_response, request
 from tests.support.server import token
 
 if TYPE_CHECKING:
@@ -206,3 +206,21 @@ def test_connections_beyond_the_bound_are_refused_with_503(start_server: StartSe
         stack.enter_context(admitted(server))
         held[4].send(BINARY_A)
         assert held[4].receive_message()["t"] == "pong"
+
+
+def test_websockets_that_come_too_fast_are_refused_with_503(start_server: StartServer) -> None:
+    server = start_server(handshake_rate=0.001, handshake_burst=3)
+    with ExitStack() as stack:
+        for _ in range(3):
+            connection = stack.enter_context(RawSocket(server.port))
+            connection.upgrade()
+            assert connection.receive_message()["t"] == "hello"
+        for _ in range(3):
+            with RawSocket(server.port) as connection:
+                connection.send(request())
+                response = connection.response()
+                assert_no_room(response)
+                assert int(response.headers["retry-after"]) == 60
+        with RawSocket(server.port) as connection:
+            connection.send(b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert parse_response(connection.rest()).status == 200

@@ -24,13 +24,15 @@ def free_port() -> int:
         return port
 
 
-@pytest.fixture(scope="module")
-def ports(life_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
+@pytest.fixture(scope="module", params=[1, 2], ids=["one worker", "two workers"])
+def ports(
+    request: pytest.FixtureRequest, life_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, int]]:
     """The main and the admin port of one server."""
     admin = free_port()
     directory = tmp_path_factory.mktemp("health")
-    arguments = ("--postgres", life_database, "--admin-port", str(admin))
-    with serving(directory, *arguments) as server:
+    flags = ["--admin-port", str(admin), "--workers", str(request.param)]
+    with serving(directory, "--postgres", life_database, *flags) as server:
         yield {"main": server.port, "admin": admin}
 
 

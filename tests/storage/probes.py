@@ -69,12 +69,13 @@ async def terminate_blocked(dsn: str) -> None:
 
 
 @asynccontextmanager
-async def locked(bridge: Bridge, dsn: str) -> AsyncIterator[None]:
-    """Commits and creations get stuck for as long as the block lasts."""
+async def locked(bridge: Bridge, dsn: str, *, reads: bool = False) -> AsyncIterator[None]:
+    """Commits and creations (and `reads`) get stuck for as long as the block lasts."""
+    mode = "ACCESS EXCLUSIVE" if reads else "EXCLUSIVE"
 
     async def lock() -> asyncpg.Connection:
         connection = await asyncpg.connect(dsn)
-        await connection.execute("BEGIN; LOCK TABLE conversations IN EXCLUSIVE MODE")
+        await connection.execute(f"BEGIN; LOCK TABLE conversations IN {mode} MODE")
         return connection
 
     connection = await bridge.call(lock, timeout=30)
