@@ -5,6 +5,7 @@
     ├── heartbeat                 the clock of all sessions
     ├── timers
     ├── conversations (pool)      temporary, rebuilt from their shard
+    ├── presence                  who is there, and who is to know
     ├── senders (pool)            for sockets that are behind
     ├── connections (pool)        temporary: clients connect again
     └── edge                      last, so that it lets in nobody before everything stands
@@ -31,7 +32,9 @@ from .edge.listener import Edge
 from .fanout import LocalReaders
 from .heartbeat import Heartbeat
 from .kernel import Child, Pool, Strategy, Supervisor, Timers
+from .presence import Alone, Presences
 from .ratelimit import RateLimiter
+from .roster import Roster
 from .session import wall_clock
 
 if TYPE_CHECKING:
@@ -74,6 +77,8 @@ class Node:
     heartbeat: Heartbeat
     local: LocalReaders
     conversations: Conversations
+    roster: Roster
+    presence: Presences
     edge: Edge
     _timers: Timers[tuple[str, str]]
     _rooms: Pool
@@ -108,6 +113,7 @@ class Node:
                 Child("heartbeat", self._run_heartbeat),
                 Child("timers", self._run_timers),
                 Child("conversations", self._run_conversations, tree=lambda: self._rooms.tree()),
+                Child("presence", self._run_presence),
                 Child("senders", self._run_senders, tree=lambda: self._senders.tree()),
                 Child("connections", self._run_connections, tree=lambda: self._connections.tree()),
                 Child("edge", self._run_edge),
@@ -184,6 +190,7 @@ class Node:
     async def _run_conversations(self, *, task_status: trio.TaskStatus[None]) -> None:
         self._rooms = Pool("conversations")
         self.local = LocalReaders(self.settings.max_sessions_per_user)
+        self.roster = Roster(self.node_id)
         self.conversations = Conversations(
             settings=self.settings,
             storage=self._storage,
@@ -193,6 +200,17 @@ class Node:
             local=self.local,
         )
         await self._rooms.run(task_status=task_status)
+
+    async def _run_presence(self, *, task_status: trio.TaskStatus[None]) -> None:
+        self.presence = Presences(
+            settings=self.settings,
+            storage=self._storage,
+            roster=self.roster,
+            local=self.local,
+            carrier=Alone(),
+            clock=self.wall_clock,
+        )
+        await self.presence.run(task_status=task_status)
 
     async def _run_senders(self, *, task_status: trio.TaskStatus[None]) -> None:
         self._senders = Pool("senders")

@@ -90,6 +90,16 @@ class Overtaken(NamedTuple):
     birth: int
 
 
+class Told(NamedTuple):
+    """What came of a part of a snapshot."""
+
+    overtaken: list[Overtaken]
+    doubtful: list[str]
+    """Users who may not be there any more though no state says so."""
+    whole: bool
+    """It was the last part, and none was missed."""
+
+
 class Standing(Struct, frozen=True, gc=False):
     """A user, over all nodes."""
 
@@ -211,6 +221,11 @@ class Roster:
 
     # --- telling ------------------------------------------------------------------------------
 
+    @property
+    def has_untold(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self._untold)
+
     def take_untold(self) -> list[UserState]:
         """The states that changed since the last call, at most `CHUNK`; what is left stays."""
         users = list(islice(self._untold, CHUNK))
@@ -261,25 +276,22 @@ class Roster:
                 overtaken += self._settle(node, state, here)
         return overtaken
 
-    def apply_snapshot(self, node: str, part: RosterSnapshot) -> tuple[list[Overtaken], list[str]]:
-        """A part of another node's snapshot.
-
-        Returns the sessions of this node that are over, and the users who may not be there any
-        more though no state says so.
-        """
+    def apply_snapshot(self, node: str, part: RosterSnapshot) -> Told:
+        """A part of another node's snapshot."""
         peer = self._peers.get(node) or self._add_peer(node)
         doubtful: list[str] = []
         if part.first:
             peer.mentioned = set()
-            doubtful = self.bury(node)
+            doubtful += self.bury(node)
         overtaken = self.apply(node, part.users)
+        whole = part.last and peer.mentioned is not None
         if part.last and peer.mentioned is not None:
             gone = [user for user in peer.users if user not in peer.mentioned]
             for user in gone:
                 self._remove(peer, user)
             peer.mentioned = None
             doubtful += gone
-        return overtaken, doubtful
+        return Told(overtaken, doubtful, whole)
 
     def missed(self, node: str) -> None:
         """Something that the node told was lost: what its snapshot lacks now proves nothing."""
@@ -312,9 +324,10 @@ class Roster:
             if user not in self._elsewhere and not self.is_here(user)
         }
 
-    def bury(self, node: str) -> list[str]:
-        """Those users of a lost node who have not come back are returned, and gone."""
-        return list(self._ghosts.pop(node, {}))
+    def bury(self, node: str) -> dict[str, bool]:
+        """Those users of a lost node who have not come back, and are gone; whether invisible."""
+        ghosts = self._ghosts.pop(node, {})
+        return {user: bool(record & _INVISIBLE) for user, record in ghosts.items()}
 
     def _settle(self, node: str, state: UserState, here: _Here) -> list[Overtaken]:
         """Compare what that node and this one have of the same user."""

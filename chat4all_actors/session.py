@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .fanout import LocalReaders, Passing
     from .heartbeat import Heartbeat
     from .messages import Post
+    from .presence import Presences
     from .ratelimit import RateLimiter
 
 logger = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class Services(Protocol):
     tokens: Tokens
     conversations: Conversations
     local: LocalReaders
+    presence: Presences
     heartbeat: Heartbeat
     limiter: RateLimiter
     wall_clock: Callable[[], float]
@@ -95,15 +97,19 @@ class Session:
     """One connection's state: a `Reader` of conversations and the `Origin` of its posts."""
 
     __slots__ = (
+        "_acted",
         "_closing",
         "_deadline",
         "_finishing",
         "_gaps",
         "_gaps_since",
+        "_idle",
         "_inflight",
         "_pinged",
         "_progress",
         "_seen",
+        "background",
+        "birth",
         "connection",
         "conversations",
         "device",
@@ -122,6 +128,10 @@ class Session:
         self.user = ""
         self.user_id = ""
         self.device = ""
+        self.birth = 0
+        """See `fanout.Reader`."""
+        self.background = False
+        """Nobody is in front of the device, as the client says."""
         self.expires_at = float("inf")
         """When the token ends, in seconds since the epoch."""
         self.services = services
@@ -140,6 +150,9 @@ class Session:
         self._progress: trio.lowlevel.ParkingLot | None = None
         self._seen = services.heartbeat.now
         self._pinged = False
+        self._acted = self._seen
+        """When the user last did anything."""
+        self._idle = False
         self._closing = False
         self._finishing = False
         self._deadline: float | None = self._seen + services.settings.connect_timeout
@@ -205,6 +218,7 @@ class Session:
         self._closing = True
         self.services.heartbeat.remove(self)
         self.services.local.remove(self)
+        self.services.presence.leave(self)
         entered, self.conversations = self.conversations, []
         for id_ in entered:
             self.services.conversations.leave(id_, self)
@@ -225,6 +239,26 @@ class Session:
         self.user_id = identity.user_id
         self.device = device
         self.expires_at = identity.expires_at
+
+    @property
+    def over(self) -> bool:
+        """Whether it is closing, or closed."""
+        return self._closing
+
+    def acted(self) -> None:
+        """The client sent something that shows that its user is there."""
+        self._acted = self.services.heartbeat.now
+        if self._idle:
+            self._turn(idle=False)
+
+    def put_in_background(self, background: bool) -> None:
+        """Whether nobody is in front of the device, as the client says."""
+        self.background = background
+        self._turn(idle=self._idle)
+
+    def _turn(self, *, idle: bool) -> None:
+        self._idle = idle
+        self.services.presence.turn(self, away=idle or self.background)
 
     def went_live(self) -> None:
         """`ready` was sent."""
@@ -272,6 +306,8 @@ class Session:
             self.close(CloseCode.TOO_SLOW, "too slow", discard=True)
         elif self.services.wall_clock() >= self.expires_at:
             self.close(CloseCode.TOKEN_EXPIRED, "the token has expired")
+        elif now - self._acted >= settings.away_after and not self._idle:
+            self._turn(idle=True)
         elif now - self._seen >= settings.heartbeat:
             # Visits may come late: nobody is given up who was not asked before.
             if not self._pinged:
@@ -318,9 +354,18 @@ class Session:
 
     def deliver_passing(self, data: bytes) -> None:
         """See `fanout.Reader`."""
+        self._send_passing(data)
+
+    def deliver_presence(self, data: bytes) -> bool:
+        """See `watching.Watcher`."""
+        return self._closing or self._send_passing(data)
+
+    def _send_passing(self, data: bytes) -> bool:
         live = self.connection.state is State.LIVE and self._gaps is None and self.held is None
-        if live and self.outlet.queued < self.services.settings.max_outbound // 2:
+        roomy = live and self.outlet.queued < self.services.settings.max_outbound // 2
+        if roomy:
             self.outlet.send_nowait(data)
+        return roomy
 
     def entered(self, frame: Conv) -> None:
         """See `fanout.Reader`."""
@@ -329,6 +374,15 @@ class Session:
             self.early[frame.conv] = frame
         else:
             self.send(frame)
+            self.services.presence.watching.met(self, frame.members)
+
+    def met(self, user: str) -> None:
+        """See `fanout.Reader`."""
+        self.services.presence.watching.met(self, [user])
+
+    def parted(self, user: str) -> None:
+        """See `fanout.Reader`."""
+        self.services.presence.watching.parted(self, user)
 
     def left(self, frame: Conv) -> None:
         """See `fanout.Reader`."""
@@ -340,6 +394,7 @@ class Session:
         if self.held is not None:
             self.held.drop(frame.conv)
         self.send(frame)
+        self.services.presence.watching.parted(self)
 
     def replaced(self) -> None:
         """See `fanout.Reader`."""

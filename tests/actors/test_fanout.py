@@ -27,6 +27,8 @@ CONVERSATION = new_id()
 class FakeReader:
     """A session that writes down what it is told."""
 
+    birth = 0
+
     def __init__(self, user: str = "ana", device: str = "d") -> None:
         self.user = user
         self.device = device
@@ -47,6 +49,12 @@ class FakeReader:
         raise NotImplementedError
 
     def left(self, frame: Conv) -> None:
+        raise NotImplementedError
+
+    def met(self, user: str) -> None:
+        raise NotImplementedError
+
+    def parted(self, user: str) -> None:
         raise NotImplementedError
 
     def replaced(self) -> None:

@@ -19,6 +19,7 @@ async def test_the_tree_shows_the_parts_in_start_order() -> None:
             "heartbeat",
             "timers",
             "conversations",
+            "presence",
             "senders",
             "connections",
             "edge",

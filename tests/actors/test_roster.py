@@ -174,15 +174,16 @@ def test_a_snapshot_replaces_what_was_known(monkeypatch: pytest.MonkeyPatch) -> 
         (False, False),
         (False, True),
     ]
-    gone = [name for part in parts for name in two.apply_snapshot("n1", part)[1]]
-    assert gone == []  # those who left say so themselves until that was told
+    told = [two.apply_snapshot("n1", part) for part in parts]
+    assert [one.whole for one in told] == [False, False, True]
+    assert [one.doubtful for one in told] == [[], [], []]  # those who left are in a state
     assert [name for name in "abcde" if two.nodes_of(name)] == ["c", "d", "e"]
     while one.take_untold():
         pass
     one.leave("c", "phone", births["c"])
     one.take_untold()
     (part,) = one.snapshot()
-    assert two.apply_snapshot("n1", part) == ([], ["c"])
+    assert two.apply_snapshot("n1", part) == ([], ["c"], True)
     assert [name for name in "abcde" if two.nodes_of(name)] == ["d", "e"]
 
 
@@ -196,7 +197,7 @@ def test_a_snapshot_with_a_loss_removes_nobody(monkeypatch: pytest.MonkeyPatch) 
         two.apply_snapshot("n1", part)
     two.apply_snapshot("n1", RosterSnapshot([], first=True, last=False))
     two.missed("n1")
-    two.apply_snapshot("n1", parts[-1])
+    assert not two.apply_snapshot("n1", parts[-1]).whole
     assert [name for name in "abcd" if two.nodes_of(name)] == ["a", "b", "c", "d"]
 
 
@@ -206,7 +207,7 @@ def test_an_empty_node_has_a_snapshot_too() -> None:
     tell(one, two)
     reborn = Roster("n1")
     (part,) = reborn.snapshot()
-    assert two.apply_snapshot("n1", part) == ([], ["ana"])
+    assert two.apply_snapshot("n1", part) == ([], ["ana"], True)
 
 
 def test_a_node_that_left_takes_its_users_along_and_its_bit_is_used_again() -> None:
@@ -246,7 +247,7 @@ def test_the_users_of_a_lost_node_keep_their_standing_until_they_are_seen_or_bur
     two.leave("ana", "phone", birth)
     tell(two, three)
     assert three.standing("ana") == NOWHERE
-    assert three.bury("n1") == ["bob"]
+    assert three.bury("n1") == {"bob": False}
     assert three.standing("bob") == NOWHERE
 
 
@@ -259,7 +260,7 @@ def test_a_lost_node_that_comes_back_is_as_its_snapshot_says() -> None:
     one.leave("ana", "phone", birth)
     one.take_untold()
     (part,) = one.snapshot()
-    assert sorted(two.apply_snapshot("n1", part)[1]) == ["ana", "bob"]
+    assert sorted(two.apply_snapshot("n1", part).doubtful) == ["ana", "bob"]
     assert two.standing("ana") == NOWHERE
     assert two.nodes_of(["ana", "bob"]) == {"n1"}
 

@@ -96,6 +96,7 @@ async def house(
         node_id="node",
         heartbeat=Heartbeat(),
         local=LocalReaders(),
+        presence=SimpleNamespace(leave=lambda session: None),
         wall_clock=lambda: 1000.0,
     )
     with listener:
