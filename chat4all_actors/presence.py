@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeAlias
 import trio
 from msgspec import Struct
 
+from chat4all_storage.ports import InDoubt, StorageError
+
 from .arrivals import Reception
 from .last_seen import LastSeen
 from .roster import RosterChanges, RosterSnapshot, RosterWanted, Status
@@ -180,7 +182,10 @@ class Presences:
         """
         await self._directory.set_invisible(session.user, invisible)
         # Read back: of two changes at the same time the one that holds is told, by both.
-        arrivals = await self._reception.ask(session.user)
+        try:
+            arrivals = await self._reception.ask(session.user)
+        except StorageError as error:
+            raise InDoubt("the setting is kept, and could not be told") from error
         hidden = session.user in arrivals.invisible
         self._roster.set_invisible(session.user, hidden, arrivals.read_at)
         if hidden:
