@@ -121,7 +121,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     presence_expiry: Seconds = 5 * MINUTES
     """How long the users of a node that died are expected back."""
     max_watched: Count = 500_000
-    """Watched users, summed over the sessions of a node: some 250 bytes each."""
+    """Watched users, summed over the sessions of a node: at most 350 bytes each."""
     last_seen_kept: Annotated[int, Meta(ge=1000)] = 100_000
     """Users of whom a node remembers when they were last there; others are looked up."""
 

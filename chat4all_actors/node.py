@@ -27,12 +27,13 @@ from chat4all_protocol.ids import new_id
 from chat4all_storage.group_commit import ShardLog
 
 from .accounts.tokens import Tokens
+from .carrier import Alone
 from .conversations import Conversations
 from .edge.listener import Edge
 from .fanout import LocalReaders
 from .heartbeat import Heartbeat
 from .kernel import Child, Pool, Strategy, Supervisor, Timers
-from .presence import Alone, Presences
+from .presence import Presences
 from .ratelimit import RateLimiter
 from .roster import Roster
 from .session import wall_clock

@@ -11,7 +11,7 @@ asks again until it has come whole.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 import trio
 from msgspec import Struct
@@ -28,11 +28,10 @@ if TYPE_CHECKING:
 
     from chat4all_storage.storage import Storage
 
+    from .carrier import Carrier
     from .config import Settings
     from .fanout import LocalReaders
     from .roster import Overtaken, Roster, UserState
-
-RosterItem: TypeAlias = RosterChanges | RosterSnapshot | RosterWanted
 
 DEPARTED_KEPT: Final = 1000
 """Nodes that left, of which late items are told apart."""
@@ -40,26 +39,6 @@ SNAPSHOT_PAUSE: Final = 0.02
 """Seconds between two parts for one node: about 1.5 MB a second."""
 ASK_AGAIN: Final = 5.0
 """Seconds until a node is asked again whose snapshot has not come whole."""
-
-
-class Carrier(Protocol):
-    """What takes items to other nodes: best effort, those of one sender in order."""
-
-    def broadcast(self, item: RosterItem) -> None:
-        """Tell all other nodes."""
-
-    def send(self, node: str, item: RosterItem) -> None:
-        """Tell one."""
-
-
-class Alone:
-    """The carrier of a node that has no others."""
-
-    def broadcast(self, item: RosterItem) -> None:
-        """Nobody hears it."""
-
-    def send(self, node: str, item: RosterItem) -> None:
-        """Nobody hears it."""
 
 
 class Attendant(Watcher, Protocol):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pytest
     from trio.testing import MockClock
 
-    from chat4all_actors.presence import RosterItem
+    from chat4all_actors.carrier import RosterItem
     from chat4all_storage.storage import Storage
 
 DAMPING = 5.0

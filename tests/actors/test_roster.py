@@ -149,6 +149,21 @@ def test_the_setting_that_was_read_last_holds_on_all_nodes() -> None:
     assert not two.standing("ana").invisible
 
 
+def test_who_tells_an_older_setting_is_told_the_newer() -> None:
+    one, two = Roster("n1"), Roster("n2")
+    arrive(one, device="phone", birth=20, invisible=True)
+    tell(one, two)
+    arrive(two, device="laptop", birth=21, read_at=10)  # read before, arrived after
+    tell(two, one)
+    tell(one, two)
+    assert two.standing("ana").invisible
+    tell(two, one)
+    assert not one.has_untold
+    one.leave("ana", "phone", 20)
+    tell(one, two)
+    assert two.standing("ana").invisible
+
+
 def test_a_setting_outlives_the_session_that_made_it() -> None:
     one, two = Roster("n1"), Roster("n2")
     phone = arrive(one, device="phone", birth=10)
