@@ -226,7 +226,7 @@ class Presences:
             self._incomplete.pop(node, None)
         self._end(told.overtaken)
         self._note_states(part.users)
-        self._note_doubtful(told.doubtful)
+        self._note_gone(told.gone, self._now_ms())
 
     def wanted(self, node: str) -> None:
         """A node lacks our snapshot."""
@@ -255,7 +255,7 @@ class Presences:
         self._departed[node] = None
         if len(self._departed) > DEPARTED_KEPT:
             del self._departed[next(iter(self._departed))]
-        self._note_doubtful([*self._roster.drop(node), *self._roster.bury(node)])
+        self._note_gone(self._roster.drop(node) | self._roster.bury(node), self._now_ms())
 
     def missed(self, node: str) -> None:
         """Something that a node told was lost."""
@@ -294,14 +294,13 @@ class Presences:
         if self.watching.touch([state.user for state in states]) or self._roster.has_untold:
             self._hurry()
 
-    def _note_doubtful(self, users: list[str]) -> None:
-        """Their node should have told, and written, that they left: the directory knows more."""
-        if users:
-            self._last_seen.doubt()
-            for user in users:
-                self._last_seen.forget(user)
-            if self.watching.touch(users):
-                self._hurry()
+    def _note_gone(self, users: dict[str, bool], at: int, *, write: bool = False) -> None:
+        """These, of whom some are invisible, are not on a node any more since `at`."""
+        for user, invisible in users.items():
+            if not invisible and not self._roster.standing(user).devices:
+                self._last_seen.note(user, at, write=write)
+        if self.watching.touch(users):
+            self._hurry()
 
     def statistics(self) -> PresenceStatistics:
         """How much there is."""
@@ -355,17 +354,9 @@ class Presences:
         for node, (expiry, lost_at) in list(self._lost.items()):
             if expiry <= now:
                 del self._lost[node]
-                self._bury(node, lost_at)
-
-    def _bury(self, node: str, lost_at: int) -> None:
-        """The users of a lost node did not come back."""
-        # It can't write when they were there last; one of those who know does.
-        write = all(self._roster.node < other for other in self._nodes)
-        users = self._roster.bury(node)
-        for user, invisible in users.items():
-            if not invisible and not self._roster.standing(user).devices:
-                self._last_seen.note(user, lost_at, write=write)
-        self.watching.touch(users)
+                # It can't write when its users were there last; one of those who know does.
+                write = all(self._roster.node < other for other in self._nodes)
+                self._note_gone(self._roster.bury(node), lost_at, write=write)
 
     async def _keep_sending_snapshots(self) -> NoReturn:
         while True:

@@ -94,8 +94,8 @@ class Told(NamedTuple):
     """What came of a part of a snapshot."""
 
     overtaken: list[Overtaken]
-    doubtful: list[str]
-    """Users who may not be there any more though no state says so."""
+    gone: dict[str, bool]
+    """Users who are not there any more though no state says so; whether invisible."""
     whole: bool
     """It was the last part, and none was missed."""
 
@@ -248,18 +248,18 @@ class Roster:
 
     def apply_snapshot(self, node: str, part: RosterSnapshot) -> Told:
         """A part of another node's snapshot."""
-        doubtful = self._elsewhere.begin(node) if part.first else []
+        ghosts = self._elsewhere.begin(node) if part.first else {}
         overtaken = self.apply(node, part.users)
         gone = self._elsewhere.end(node) if part.last else None
-        return Told(overtaken, doubtful + (gone or []), whole=gone is not None)
+        return Told(overtaken, _invisible(ghosts | (gone or {})), whole=gone is not None)
 
     def missed(self, node: str) -> None:
         """Something that the node told was lost: what its snapshot lacks now proves nothing."""
         self._elsewhere.missed(node)
 
-    def drop(self, node: str) -> list[str]:
-        """The node is gone, and its users with it: those are returned."""
-        return self._elsewhere.drop(node)
+    def drop(self, node: str) -> dict[str, bool]:
+        """The node is gone, and its users with it: who they are, and whether invisible."""
+        return _invisible(self._elsewhere.drop(node))
 
     def lose(self, node: str) -> None:
         """The node is gone, and its users are expected back: nothing is routed there, but they
@@ -269,8 +269,7 @@ class Roster:
 
     def bury(self, node: str) -> dict[str, bool]:
         """Those users of a lost node who have not come back, and are gone; whether invisible."""
-        ghosts = self._elsewhere.bury(node)
-        return {user: bool(record & _INVISIBLE) for user, record in ghosts.items()}
+        return _invisible(self._elsewhere.bury(node))
 
     def _settle(self, node: str, state: UserState, here: _Here) -> list[Overtaken]:
         """Compare what that node and this one have of the same user."""
@@ -340,6 +339,10 @@ def _state(user: str, here: _Here) -> UserState:
         invisible=here.invisible,
         read_at=here.read_at,
     )
+
+
+def _invisible(records: dict[str, int]) -> dict[str, bool]:
+    return {user: bool(record & _INVISIBLE) for user, record in records.items()}
 
 
 def _record(state: UserState) -> int:

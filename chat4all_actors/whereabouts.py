@@ -95,20 +95,21 @@ class Whereabouts:
         elif user in peer.users:
             self._remove(peer, user)
 
-    def begin(self, node: str) -> list[str]:
-        """The node's snapshot begins; its ghosts are returned, and gone."""
+    def begin(self, node: str) -> dict[str, int]:
+        """The node's snapshot begins; its ghosts are returned with their records, and gone."""
         self._peer(node).mentioned = set()
-        return list(self.bury(node))
+        return self.bury(node)
 
-    def end(self, node: str) -> list[str] | None:
-        """The node's snapshot has ended: who is not there, since it was not mentioned.
+    def end(self, node: str) -> dict[str, int] | None:
+        """The node's snapshot has ended: who is not there, since it was not mentioned, and the
+        record of each.
 
         None when something of it was missed, so that it proves nothing.
         """
         peer = self._peer(node)
         if peer.mentioned is None:
             return None
-        gone = [user for user in peer.users if user not in peer.mentioned]
+        gone = {user: it for user, it in peer.users.items() if user not in peer.mentioned}
         for user in gone:
             self._remove(peer, user)
         peer.mentioned = None
@@ -119,29 +120,27 @@ class Whereabouts:
         if (peer := self._peers.get(node)) is not None:
             peer.mentioned = None
 
-    def drop(self, node: str) -> list[str]:
-        """The node is gone, and its users with it: those are returned."""
+    def drop(self, node: str) -> dict[str, int]:
+        """The node is gone, and its users with it: those are returned, with their records."""
         peer = self._peers.pop(node, None)
         if peer is None:
-            return []
+            return {}
         for user in peer.users:
             self._set_bits(user, self._bits[user] & ~peer.bit)
         self.generation += 1
         # The combinations that hold its bit mean nothing any more.
         self._names = {0: frozenset()}
         self._shared.clear()
-        return list(peer.users)
+        return peer.users
 
     def lose(self, node: str, *, is_here: Callable[[str], bool]) -> None:
         """The node is gone, and its users become ghosts, unless they are anywhere else."""
-        if (peer := self._peers.get(node)) is None:
-            return
-        self.drop(node)
-        self._ghosts[node] = {
-            user: record
-            for user, record in peer.users.items()
-            if user not in self._bits and not is_here(user)
-        }
+        if node in self._peers:
+            self._ghosts[node] = {
+                user: record
+                for user, record in self.drop(node).items()
+                if user not in self._bits and not is_here(user)
+            }
 
     def bury(self, node: str) -> dict[str, int]:
         """The ghosts of a lost node with their records; they are gone."""

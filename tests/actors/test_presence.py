@@ -370,8 +370,10 @@ async def test_the_users_of_a_node_that_left_are_gone(autojump_clock: MockClock)
             wire.carry(one, part)  # it comes late
         wire.carry(one, RosterChanges([next(iter(two.roster.snapshot())).users[0]]))
         assert one.roster.nodes == frozenset()
+        left = now_ms()
         await trio.sleep(DAMPING + 1)
-        assert zoe.shown() == [("bob", "offline")]
+        (frame,) = zoe.outlet.of(Presence)
+        assert (frame.user, frame.status, frame.last_seen) == ("bob", "offline", left)
 
 
 async def test_a_node_that_was_taken_for_dead_is_believed_again(

@@ -54,7 +54,7 @@ def test_a_bit_is_free_again_when_its_node_is_gone() -> None:
         for name in ("a", "b"):
             where.put(f"{name}{round_}", "ana", 1)
         assert where.nodes_of(["ana"]) == {f"a{round_}", f"b{round_}"}
-        assert where.drop(f"a{round_}") == ["ana"]
+        assert where.drop(f"a{round_}") == {"ana": 1}
         assert where.nodes_of(["ana"]) == {f"b{round_}"}
         where.lose(f"b{round_}", is_here=nobody)
         assert where.nodes_of(["ana"]) == frozenset()
@@ -79,13 +79,13 @@ def test_a_snapshot_proves_who_is_gone_unless_some_of_it_was_missed() -> None:
     where = Whereabouts()
     for user in ("ana", "bob"):
         where.put("n1", user, 1)
-    assert where.begin("n1") == []
+    assert where.begin("n1") == {}
     where.put("n1", "ana", 1)
     where.missed("n1")
     assert where.end("n1") is None
-    assert where.begin("n1") == []
+    assert where.begin("n1") == {}
     where.put("n1", "ana", 1)
-    assert where.end("n1") == ["bob"]
+    assert where.end("n1") == {"bob": 1}
     assert where.end("n1") is None
     where.missed("n2")
     assert where.nodes == {"n1"}
