@@ -132,6 +132,20 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log_patience: Seconds = 5 * SECONDS
     """How long a database may be out of reach before messages for it are refused."""
 
+    # --- presence
+    away_after: Seconds = 5 * MINUTES
+    """A device whose user has done nothing for so long is away."""
+    presence_interval: Annotated[float, Meta(ge=0.01, le=5)] = 0.2 * SECONDS
+    """Changes of presence are told to other nodes at most so often; arrivals at once."""
+    presence_damping: Annotated[float, Meta(ge=0, le=60)] = 5 * SECONDS
+    """A user who is there less is shown so when it has lasted so long."""
+    presence_expiry: Seconds = 5 * MINUTES
+    """How long the users of a node that died are expected back."""
+    max_watched: Count = 500_000
+    """Watched users, summed over the sessions of a node: at most 350 bytes each."""
+    last_seen_kept: Annotated[int, Meta(ge=1000)] = 100_000
+    """Users of whom a node remembers when they were last there; others are looked up."""
+
     # --- output
     log_format: str = "console"
     log_level: str = "info"

@@ -364,6 +364,8 @@ class ConversationActor(Actor[ToConversation]):
         if event.kind == "leave":
             self.readers.difference_update(local.of(body.user))
         await self._pass_unchanged([event], posts)
+        for reader in list(self.readers):
+            (reader.parted if event.kind == "leave" else reader.met)(body.user)
         # Asked again: sessions have come and gone while the event was passed.
         for reader in local.of(body.user):
             if event.kind == "leave":

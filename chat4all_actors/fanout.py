@@ -48,6 +48,11 @@ class Reader(Protocol):
         """The device it is on: a user has one session on each."""
         ...
 
+    @property
+    def birth(self) -> int:
+        """When it arrived, in microseconds by the directory's clock; 0 before it has."""
+        ...
+
     def deliver(self, conversation: str, first: int, last: int, data: bytes) -> None:
         """Events `first`..`last` of a conversation, as WebSocket frames."""
 
@@ -65,6 +70,12 @@ class Reader(Protocol):
 
     def left(self, frame: Conv) -> None:
         """The reader's user is no longer a member; nothing follows."""
+
+    def met(self, user: str) -> None:
+        """`user` became a member of a conversation that it reads."""
+
+    def parted(self, user: str) -> None:
+        """`user` is no longer a member of a conversation that it reads."""
 
     def replaced(self) -> None:
         """The same device connected again: this session is over."""

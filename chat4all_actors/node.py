@@ -6,6 +6,7 @@
     ├── timers
     ├── backbone                  beats, and tells the other nodes
     ├── conversations (pool)      temporary, rebuilt from their shard
+    ├── presence                  who is there, and who is to know
     ├── senders (pool)            for sockets that are behind
     ├── connections (pool)        temporary: clients connect again
     ├── news (one_for_one)        hears the other nodes, and follows the journals
@@ -28,11 +29,11 @@ from chat4all_protocol.ids import new_id
 from chat4all_storage.group_commit import ShardLog
 
 from .accounts.tokens import MAX_LIFETIME, Tokens
+from .admission import Turnstile
 from .cluster.backbone import Backbone
 from .cluster.cluster import Cluster
 from .cluster.notices import NoticeBoard
 from .cluster.sweeper import Sweeper
-from .admission import Turnstile
 from .conversations import Conversations
 from .drain import move_away, plan
 from .edge.listener import Edge
@@ -40,6 +41,7 @@ from .elsewhere import Elsewhere
 from .fanout import LocalReaders
 from .heartbeat import Heartbeat
 from .kernel import Child, Pool, Strategy, Supervisor, Timers
+from .presence import Presences
 from .ratelimit import RateLimiter
 from .revocations import Revocations
 from .roster import Roster
@@ -91,6 +93,8 @@ class Node:
     local: LocalReaders
     revocations: Revocations
     conversations: Conversations
+    roster: Roster
+    presence: Presences
     edge: Edge
     _timers: Timers[tuple[str, str]]
     _rooms: Pool
@@ -137,6 +141,7 @@ class Node:
                 Child("timers", self._run_timers),
                 Child("backbone", self._run_backbone),
                 Child("conversations", self._run_conversations, tree=lambda: self._rooms.tree()),
+                Child("presence", self._run_presence),
                 Child("senders", self._run_senders, tree=lambda: self._senders.tree()),
                 Child("connections", self._run_connections, tree=lambda: self._connections.tree()),
                 Child("news", self._run_news),
@@ -227,8 +232,8 @@ class Node:
         # A restart is another node to the others: what the former one told is over.
         self.node_id = new_id()[:8]
         self.backbone = Backbone(self.node_id, self._bus)
-        roster = Roster(self.node_id)
-        self.cluster = Cluster(self.backbone, roster)
+        self.roster = Roster(self.node_id)
+        self.cluster = Cluster(self.backbone, self.roster)
         try:
             await self.backbone.run(task_status=task_status)
         finally:
@@ -249,6 +254,17 @@ class Node:
         )
         self.revocations = Revocations(self.local)
         await self._rooms.run(task_status=task_status)
+
+    async def _run_presence(self, *, task_status: trio.TaskStatus[None]) -> None:
+        self.presence = Presences(
+            settings=self.settings,
+            storage=self._storage,
+            roster=self.roster,
+            local=self.local,
+            carrier=self.cluster,
+            clock=self.wall_clock,
+        )
+        await self.presence.run(task_status=task_status)
 
     async def _run_senders(self, *, task_status: trio.TaskStatus[None]) -> None:
         self._senders = Pool("senders")
@@ -277,7 +293,8 @@ class Node:
             for sweeper in sweepers:
                 sweeper.nudge()
 
-        cluster.rooms, cluster.nudge, cluster.post = rooms, nudge, board.post_nowait
+        cluster.rooms, cluster.presences = rooms, self.presence
+        cluster.nudge, cluster.post = nudge, board.post_nowait
         children = [
             *(Child(f"journal {sweeper.store.name}", sweeper.run) for sweeper in sweepers),
             Child("notices", board.run),

@@ -53,24 +53,3 @@ class Relay(Protocol):
 
     def composes(self, room: Room, user: str, kind: TypingKind) -> None:
         """A member is composing."""
-
-
-class Alone:
-    """The relay of a node that has no others."""
-
-    alone = True
-
-    def events(self, room: Room, events: Sequence[Passing], senders: Sequence[str]) -> None:
-        """Nobody is told."""
-
-    def changed(self, room: Room, seq: int, user: str, *, joined: bool) -> None:
-        """Nobody is told."""
-
-    def created(self, conversation: Conversation) -> None:
-        """Nobody is told."""
-
-    def marks(self, room: Room, risen: Sequence[Risen]) -> None:
-        """Nobody is told."""
-
-    def composes(self, room: Room, user: str, kind: TypingKind) -> None:
-        """Nobody is told."""

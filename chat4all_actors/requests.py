@@ -12,20 +12,25 @@ from chat4all_protocol.codec import encode_body, encode_meta
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import (
     Create,
+    Delete,
+    Edit,
     Error,
     Fetch,
     FileBody,
     Info,
     Member,
+    Mode,
     Ok,
     Page,
     Ping,
     Pong,
+    React,
     Read,
     Recv,
     Refresh,
     Send,
     Typing,
+    Watch,
 )
 from chat4all_storage.ports import Append, InDoubt, StorageError
 
@@ -33,6 +38,7 @@ from .accounts.tokens import TokenRefused
 from .conversations import Refusal
 from .kernel import ActorStopped, MailboxFull
 from .messages import Compose, MarkRead, Post
+from .watching import TooManyWatched
 from .wire import message, not_found, refusal, unavailable
 
 if TYPE_CHECKING:
@@ -48,11 +54,16 @@ if TYPE_CHECKING:
 _OVERHEAD: Final = 250
 """Bytes of an event in a page, beside its body and meta."""
 
+_ACTS: Final = frozenset({Send, Edit, Delete, React, Read, Typing, Create})
+"""What a client sends because its user did something."""
+
 _OWN_CHANNELS: Final = frozenset({"internal", "all"})
 
 
 async def handle(session: Session, frame: AnyClientFrame) -> None:
     """Act on a frame; the answer, if it has one, may come later."""
+    if type(frame) in _ACTS:
+        session.acted()
     handler = _HANDLERS.get(type(frame))
     if handler is not None:
         await handler(session, frame)
@@ -218,6 +229,30 @@ async def _typing(session: Session, frame: Typing) -> None:
             conversation.tell_nowait(Compose(session, frame.kind))
 
 
+async def _watch(session: Session, frame: Watch) -> None:
+    try:
+        session.services.presence.watch(session, frame.users)
+    except TooManyWatched:
+        session.send(unavailable(None, "too many users are watched at this node"))
+
+
+async def _mode(session: Session, frame: Mode) -> None:
+    if frame.invisible is not None:
+        try:
+            await session.services.presence.set_invisible(session, frame.invisible)
+        except InDoubt:
+            session.close_internal()  # an error would say that nothing was changed
+            return
+        except StorageError:
+            session.send(unavailable(frame.rid))
+            return
+    if frame.background is not None:
+        if not frame.background:
+            session.acted()
+        session.put_in_background(frame.background)
+    session.send(Ok(rid=frame.rid))
+
+
 async def _create(session: Session, frame: Create) -> None:
     conversations = session.services.conversations
     try:
@@ -234,6 +269,7 @@ async def _create(session: Session, frame: Create) -> None:
         if stored.id not in session.conversations:
             session.conversations.append(stored.id)
         session.send(conversations.frame(stored, frame.rid))
+        session.services.presence.watching.met(session, stored.members)
 
 
 async def _info(session: Session, frame: Info) -> None:
@@ -284,10 +320,12 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any], Awaitable[None]]]] = {
     Create: _create,
     Fetch: _fetch,
     Info: _info,
+    Mode: _mode,
     Ping: _ping,
     Read: _read,
     Recv: _recv,
     Refresh: _refresh,
     Send: _send,
     Typing: _typing,
+    Watch: _watch,
 }

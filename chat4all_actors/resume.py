@@ -119,7 +119,10 @@ async def _resume(session: Session, frame: Connect) -> None:
         session.close(CloseCode.TOO_MANY_CONNECTIONS, str(error))
         return
     conversations = services.conversations
+    session.background = frame.background
     try:
+        # Known on all nodes before the stores are asked, as it is known here.
+        await services.presence.arrive(session, away=frame.background)
         with conversations.heads.reading():
             memberships = await _memberships(conversations.storage.shards, session.user)
             starts = _enter(session, memberships, frame)

@@ -1,9 +1,9 @@
 """Who is connected where: the devices of this node's users, and the users of the other nodes.
 
-A node keeps the devices of its own sessions, tells the other nodes what changed, and remembers of
-them only what it needs: on which nodes a user is (a bit for each), how many devices it has there
-and whether somebody is in front of one. A user of another node costs two entries of a dict and
-its name (some 140 bytes); its devices are looked at when they are told, and not kept.
+A node keeps the devices of its own sessions (some 390 bytes each), tells the other nodes what
+changed, and remembers of them only what it needs: on which nodes a user is, how many devices it
+has there and whether somebody is in front of one. A user of another node costs two entries of a
+dict and its name (some 140 bytes); its devices are looked at when they are told, and not kept.
 
 What is told of a user is its whole state on the teller's node, so it may be told again and needs
 no order but that of one teller. Two nodes that both have a session of the same device settle it
@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
+from .whereabouts import Whereabouts
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
 CHUNK: Final = 500
 """Users of one item, at most: some 30 KB."""
 _MAX_DEVICES: Final = 63
 """A greater number is remembered as this: a record stays one of Python's shared small integers."""
-_MAX_COMBINATIONS: Final = 4096
-"""Combinations of nodes that are kept at hand."""
 _ACTIVE: Final = 1
 _INVISIBLE: Final = 2
 _DEVICES_SHIFT: Final = 2
@@ -90,6 +90,16 @@ class Overtaken(NamedTuple):
     birth: int
 
 
+class Told(NamedTuple):
+    """What came of a part of a snapshot."""
+
+    overtaken: list[Overtaken]
+    gone: dict[str, bool]
+    """Users who are not there any more though no state says so; whether invisible."""
+    whole: bool
+    """It was the last part, and none was missed."""
+
+
 class Standing(Struct, frozen=True, gc=False):
     """A user, over all nodes."""
 
@@ -128,34 +138,16 @@ class _Here(Struct):
         return not all(device.away for device in self.devices.values())
 
 
-class _Peer(Struct):
-    """Another node, and its users: each a number that holds the devices and two flags."""
-
-    name: str
-    bit: int
-    users: dict[str, int]
-    mentioned: set[str] | None = None
-    """Who was told of since its snapshot began; None: none is under way."""
-
-
 class Roster:
     """The users of all nodes, as one of them knows it."""
 
     def __init__(self, node: str) -> None:
         self.node = node
-        self.generation = 0
-        """Rises whenever a user appears on another node."""
         self._here: dict[str, _Here] = {}
         self._untold: dict[str, None] = {}
-        self._peers: dict[str, _Peer] = {}
-        self._elsewhere: dict[str, int] = {}
-        """The bits of the nodes that each user is on."""
-        self._names: dict[int, frozenset[str]] = {0: frozenset()}
-        """The nodes that a combination of bits means."""
-        self._shared: dict[int, int] = {}
-        """One object for each combination of bits, however many users have it."""
-        self._ghosts: dict[str, dict[str, int]] = {}
-        """The users of nodes that were lost, for a while."""
+        self._elsewhere = Whereabouts()
+        self.nodes_of = self._elsewhere.nodes_of
+        """The other nodes that any of some users has a session on."""
 
     # --- the sessions of this node ------------------------------------------------------------
 
@@ -175,7 +167,7 @@ class Roster:
         if former is not None:
             birth = max(birth, former.birth + 1)
         here.devices[device] = _Device(birth, away)
-        self._lay(user)
+        self._elsewhere.lay(user)
         self._untold[user] = None
         return birth
 
@@ -211,6 +203,11 @@ class Roster:
 
     # --- telling ------------------------------------------------------------------------------
 
+    @property
+    def has_untold(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self._untold)
+
     def take_untold(self) -> list[UserState]:
         """The states that changed since the last call, at most `CHUNK`; what is left stays."""
         users = list(islice(self._untold, CHUNK))
@@ -241,88 +238,47 @@ class Roster:
 
         Returns the sessions of this node that are over. They are forgotten here already.
         """
-        peer = self._peers.get(node) or self._add_peer(node)
         overtaken: list[Overtaken] = []
         for state in states:
-            user = state.user
-            if peer.mentioned is not None:
-                peer.mentioned.add(user)
-            if state.devices:
-                if user not in peer.users:
-                    bits = self._elsewhere.get(user, 0) | peer.bit
-                    self._elsewhere[user] = self._one(bits)
-                    self.generation += 1
-                peer.users[user] = _record(state)
-                self._lay(user)
-            elif user in peer.users:
-                self._remove(peer, user)
-            here = self._here.get(user)
+            self._elsewhere.put(node, state.user, _record(state))
+            here = self._here.get(state.user)
             if here is not None:
                 overtaken += self._settle(node, state, here)
         return overtaken
 
-    def apply_snapshot(self, node: str, part: RosterSnapshot) -> tuple[list[Overtaken], list[str]]:
-        """A part of another node's snapshot.
-
-        Returns the sessions of this node that are over, and the users who may not be there any
-        more though no state says so.
-        """
-        peer = self._peers.get(node) or self._add_peer(node)
-        doubtful: list[str] = []
-        if part.first:
-            peer.mentioned = set()
-            doubtful = self.bury(node)
+    def apply_snapshot(self, node: str, part: RosterSnapshot) -> Told:
+        """A part of another node's snapshot."""
+        ghosts = self._elsewhere.begin(node) if part.first else {}
         overtaken = self.apply(node, part.users)
-        if part.last and peer.mentioned is not None:
-            gone = [user for user in peer.users if user not in peer.mentioned]
-            for user in gone:
-                self._remove(peer, user)
-            peer.mentioned = None
-            doubtful += gone
-        return overtaken, doubtful
+        gone = self._elsewhere.end(node) if part.last else None
+        return Told(overtaken, _invisible(ghosts | (gone or {})), whole=gone is not None)
 
     def missed(self, node: str) -> None:
         """Something that the node told was lost: what its snapshot lacks now proves nothing."""
-        if (peer := self._peers.get(node)) is not None:
-            peer.mentioned = None
+        self._elsewhere.missed(node)
 
-    def drop(self, node: str) -> list[str]:
-        """The node is gone, and its users with it: those are returned."""
-        peer = self._peers.pop(node, None)
-        if peer is None:
-            return []
-        for user in peer.users:
-            self._unset(peer, user)
-        self.generation += 1
-        # The combinations that hold its bit mean nothing any more.
-        self._names = {0: frozenset()}
-        self._shared.clear()
-        return list(peer.users)
+    def drop(self, node: str) -> dict[str, bool]:
+        """The node is gone, and its users with it: who they are, and whether invisible."""
+        return _invisible(self._elsewhere.drop(node))
 
     def lose(self, node: str) -> None:
         """The node is gone, and its users are expected back: nothing is routed there, but they
         keep their standing until they are seen anywhere, or until `bury`.
         """
-        if (peer := self._peers.get(node)) is None:
-            return
-        self.drop(node)
-        self._ghosts[node] = {
-            user: record
-            for user, record in peer.users.items()
-            if user not in self._elsewhere and not self.is_here(user)
-        }
+        self._elsewhere.lose(node, is_here=self.is_here)
 
-    def bury(self, node: str) -> list[str]:
-        """Those users of a lost node who have not come back are returned, and gone."""
-        return list(self._ghosts.pop(node, {}))
+    def bury(self, node: str) -> dict[str, bool]:
+        """Those users of a lost node who have not come back, and are gone; whether invisible."""
+        return _invisible(self._elsewhere.bury(node))
 
     def _settle(self, node: str, state: UserState, here: _Here) -> list[Overtaken]:
         """Compare what that node and this one have of the same user."""
-        if state.read_at > here.read_at:
-            if state.invisible is not here.invisible:
+        if state.invisible is not here.invisible:
+            if state.read_at > here.read_at:
                 here.invisible = state.invisible
-                self._untold[state.user] = None
-            here.read_at = state.read_at
+            # Else the other is told again, and takes ours.
+            self._untold[state.user] = None
+        here.read_at = max(here.read_at, state.read_at)
         overtaken: list[Overtaken] = []
         for device, birth in state.devices.items():
             known = here.devices.get(device)
@@ -335,52 +291,12 @@ class Roster:
             self._untold[state.user] = None
         return overtaken
 
-    def _add_peer(self, node: str) -> _Peer:
-        taken = {peer.bit for peer in self._peers.values()}
-        bit = 1
-        while bit in taken:
-            bit <<= 1
-        peer = self._peers[node] = _Peer(node, bit, {})
-        return peer
-
-    def _one(self, bits: int) -> int:
-        if len(self._shared) >= _MAX_COMBINATIONS:
-            self._shared.clear()
-        return self._shared.setdefault(bits, bits)
-
-    def _remove(self, peer: _Peer, user: str) -> None:
-        del peer.users[user]
-        self._unset(peer, user)
-
-    def _unset(self, peer: _Peer, user: str) -> None:
-        bits = self._elsewhere[user] & ~peer.bit
-        if bits:
-            self._elsewhere[user] = self._one(bits)
-        else:
-            del self._elsewhere[user]
-
-    def _lay(self, user: str) -> None:
-        """The user has come back: its ghosts are gone."""
-        for ghosts in self._ghosts.values():
-            ghosts.pop(user, None)
-
     # --- asking -------------------------------------------------------------------------------
 
-    def nodes_of(self, users: Collection[str]) -> frozenset[str]:
-        """The other nodes that any of these users has a session on."""
-        if not self._elsewhere:
-            return self._names[0]
-        bits = 0
-        for some in set(map(self._elsewhere.get, users)):
-            bits |= some or 0
-        names = self._names.get(bits)
-        if names is None:
-            if len(self._names) >= _MAX_COMBINATIONS:
-                self._names = {0: self._names[0]}
-            peers = self._peers.values()
-            names = frozenset(peer.name for peer in peers if peer.bit & bits)
-            self._names[bits] = names
-        return names
+    @property
+    def generation(self) -> int:
+        """Rises whenever a user appears on another node, and when a node goes."""
+        return self._elsewhere.generation
 
     def standing(self, user: str) -> Standing:
         """The user's standing over all nodes: invisible as soon as one node knows so."""
@@ -389,16 +305,9 @@ class Roster:
         if here is not None and here.devices:
             devices = len(here.devices)
             flags = _ACTIVE * here.active | _INVISIBLE * here.invisible
-        if user in self._elsewhere:
-            for node in self.nodes_of((user,)):
-                record = self._peers[node].users[user]
-                devices += record >> _DEVICES_SHIFT
-                flags |= record
-        if self._ghosts:
-            for ghosts in self._ghosts.values():
-                record = ghosts.get(user, 0)
-                devices += record >> _DEVICES_SHIFT
-                flags |= record
+        for record in self._elsewhere.records(user):
+            devices += record >> _DEVICES_SHIFT
+            flags |= record
         if not devices:
             return _NOWHERE
         status = Status.ONLINE if flags & _ACTIVE else Status.AWAY
@@ -407,14 +316,14 @@ class Roster:
     @property
     def nodes(self) -> frozenset[str]:
         """The other nodes that have told anything."""
-        return frozenset(self._peers)
+        return self._elsewhere.nodes
 
     def statistics(self) -> RosterStatistics:
         """How many it knows of."""
         return RosterStatistics(
             here=len(self._here),
             elsewhere=len(self._elsewhere),
-            nodes=len(self._peers),
+            nodes=len(self._elsewhere.nodes),
             untold=len(self._untold),
         )
 
@@ -432,6 +341,12 @@ def _state(user: str, here: _Here) -> UserState:
     )
 
 
+def _invisible(records: dict[str, int]) -> dict[str, bool]:
+    return {user: bool(record & _INVISIBLE) for user, record in records.items()}
+
+
 def _record(state: UserState) -> int:
+    if not state.devices:
+        return 0
     flags = _ACTIVE * state.active | _INVISIBLE * state.invisible
     return min(len(state.devices), _MAX_DEVICES) << _DEVICES_SHIFT | flags

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .heartbeat import Heartbeat
     from .messages import Post
     from .outlet import Outlet
+    from .presence import Presences
     from .ratelimit import RateLimiter
     from .revocations import Revocations
 
@@ -61,6 +62,7 @@ class Services(Protocol):
     revocations: Revocations
     conversations: Conversations
     local: LocalReaders
+    presence: Presences
     heartbeat: Heartbeat
     limiter: RateLimiter
     resumes: Turnstile
@@ -71,16 +73,20 @@ class Session:
     """One connection's state: a `Reader` of conversations and the `Origin` of its posts."""
 
     __slots__ = (
+        "_acted",
         "_closing",
         "_deadline",
         "_finishing",
         "_gaps",
         "_gaps_since",
+        "_idle",
         "_inflight",
         "_moving",
         "_pinged",
         "_progress",
         "_seen",
+        "background",
+        "birth",
         "connection",
         "conversations",
         "device",
@@ -100,6 +106,10 @@ class Session:
         self.user = ""
         self.user_id = ""
         self.device = ""
+        self.birth = 0
+        """See `fanout.Reader`."""
+        self.background = False
+        """Nobody is in front of the device, as the client says."""
         self.expires_at = float("inf")
         """When the token ends, in seconds since the epoch."""
         self.issued_at = 0
@@ -120,6 +130,9 @@ class Session:
         self._progress: trio.lowlevel.ParkingLot | None = None
         self._seen = services.heartbeat.now
         self._pinged = False
+        self._acted = self._seen
+        """When the user last did anything."""
+        self._idle = False
         self._closing = False
         self._moving: int | None = None
         """The client was told to connect elsewhere, in so many milliseconds."""
@@ -187,6 +200,7 @@ class Session:
         self._closing = True
         self.services.heartbeat.remove(self)
         self.services.local.remove(self)
+        self.services.presence.leave(self)
         entered, self.conversations = self.conversations, []
         for id_ in entered:
             self.services.conversations.leave(id_, self)
@@ -208,6 +222,26 @@ class Session:
         self.device = device
         self.expires_at = identity.expires_at
         self.issued_at = identity.issued_at
+
+    @property
+    def over(self) -> bool:
+        """Whether it is closing, or closed."""
+        return self._closing
+
+    def acted(self) -> None:
+        """The client sent something that shows that its user is there."""
+        self._acted = self.services.heartbeat.now
+        if self._idle:
+            self._turn(idle=False)
+
+    def put_in_background(self, background: bool) -> None:
+        """Whether nobody is in front of the device, as the client says."""
+        self.background = background
+        self._turn(idle=self._idle)
+
+    def _turn(self, *, idle: bool) -> None:
+        self._idle = idle
+        self.services.presence.turn(self, away=idle or self.background)
 
     def went_live(self) -> None:
         """`ready` was sent."""
@@ -267,6 +301,8 @@ class Session:
             self.close(CloseCode.TOO_SLOW, "too slow", discard=True)
         elif self.services.wall_clock() >= self.expires_at:
             self.close(CloseCode.TOKEN_EXPIRED, "the token has expired")
+        elif now - self._acted >= settings.away_after and not self._idle:
+            self._turn(idle=True)
         elif now - self._seen >= settings.heartbeat:
             # Visits may come late: nobody is given up who was not asked before.
             if not self._pinged:
@@ -313,9 +349,18 @@ class Session:
 
     def deliver_passing(self, data: bytes) -> None:
         """See `fanout.Reader`."""
+        self._send_passing(data)
+
+    def deliver_presence(self, data: bytes) -> bool:
+        """See `watching.Watcher`."""
+        return self._closing or self._send_passing(data)
+
+    def _send_passing(self, data: bytes) -> bool:
         live = self.connection.state is State.LIVE and self._gaps is None and self.held is None
-        if live and self.outlet.queued < self.services.settings.max_outbound // 2:
+        roomy = live and self.outlet.queued < self.services.settings.max_outbound // 2
+        if roomy:
             self.outlet.send_nowait(data)
+        return roomy
 
     def entered(self, frame: Conv) -> None:
         """See `fanout.Reader`."""
@@ -324,6 +369,15 @@ class Session:
             self.early[frame.conv] = frame
         else:
             self.send(frame)
+            self.services.presence.watching.met(self, frame.members)
+
+    def met(self, user: str) -> None:
+        """See `fanout.Reader`."""
+        self.services.presence.watching.met(self, [user])
+
+    def parted(self, user: str) -> None:
+        """See `fanout.Reader`."""
+        self.services.presence.watching.parted(self, user)
 
     def missed(self, conversation: str, first: int, last: int) -> None:
         """See `fanout.Reader`."""
@@ -342,6 +396,7 @@ class Session:
         if self.held is not None:
             self.held.drop(frame.conv)
         self.send(frame)
+        self.services.presence.watching.parted(self)
 
     def replaced(self) -> None:
         """See `fanout.Reader`."""

@@ -21,6 +21,7 @@ from chat4all_client import (
     Disconnected,
     Msg,
     Outgoing,
+    Presence,
     Receipt,
     RequestRefused,
     SendRefused,
@@ -78,6 +79,7 @@ class _Chat:
             self._view.happened(event)
         if info.details is not None:
             self._view.members(info.details)
+        client.watch([name for name in info.members if name != client.user])
         if self._unread:
             self._view.unread_after(self._read)
         if info.head:
@@ -114,6 +116,8 @@ class _Chat:
         elif isinstance(event, Disconnected):
             self._offline = event.reason
             self._retry_at = trio.current_time() + event.retry_in
+        elif isinstance(event, Presence):
+            self._view.presence(event)
         elif isinstance(event, Msg | Receipt | Composing | Conv) and event.conv == self._id:
             if isinstance(event, Msg):
                 self._view.happened(event)
@@ -230,7 +234,8 @@ class _Chat:
     def _status(self) -> str:
         view = self._view
         if self._client.connected:
-            return f"{view.title} · you are {view.user} · /help"
+            about = [view.title, view.present(), f"you are {view.user}", "/help"]
+            return " · ".join(part for part in about if part)
         seconds = max(0, math.ceil(self._retry_at - trio.current_time()))
         when = f"reconnecting in {seconds} s" if seconds else "reconnecting…"
         count = self._client.statistics().outbox

@@ -13,7 +13,7 @@ from .chat_text import clock, day, safe_line, text_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from chat4all_protocol.frames import Composing, Member, Msg, Receipt
+    from chat4all_protocol.frames import Composing, Member, Msg, Presence, Receipt
 
 Line: TypeAlias = list[tuple[str, str]]
 """Pieces of text with their prompt_toolkit styles."""
@@ -51,6 +51,7 @@ class View:
         self._notices: list[tuple[int, Item]] = []
         self._marks: dict[str, tuple[int, int]] = {}
         self._composing: dict[str, float] = {}
+        self._presences: dict[str, Presence] = {}
         self._unread_from = 0
         self._rendered: tuple[int, int, list[Line]] = (-1, 0, [])
 
@@ -133,6 +134,24 @@ class View:
         if len(names) > 2:
             return f"{len(names)} people are typing…"
         return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} typing…"
+
+    def presence(self, frame: Presence) -> None:
+        """Whether somebody is there."""
+        if frame.user != self.user:
+            self._presences[frame.user] = frame
+
+    def present(self) -> str:
+        """Who is there, as a word or two; empty when nothing is known."""
+        presences = list(self._presences.values())
+        if len(presences) > 1:
+            there = sum(it.status != "offline" for it in presences)
+            return f"{there} of {len(presences)} others here"
+        if not presences:
+            return ""
+        (it,) = presences
+        if it.status != "offline" or it.last_seen is None:
+            return it.status
+        return f"last seen {day(it.last_seen)} {clock(it.last_seen)}"
 
     # --- how it looks ---------------------------------------------------------------------------
 

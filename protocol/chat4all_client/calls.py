@@ -1,4 +1,4 @@
-"""Requests that the application waits for: `fetch`, `create`, `info`."""
+"""Requests that the application waits for: `fetch`, `create`, `info`, `mode`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ from .errors import ClientError, OutcomeUnknown, RequestRefused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chat4all_protocol.frames import AnyClientFrame, Conv, Create, Error, Fetch, Info, Page
+    from chat4all_protocol.frames import (
+        AnyClientFrame,
+        Conv,
+        Create,
+        Error,
+        Fetch,
+        Info,
+        Mode,
+        Ok,
+        Page,
+    )
 
 
 class Call:
@@ -23,8 +33,8 @@ class Call:
 
     def __init__(
         self,
-        frame: Fetch | Create | Info,
-        done: Callable[[Page | Conv | ClientError], None],
+        frame: Fetch | Create | Info | Mode,
+        done: Callable[[Page | Conv | Ok | ClientError], None],
         *,
         repeatable: bool,
     ) -> None:

@@ -14,7 +14,9 @@ from chat4all_protocol.frames import (
     Create,
     Fetch,
     Info,
+    Mode,
     Msg,
+    Ok,
     Page,
     Read,
     Recv,
@@ -299,7 +301,25 @@ class Client:
         assert isinstance(conv, Conv)
         return conv
 
-    async def _call(self, frame: Fetch | Create | Info, *, repeatable: bool = True) -> Page | Conv:
+    async def set_mode(
+        self, *, background: bool | None = None, invisible: bool | None = None
+    ) -> None:
+        """Whether nobody is in front of this device, and whether others may see this user.
+
+        What is None stays as it is. `background` holds over reconnects; the server keeps
+        `invisible` for the user, on all devices.
+
+        Raises:
+            RequestRefused: the server does not offer it.
+        """
+        if background is not None:
+            self._engine.background = background
+        answer = await self._call(Mode(rid=MAX_INTEGER, background=background, invisible=invisible))
+        assert isinstance(answer, Ok)
+
+    async def _call(
+        self, frame: Fetch | Create | Info | Mode, *, repeatable: bool = True
+    ) -> Page | Conv | Ok:
         self._check(frame, RequestRefused)
         if self._engine.error is not None:
             raise self._engine.error

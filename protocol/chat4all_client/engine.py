@@ -25,6 +25,7 @@ from chat4all_protocol.frames import (
     Gap,
     Hello,
     Msg,
+    Ok,
     Page,
     Presence,
     Ready,
@@ -73,6 +74,8 @@ class Engine:
         self.history = History(self.conversations, cursors, options.event_buffer)
         self.events: deque[Event] = deque()
         self.connects = 0
+        self.background = options.background
+        """Nobody is in front of the device."""
         self._calls = Calls(random)
         self._marks = Marks()
         self._watched: list[str] = []
@@ -91,6 +94,7 @@ class Engine:
             Receipt: self._receipt,
             Composing: self._passing,
             Presence: self._passing,
+            Ok: self._done,
         }
 
     # --- connections ----------------------------------------------------------------------------
@@ -282,7 +286,7 @@ class Engine:
             token=link.token,
             device=self._options.device,
             cursors=link.cursors or None,
-            background=self._options.background,
+            background=self.background,
         )
         link.rules.connecting(connect)
         link.send(connect)
@@ -344,6 +348,11 @@ class Engine:
             request.done(conv)
         if conv.rid is None:
             self._tell(conv)
+
+    def _done(self, link: Link, ok: Ok, now: float) -> None:
+        request = self._answered(link, ok.rid)
+        if isinstance(request, Call):
+            request.done(ok)
 
     def _refused(self, link: Link, error: Error, now: float) -> None:
         link.last_error = error.message

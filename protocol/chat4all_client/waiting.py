@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from chat4all_protocol.frames import Conv, Page, Sent
+from chat4all_protocol.frames import Conv, Ok, Page, Sent
 
 from .errors import ClientClosed, ClientError
 from .outbox import Entry
@@ -62,15 +62,15 @@ class Answer:
     """The answer to a request."""
 
     def __init__(self) -> None:
-        self._outcome: Page | Conv | ClientError | None = None
+        self._outcome: Page | Conv | Ok | ClientError | None = None
         self._settled = trio.Event()
 
-    def settle(self, outcome: Page | Conv | ClientError) -> None:
+    def settle(self, outcome: Page | Conv | Ok | ClientError) -> None:
         """It came, or it never will."""
         self._outcome = outcome
         self._settled.set()
 
-    async def wait(self) -> Page | Conv:
+    async def wait(self) -> Page | Conv | Ok:
         """Wait for it.
 
         Raises:

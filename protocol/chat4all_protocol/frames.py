@@ -162,6 +162,14 @@ class Watch(ClientFrame, tag="watch", frozen=True):
     users: Annotated[list[Username], Meta(max_length=1000)]
 
 
+class Mode(ClientFrame, tag="mode", frozen=True):
+    """Change how this user is present; what is left out stays. Answer: `ok`."""
+
+    rid: Rid
+    background: bool | None = None
+    invisible: bool | None = None
+
+
 class Create(ClientFrame, tag="create", frozen=True):
     """Open a conversation with `members` (the creator is one of its own accord). Answer: `conv`."""
 
@@ -202,6 +210,7 @@ AnyClientFrame: TypeAlias = (
     | Read
     | Typing
     | Watch
+    | Mode
     | Create
     | Info
     | Refresh
@@ -322,7 +331,7 @@ class Composing(ServerFrame, tag="typing", frozen=True):
 
 
 class Presence(ServerFrame, tag="presence", frozen=True):
-    """Whether a watched user is there."""
+    """Whether a watched user is there; `last_seen` only when not, and only if it is known."""
 
     user: str
     status: Literal["online", "away", "offline"]

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from .ports import (
     UNREAD_LIMIT,
     Append,
+    Arrivals,
     CommitResult,
     Conversation,
     JournalRow,
@@ -32,7 +33,7 @@ from .ports import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from chat4all_protocol.frames import ConversationType
 
@@ -275,6 +276,15 @@ class MemoryShard:
             if (log := self._logs.get(id_)) is not None
         }
 
+    async def acquainted(self, user: str, others: Collection[str]) -> set[str]:
+        """See `ShardStore.acquainted`."""
+        await trio.lowlevel.checkpoint()
+        found: set[str] = set()
+        for log in self._logs.values():
+            if user in log.members:
+                found.update(name for name in others if name in log.members)
+        return found
+
     async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
         """See `ShardStore.heads`."""
         await trio.lowlevel.checkpoint()
@@ -340,6 +350,9 @@ class MemoryDirectory:
         """When each was written, and the notice."""
         self._notice_ids = 0
         self._valid_from: dict[str, int] = {}
+        self._invisible: set[str] = set()
+        self._seen: dict[str, int] = {}
+        self._read_at = 0
 
     async def add_user(self, user: User) -> None:
         """See `Directory.add_user`."""
@@ -361,6 +374,42 @@ class MemoryDirectory:
             for name in usernames
             if (user := self._users.get(name.lower())) is not None
         }
+
+    async def arrivals(self, usernames: Collection[str]) -> Arrivals:
+        """See `Directory.arrivals`."""
+        await trio.lowlevel.checkpoint()
+        self._read_at = max(self._read_at + 1, self._clock_ms() * 1000)
+        invisible = frozenset(name for name in usernames if name in self._invisible)
+        return Arrivals(self._read_at, invisible)
+
+    async def set_invisible(self, username: str, invisible: bool) -> None:
+        """See `Directory.set_invisible`."""
+        await trio.lowlevel.checkpoint()
+        if not invisible:
+            self._invisible.discard(username)
+        elif username.lower() in self._users:
+            self._invisible.add(username)
+
+    async def note_seen(self, seen: Mapping[str, int]) -> None:
+        """See `Directory.note_seen`."""
+        await trio.lowlevel.checkpoint()
+        for name, at in seen.items():
+            if name.lower() in self._users:
+                self._seen[name] = max(self._seen.get(name, at), at)
+
+    async def last_seen(self, usernames: Collection[str]) -> dict[str, int]:
+        """See `Directory.last_seen`."""
+        await trio.lowlevel.checkpoint()
+        return {name: at for name, at in self._visibly_seen() if name in usernames}
+
+    async def seen_lately(self, limit: int) -> dict[str, int]:
+        """See `Directory.seen_lately`."""
+        await trio.lowlevel.checkpoint()
+        latest = sorted(self._visibly_seen(), key=lambda one: -one[1])
+        return dict(latest[:limit])
+
+    def _visibly_seen(self) -> list[tuple[str, int]]:
+        return [one for one in self._seen.items() if one[0] not in self._invisible]
 
     async def notify(self, body: bytes) -> None:
         """See `Directory.notify`."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from chat4all_protocol.frames import ConversationType, Kind
 
@@ -175,6 +175,16 @@ class JournalRow(Struct, frozen=True, gc=False):
     """Conversations with a user who came in."""
 
 
+class Arrivals(Struct, frozen=True):
+    """What the directory knows of users who connect."""
+
+    read_at: int
+    """When it was read, in microseconds since the epoch by the directory's clock: a change of
+    settings that was over before is in it, and later readings have greater times."""
+    invisible: frozenset[str]
+    """Those who do not want others to see whether they are there."""
+
+
 class Notice(Struct, frozen=True, gc=False):
     """What every node is to learn, from the directory."""
 
@@ -298,6 +308,10 @@ class ShardStore(Protocol):
         """The head and the members of each of these that exists, as of one moment."""
         ...
 
+    async def acquainted(self, user: str, others: Collection[str]) -> set[str]:
+        """Those of `others` who are in a conversation of this store together with `user`."""
+        ...
+
     async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
         """The head of each of these that exists."""
         ...
@@ -358,6 +372,34 @@ class Directory(Protocol):
 
     async def canonical_names(self, usernames: Collection[str]) -> dict[str, str]:
         """Each of the names that exists, as asked for, with the way it was first written."""
+        ...
+
+    async def arrivals(self, usernames: Collection[str]) -> Arrivals:
+        """The settings of these users, named as they were first written."""
+        ...
+
+    async def set_invisible(self, username: str, invisible: bool) -> None:
+        """Let others see, or see no more, whether this user is there.
+
+        Raises:
+            InDoubt: it may have been set.
+        """
+        ...
+
+    async def note_seen(self, seen: Mapping[str, int]) -> None:
+        """Users were there last at these times (milliseconds since the epoch); later ones stay.
+
+        Raises:
+            InDoubt: it may have been noted.
+        """
+        ...
+
+    async def last_seen(self, usernames: Collection[str]) -> dict[str, int]:
+        """When each of these was there last, for those who were ever and let others see it."""
+        ...
+
+    async def seen_lately(self, limit: int) -> dict[str, int]:
+        """Those users who were there last, latest first, and let others see it."""
         ...
 
     async def notify(self, body: bytes) -> None:

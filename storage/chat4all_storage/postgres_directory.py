@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from .ports import Notice, Rejected, User, UsernameTaken
+from .ports import Arrivals, Notice, Rejected, User, UsernameTaken
 from .postgres import Database
 from .sharding import LOGICAL_SHARDS, default_placement
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from .bridge import Bridge
 
@@ -64,6 +64,55 @@ class PostgresDirectory:
             )
         )
         return {row["name"]: row["username"] for row in rows}
+
+    async def arrivals(self, usernames: Collection[str]) -> Arrivals:
+        """See `Directory.arrivals`."""
+        # now() is when the transaction began, before it looked at anything.
+        query = """SELECT (extract(epoch FROM now()) * 1000000)::bigint,
+                       ARRAY(SELECT username FROM users
+                             WHERE lower(username COLLATE "C") = ANY ($1) AND invisible)"""
+        read_at, invisible = await self._database.read(
+            lambda connection: connection.fetchrow(query, _keys(usernames))
+        )
+        return Arrivals(read_at, frozenset(invisible))
+
+    async def set_invisible(self, username: str, invisible: bool) -> None:
+        """See `Directory.set_invisible`."""
+        query = """UPDATE users SET invisible = $2
+                   WHERE lower(username COLLATE "C") = lower($1 COLLATE "C")"""
+        await self._database.write(
+            lambda connection: connection.execute(query, username, invisible)
+        )
+
+    async def note_seen(self, seen: Mapping[str, int]) -> None:
+        """See `Directory.note_seen`."""
+        # Locked in one order for all: nodes note the same users at the same time.
+        query = """WITH seen AS (
+                       SELECT u.id, s.at FROM unnest($1::text[], $2::bigint[]) AS s (name, at)
+                       JOIN users u ON lower(u.username COLLATE "C") = s.name
+                       WHERE u.last_seen IS NULL OR u.last_seen < s.at
+                       ORDER BY u.id FOR UPDATE OF u)
+                   UPDATE users u SET last_seen = greatest(u.last_seen, seen.at)
+                   FROM seen WHERE u.id = seen.id"""
+        arguments = (_keys(seen), list(seen.values()))
+        await self._database.write(lambda connection: connection.execute(query, *arguments))
+
+    async def last_seen(self, usernames: Collection[str]) -> dict[str, int]:
+        """See `Directory.last_seen`."""
+        query = """SELECT username, last_seen FROM users
+                   WHERE lower(username COLLATE "C") = ANY ($1)
+                       AND last_seen IS NOT NULL AND NOT invisible"""
+        rows = await self._database.read(
+            lambda connection: connection.fetch(query, _keys(usernames))
+        )
+        return dict(rows)
+
+    async def seen_lately(self, limit: int) -> dict[str, int]:
+        """See `Directory.seen_lately`."""
+        query = """SELECT username, last_seen FROM users
+                   WHERE last_seen IS NOT NULL AND NOT invisible
+                   ORDER BY last_seen DESC LIMIT $1"""
+        return dict(await self._database.read(lambda connection: connection.fetch(query, limit)))
 
     async def notify(self, body: bytes) -> None:
         """See `Directory.notify`."""
@@ -155,3 +204,8 @@ class PostgresDirectory:
     async def close(self) -> None:
         """Give up all connections."""
         await self._database.close()
+
+
+def _keys(usernames: Iterable[str]) -> list[str]:
+    """Names as the index has them: they are ASCII."""
+    return [name.lower() for name in usernames]

@@ -95,6 +95,14 @@ _MEMBERS: Final = """
     WHERE c.id = ANY ($1) GROUP BY c.id
 """
 
+_ACQUAINTED: Final = """
+    SELECT DISTINCT o.username
+    FROM members m JOIN members o ON o.conversation = m.conversation
+    WHERE m.username = $1 AND o.username = ANY ($2)
+        AND logical_shard(m.conversation) NOT IN (
+            SELECT shard FROM shard_fences WHERE state IN ('copying', 'moved'))
+"""
+
 # Own rows are not worth reading, unless somebody came in: an own creation may have been in doubt.
 _JOURNAL: Final = """
     SELECT id, CASE WHEN writer <> $5 OR joined_users IS NOT NULL THEN heads END,
@@ -234,6 +242,11 @@ class PostgresShard:
         """See `ShardStore.members`."""
         rows = await self._database.read(lambda c: c.fetch(_MEMBERS, list(conversations)))
         return {str(id_): (head, names) for id_, head, names in rows}
+
+    async def acquainted(self, user: str, others: Collection[str]) -> set[str]:
+        """See `ShardStore.acquainted`."""
+        rows = await self._database.read(lambda c: c.fetch(_ACQUAINTED, user, list(others)))
+        return {row["username"] for row in rows}
 
     async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
         """See `ShardStore.heads`."""

@@ -27,6 +27,8 @@ CONVERSATION = new_id()
 class FakeReader:
     """A session that writes down what it is told."""
 
+    birth = 0
+
     def __init__(self, user: str = "ana", device: str = "d") -> None:
         self.user = user
         self.device = device
@@ -53,6 +55,12 @@ class FakeReader:
         raise NotImplementedError
 
     def revoked(self, valid_from: int) -> None:
+        raise NotImplementedError
+
+    def met(self, user: str) -> None:
+        raise NotImplementedError
+
+    def parted(self, user: str) -> None:
         raise NotImplementedError
 
     def replaced(self) -> None:

@@ -19,6 +19,7 @@ async def test_the_tree_shows_the_parts_in_start_order() -> None:
             "timers",
             "backbone",
             "conversations",
+            "presence",
             "senders",
             "connections",
             "news",

@@ -149,6 +149,21 @@ def test_the_setting_that_was_read_last_holds_on_all_nodes() -> None:
     assert not two.standing("ana").invisible
 
 
+def test_who_tells_an_older_setting_is_told_the_newer() -> None:
+    one, two = Roster("n1"), Roster("n2")
+    arrive(one, device="phone", birth=20, invisible=True)
+    tell(one, two)
+    arrive(two, device="laptop", birth=21, read_at=10)  # read before, arrived after
+    tell(two, one)
+    tell(one, two)
+    assert two.standing("ana").invisible
+    tell(two, one)
+    assert not one.has_untold
+    one.leave("ana", "phone", 20)
+    tell(one, two)
+    assert two.standing("ana").invisible
+
+
 def test_a_setting_outlives_the_session_that_made_it() -> None:
     one, two = Roster("n1"), Roster("n2")
     phone = arrive(one, device="phone", birth=10)
@@ -174,15 +189,16 @@ def test_a_snapshot_replaces_what_was_known(monkeypatch: pytest.MonkeyPatch) -> 
         (False, False),
         (False, True),
     ]
-    gone = [name for part in parts for name in two.apply_snapshot("n1", part)[1]]
-    assert gone == []  # those who left say so themselves until that was told
+    told = [two.apply_snapshot("n1", part) for part in parts]
+    assert [one.whole for one in told] == [False, False, True]
+    assert [one.gone for one in told] == [{}, {}, {}]  # those who left are in a state
     assert [name for name in "abcde" if two.nodes_of(name)] == ["c", "d", "e"]
     while one.take_untold():
         pass
     one.leave("c", "phone", births["c"])
     one.take_untold()
     (part,) = one.snapshot()
-    assert two.apply_snapshot("n1", part) == ([], ["c"])
+    assert two.apply_snapshot("n1", part) == ([], {"c": False}, True)
     assert [name for name in "abcde" if two.nodes_of(name)] == ["d", "e"]
 
 
@@ -196,7 +212,7 @@ def test_a_snapshot_with_a_loss_removes_nobody(monkeypatch: pytest.MonkeyPatch) 
         two.apply_snapshot("n1", part)
     two.apply_snapshot("n1", RosterSnapshot([], first=True, last=False))
     two.missed("n1")
-    two.apply_snapshot("n1", parts[-1])
+    assert not two.apply_snapshot("n1", parts[-1]).whole
     assert [name for name in "abcd" if two.nodes_of(name)] == ["a", "b", "c", "d"]
 
 
@@ -206,7 +222,7 @@ def test_an_empty_node_has_a_snapshot_too() -> None:
     tell(one, two)
     reborn = Roster("n1")
     (part,) = reborn.snapshot()
-    assert two.apply_snapshot("n1", part) == ([], ["ana"])
+    assert two.apply_snapshot("n1", part) == ([], {"ana": False}, True)
 
 
 def test_a_node_that_left_takes_its_users_along_and_its_bit_is_used_again() -> None:
@@ -219,7 +235,7 @@ def test_a_node_that_left_takes_its_users_along_and_its_bit_is_used_again() -> N
     assert three.nodes_of(["ana", "bob"]) == {"n1", "n2"}
     before = three.generation
     assert sorted(three.drop("n1")) == ["ana", "bob"]
-    assert three.drop("n1") == []
+    assert three.drop("n1") == {}
     assert three.generation > before
     assert three.nodes_of(["ana", "bob"]) == {"n2"}
     four = Roster("n4")
@@ -246,7 +262,7 @@ def test_the_users_of_a_lost_node_keep_their_standing_until_they_are_seen_or_bur
     two.leave("ana", "phone", birth)
     tell(two, three)
     assert three.standing("ana") == NOWHERE
-    assert three.bury("n1") == ["bob"]
+    assert three.bury("n1") == {"bob": False}
     assert three.standing("bob") == NOWHERE
 
 
@@ -259,7 +275,7 @@ def test_a_lost_node_that_comes_back_is_as_its_snapshot_says() -> None:
     one.leave("ana", "phone", birth)
     one.take_untold()
     (part,) = one.snapshot()
-    assert sorted(two.apply_snapshot("n1", part)[1]) == ["ana", "bob"]
+    assert sorted(two.apply_snapshot("n1", part).gone) == ["ana", "bob"]
     assert two.standing("ana") == NOWHERE
     assert two.nodes_of(["ana", "bob"]) == {"n1"}
 

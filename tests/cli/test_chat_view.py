@@ -197,3 +197,18 @@ def test_no_row_is_wider_than_it_may_be_and_no_character_is_lost(text: str, widt
     rows = wrap(text, width)
     assert all(get_cwidth(row) <= width for row in rows)
     assert "".join(rows).replace(" ", "") == text.replace(" ", "").replace("\n", "")
+
+
+def test_it_tells_whether_the_other_is_there() -> None:
+    view = View("ana", "bob")
+    assert view.present() == ""
+    view.presence(f.Presence("ana", "online"))
+    assert view.present() == ""
+    view.presence(f.Presence("bob", "away"))
+    assert view.present() == "away"
+    view.presence(f.Presence("bob", "offline"))
+    assert view.present() == "offline"
+    view.presence(f.Presence("bob", "offline", AT))
+    assert view.present() == "last seen Monday, 2 March 2026 11:15"
+    view.presence(f.Presence("carla", "online"))
+    assert view.present() == "1 of 2 others here"

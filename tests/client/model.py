@@ -137,6 +137,8 @@ class ModelSession:
                 self._conv(frame)
             case f.Recv() | f.Read():
                 self.server.marks[frame.conv].append(frame)
+            case f.Mode():
+                self.send(f.Ok(frame.rid))
             case f.Ping():
                 self.send(f.Pong(now=0))
             case _:

@@ -130,3 +130,22 @@ async def test_conversations_show_what_is_unread(
         assert (conversation.head, conversation.unread, conversation.name) == (3, 2, OTHER)
         client.mark_read(CONV, 3)
         assert client.conversations[CONV].unread == 0
+
+
+async def test_a_mode_is_told_and_the_background_holds_over_reconnects(
+    connect: Connect, autojump_clock: MockClock, network: Network
+) -> None:
+    def told() -> list[f.AnyClientFrame]:
+        return [it for it in network.server.received if isinstance(it, f.Mode | f.Connect)]
+
+    async with connect() as client:
+        await client.set_mode(background=True, invisible=True)
+        mode = told()[-1]
+        assert isinstance(mode, f.Mode)
+        assert (mode.background, mode.invisible) == (True, True)
+        await client.set_mode(invisible=False)
+        network.session.end(3001)
+        await trio.sleep(5)
+        again = told()[-1]
+        assert isinstance(again, f.Connect)
+        assert again.background

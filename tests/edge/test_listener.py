@@ -107,6 +107,7 @@ async def house(
         node_id="node",
         heartbeat=Heartbeat(),
         local=LocalReaders(),
+        presence=SimpleNamespace(leave=lambda session: None),
         wall_clock=lambda: 1000.0,
     )
     (admin,) = open_listeners("127.0.0.1", 0)

@@ -22,7 +22,6 @@ from chat4all_protocol.frames import (
     Ready,
     Sent,
     TextBody,
-    Watch,
 )
 from chat4all_protocol.ids import new_id
 from tests.life.devices import people, texts
@@ -171,7 +170,6 @@ async def test_messages_beyond_the_rate_are_refused_until_it_is_time(
         Edit(rid=7, conv=CONV, id=new_id(), target=1, body=TextBody("x")),
         Delete(rid=7, conv=CONV, id=new_id(), target=1),
         React(rid=7, conv=CONV, id=new_id(), target=1, emoji="x", on=True),
-        Watch(users=["bob"]),
     ],
     ids=lambda frame: type(frame).__name__,
 )

@@ -140,6 +140,9 @@ class FaultyShard:
     async def members(self, conversations: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
         return await self._read(lambda: self.database.inner.members(conversations))
 
+    async def acquainted(self, user: str, others: Collection[str]) -> set[str]:
+        return await self._read(lambda: self.database.inner.acquainted(user, others))
+
     async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
         return await self._read(lambda: self.database.inner.heads(conversations))
 

@@ -144,7 +144,7 @@ class RosterMachine(RuleBasedStateMachine):
             node.roster.missed(teller.roster.node)
             self.send_snapshot(teller, node)
         elif isinstance(item, RosterSnapshot):
-            self.end(node, node.roster.apply_snapshot(teller.roster.node, item)[0])
+            self.end(node, node.roster.apply_snapshot(teller.roster.node, item).overtaken)
         else:
             self.end(node, node.roster.apply(teller.roster.node, item))
 

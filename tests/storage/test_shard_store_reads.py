@@ -299,3 +299,20 @@ async def test_details_are_for_the_latest_conversations_alone(shard_store: Shard
         given = min(details, 3)
         assert detailed == [(2, True)] * given + [(0, False)] * (3 - given)
         assert [mine.head for mine in found] == [2, 2, 2]
+
+
+# --- acquaintances --------------------------------------------------------------------------------
+
+
+async def test_acquainted_are_those_who_share_a_conversation_now(shard_store: ShardStore) -> None:
+    await new_conversation(shard_store, "ann", "bob")
+    group = await new_conversation(shard_store, "ann", "carl", "bob")
+    await new_conversation(shard_store, "carl", "dora")
+    others = ["bob", "carl", "dora", "nobody"]
+    assert await shard_store.acquainted("ann", others) == {"bob", "carl"}
+    assert await shard_store.acquainted("ann", []) == set()
+    assert await shard_store.acquainted("nobody", others) == set()
+    await commit(shard_store, leave(group, "ann", "carl"))
+    assert await shard_store.acquainted("ann", others) == {"bob"}
+    await commit(shard_store, join(group, "ann", "dora"))
+    assert await shard_store.acquainted("ann", others) == {"bob", "dora"}
