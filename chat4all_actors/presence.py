@@ -10,13 +10,14 @@ asks again until it has come whole.
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 import trio
 from msgspec import Struct
 
-from chat4all_storage.ports import InDoubt, StorageError
+from chat4all_storage.ports import Arrivals, InDoubt, StorageError
 
 from .arrivals import Reception
 from .last_seen import LastSeen
@@ -35,10 +36,15 @@ if TYPE_CHECKING:
 
 DEPARTED_KEPT: Final = 1000
 """Nodes that left, of which late items are told apart."""
+ARRIVAL_PATIENCE: Final = 2.0
+"""Seconds for the directory to tell of a user who connects."""
 SNAPSHOT_PAUSE: Final = 0.02
 """Seconds between two parts for one node: about 1.5 MB a second."""
 ASK_AGAIN: Final = 5.0
-"""Seconds until a node is asked again whose snapshot has not come whole."""
+"""Seconds until a node is asked again whose snapshot has not come whole, or the directory of
+whom it has not told."""
+
+logger = logging.getLogger(__name__)
 
 
 class Attendant(Watcher, Protocol):
@@ -118,6 +124,8 @@ class Presences:
         """Nodes whose snapshot is awaited, and when to ask for it."""
         self._snapshots: dict[str, Iterator[RosterSnapshot]] = {}
         """What is still to be told to those who lack ours."""
+        self._unsure: dict[str, None] = {}
+        """Users of whom the directory has not told yet."""
         self._lacking = trio.Event()
         self._stirred = trio.Event()
         self._hurried = trio.Event()
@@ -127,16 +135,23 @@ class Presences:
     async def arrive(self, session: Attendant, *, away: bool) -> None:
         """The session is there, and other nodes are told; nothing happens if it is over already.
 
-        Raises:
-            StorageError: the directory failed.
+        While the directory does not answer, this node's clock dates the session, and the user
+        looks invisible until the directory has told.
         """
-        arrivals = await self._reception.ask(session.user)
+        arrivals = Arrivals(read_at=0, invisible=frozenset([session.user]))
+        with trio.move_on_after(ARRIVAL_PATIENCE):
+            try:
+                arrivals = await self._reception.ask(session.user)
+            except StorageError as error:
+                logger.warning("who connects can't be looked up: %s", error)
+        if not arrivals.read_at:
+            self._unsure[session.user] = None
         if session.over:
             return
         session.birth = self._roster.arrive(
             session.user,
             session.device,
-            arrivals.read_at,
+            arrivals.read_at or int(self._clock() * 1_000_000),
             away=away,
             invisible=session.user in arrivals.invisible,
             read_at=arrivals.read_at,
@@ -330,9 +345,24 @@ class Presences:
             nursery.start_soon(self._last_seen.run)
             nursery.start_soon(self.watching.run)
             nursery.start_soon(self._keep_telling)
+            nursery.start_soon(self._keep_asking)
             nursery.start_soon(self._keep_sending_snapshots)
             task_status.started()
         raise AssertionError("only a cancel or a fault ends the nursery")
+
+    async def _keep_asking(self) -> NoReturn:
+        """Learn from the directory what it could not tell when users arrived."""
+        while True:
+            await trio.sleep(ASK_AGAIN)
+            for user in list(self._unsure):
+                try:
+                    arrivals = await self._reception.ask(user)
+                except StorageError:
+                    break  # `arrive` has said so
+                del self._unsure[user]
+                hidden = user in arrivals.invisible
+                self._roster.set_invisible(user, hidden, arrivals.read_at)
+                self._changed(user)
 
     async def _keep_telling(self) -> NoReturn:
         while True:

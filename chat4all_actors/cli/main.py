@@ -25,7 +25,7 @@ _COMMANDS: Final = {
     "demo": "show it working: everything embedded, in a throw-away directory",
     "serve": "run the server",
     "migrate": "create or upgrade the schema on every database",
-    "user": "manage accounts: user add NAME… --password P",
+    "user": "manage accounts: user add NAME… --password P, user revoke NAME…",
     "token": "print access tokens",
     "chat": "chat from the terminal",
     "doctor": "check this machine and say what to mend",

@@ -1,4 +1,7 @@
-"""Manage accounts. With --data-dir, or the same databases, it works beside a running server."""
+"""Manage accounts: add them, end their sessions.
+
+With --data-dir, or the same databases, it works beside a running server.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from chat4all_storage.ports import StorageError, UsernameTaken
+from chat4all_storage.ports import InDoubt, StorageError, UsernameTaken
 
 from ..accounts.passwords import PasswordRefused, Passwords
 from ..accounts.service import Accounts, InvalidUsername
@@ -30,10 +33,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--password", metavar="P", help="of all of them; asked for when left out")
     add.add_argument("--json", action="store_true", help="a JSON line for each account")
     add_settings(add, "data_dir", "postgres")
+    revoke = actions.add_parser(
+        "revoke",
+        help="end all sessions of accounts, and refuse the tokens they have",
+        description="Refuse the access tokens that these users have now, and close their sessions"
+        " on every node within two seconds. Tokens that are issued from the next second on count.",
+    )
+    revoke.add_argument("names", nargs="+", metavar="NAME", help="user names")
+    revoke.add_argument("--json", action="store_true", help="a JSON line for each account")
+    add_settings(revoke, "data_dir", "postgres")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Add the accounts; 1 when some could not be added."""
+    """Add accounts, or revoke their tokens; 1 when it could not be done for some."""
+    if options.action == "revoke":
+        return trio.run(_revoke, settings_of(options), options.names, options.json)
     password = options.password
     if password is None:
         if not sys.stdin.isatty():
@@ -59,4 +73,26 @@ async def _add(settings: Settings, names: list[str], password: str, as_json: boo
             else:
                 told = {"user_id": user.id, "username": user.username}
                 print(json.dumps(told) if as_json else f"{user.username} {user.id}")
+    return FINDING if failed else OK
+
+
+async def _revoke(settings: Settings, names: list[str], as_json: bool) -> int:
+    failed = False
+    async with open_storage(settings, beside_server=True) as opened:
+        for name in names:
+            try:
+                revoked = await opened.storage.directory.revoke(name)
+            except InDoubt as error:
+                raise CommandError(
+                    f"{name}: it may have been done: {error}", f"chat4all user revoke {name}"
+                ) from error
+            except StorageError as error:
+                raise CommandError(f"{name}: nothing was changed: {error}") from error
+            if revoked is None:
+                failed = True
+                print(f"chat4all: there is no user {name}", file=sys.stderr)
+                continue
+            username, valid_from = revoked
+            told = {"username": username, "valid_from": valid_from}
+            print(json.dumps(told) if as_json else f"{username} revoked")
     return FINDING if failed else OK

@@ -11,7 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 from chat4all_actors import roster as roster_module
 from chat4all_actors.config import Settings
 from chat4all_actors.fanout import LocalReaders
-from chat4all_actors.presence import Presences
+from chat4all_actors.presence import ARRIVAL_PATIENCE, ASK_AGAIN, Presences
 from chat4all_actors.roster import Roster, RosterChanges, RosterSnapshot, RosterWanted
 from chat4all_protocol.frames import Presence
 from chat4all_protocol.ids import private_conversation_id
@@ -456,3 +456,39 @@ async def test_when_users_were_last_there_is_written_in_batches_and_at_the_end(
         left = now_ms()
         await it.stop("n1", orderly=True)
         assert (await directory.last_seen(["bob"])) == {"bob": left}
+
+
+async def test_who_connects_while_the_directory_is_away_is_hidden_until_it_has_told(
+    autojump_clock: MockClock,
+) -> None:
+    async with net("n1") as it:
+        one, directory = it.nodes["n1"], it.storage.directory
+        zoe = await one.watcher("ana")
+        ask = directory.arrivals
+
+        async def fail(usernames: Any) -> Any:
+            raise Unavailable("no connection")
+
+        directory.arrivals = fail  # type: ignore[method-assign]
+        ana = await one.session("ana", friends=("zoe",))
+        assert ana.birth > 0
+        await trio.sleep(2 * ASK_AGAIN)
+        assert zoe.shown() == []
+        directory.arrivals = ask  # type: ignore[method-assign]
+        await trio.sleep(ASK_AGAIN + 1)
+        assert zoe.shown() == [("ana", "online")]
+
+
+async def test_a_directory_that_hangs_does_not_hold_up_who_connects(
+    autojump_clock: MockClock,
+) -> None:
+    async with net("n1") as it:
+        one = it.nodes["n1"]
+
+        async def hang(usernames: Any) -> Any:
+            await trio.sleep_forever()
+
+        it.storage.directory.arrivals = hang  # type: ignore[method-assign]
+        with trio.fail_after(2 * ARRIVAL_PATIENCE):
+            ana = await one.session("ana")
+        assert ana.birth > 0
