@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from chat4all_protocol.frames import Error
-    from chat4all_storage.group_commit import Answer, ShardLog
+    from chat4all_storage.group_commit import Answer
     from chat4all_storage.ports import Conversation as StoredConversation
+    from chat4all_storage.shard_logs import ShardLogs
+    from chat4all_storage.shards import Shards
 
     from .conversations import Conversations
     from .fanout import Reader
@@ -78,7 +80,17 @@ class _Marking(Struct, eq=False):
 class ConversationActor(Actor[ToConversation]):
     """One conversation; see the module."""
 
-    __slots__ = ("_log", "_marking", "_open", "_surroundings", "_typed", "head", "id", "readers")
+    __slots__ = (
+        "_logs",
+        "_marking",
+        "_open",
+        "_shards",
+        "_surroundings",
+        "_typed",
+        "head",
+        "id",
+        "readers",
+    )
 
     def __init__(self, id_: str, head: int, surroundings: Conversations) -> None:
         super().__init__(f"conversation {id_}", surroundings.pool, surroundings.settings.mailbox)
@@ -86,7 +98,8 @@ class ConversationActor(Actor[ToConversation]):
         self.head = head
         self.readers: set[Reader] = set()
         self._surroundings = surroundings
-        self._log: ShardLog = surroundings.logs.of(id_)
+        self._logs: ShardLogs = surroundings.logs
+        self._shards: Shards = surroundings.storage.shards
         self._open = 0
         """Posts that the log has not answered."""
         self._marking: dict[str, _Marking] | None = None
@@ -132,7 +145,7 @@ class ConversationActor(Actor[ToConversation]):
 
     def _submit(self, post: Post) -> None:
         try:
-            self._log.submit_nowait(Entry(post.append, self._on_commit, post))
+            self._logs.submit_nowait(Entry(post.append, self._on_commit, post))
         except (LogFull, Unavailable):
             post.origin.refused(post, unavailable(post.rid))
         else:
@@ -176,7 +189,7 @@ class ConversationActor(Actor[ToConversation]):
         """Read and pass the events after the head that did not come through this actor."""
         while self.head < upto:
             wanted = Range(self.id, self.head, upto, CATCH_UP_BATCH)
-            (events,) = await self._until_available(self._log.store.history, [wanted])
+            (events,) = await self._until_available(self._shards.history, [wanted])
             await self._pass(events, {})
 
     async def _until_available(self, read: Callable[[A], Awaitable[T]], argument: A) -> T:
@@ -223,7 +236,7 @@ class ConversationActor(Actor[ToConversation]):
         body = decode_body(event.body) if event.body is not None else None
         if not isinstance(body, MemberBody):
             raise ValueError(f"event {event.seq} of {self.id} names no member")
-        stored = await self._until_available(self._log.store.conversation, self.id)
+        stored = await self._until_available(self._shards.conversation, self.id)
         assert stored is not None  # conversations are never deleted
         local = self._surroundings.local
         if event.kind == "leave":
@@ -275,7 +288,7 @@ class ConversationActor(Actor[ToConversation]):
         assert self._marking is not None
         marking = self._marking[user]
         marking.waiting = False
-        self._log.mark_nowait(Mark(self.id, user, marking.recv, marking.read), self._on_mark)
+        self._logs.mark_nowait(Mark(self.id, user, marking.recv, marking.read), self._on_mark)
         interval = self._surroundings.settings.mark_interval
         self._surroundings.timers.set((self.id, user), interval, self._on_mark_due, user)
 

@@ -20,9 +20,8 @@ from .messages import Overtaken
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Conv, ConversationType
-    from chat4all_storage.group_commit import ShardLog
     from chat4all_storage.ports import Conversation
-    from chat4all_storage.sharding import ShardMap
+    from chat4all_storage.shard_logs import ShardLogs
     from chat4all_storage.storage import Storage
 
     from .config import Settings
@@ -48,7 +47,7 @@ class Conversations:
         *,
         settings: Settings,
         storage: Storage,
-        logs: ShardMap[ShardLog],
+        logs: ShardLogs,
         pool: Pool,
         timers: Timers[tuple[str, str]],
         local: LocalReaders,
@@ -98,7 +97,7 @@ class Conversations:
             StorageError: the store failed.
         """
         with self.heads.reading():
-            stored = await self.storage.shards.of(id_).conversation(id_)
+            stored = await self.storage.shards.conversation(id_)
             if stored is None or user not in stored.members:
                 return None
             return self._awake(id_, stored.head)
@@ -154,7 +153,7 @@ class Conversations:
             id_ = new_id()
             roles = {creator: "owner"} | dict.fromkeys(others, "member")
         with self.heads.reading():
-            stored, _ = await self.storage.shards.of(id_).create(id_, type_, title, creator, roles)
+            stored, _ = await self.storage.shards.create(id_, type_, title, creator, roles)
             for name in stored.members:
                 for reader in self.local.of(name):
                     if self.read_by(id_, reader) is None:

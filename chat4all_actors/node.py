@@ -1,6 +1,7 @@
 """A node: its supervision tree, top to bottom in the order in which it starts.
 
     node (rest_for_one)
+    ├── shards                    watches the databases, and where each logical shard is
     ├── logs (one_for_one)        one group-commit writer for each database
     ├── heartbeat                 the clock of all sessions
     ├── timers
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import logging
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -24,6 +26,7 @@ from msgspec import Struct
 
 from chat4all_protocol.ids import new_id
 from chat4all_storage.group_commit import ShardLog
+from chat4all_storage.shard_logs import ShardLogs
 
 from .accounts.tokens import Tokens
 from .conversations import Conversations
@@ -39,7 +42,6 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
-    from chat4all_storage.sharding import ShardMap
     from chat4all_storage.storage import Storage
 
     from .config import Settings
@@ -70,7 +72,7 @@ class Node:
     """One server process; the `Services` of its sessions."""
 
     # Made anew whenever their child of the tree (re)starts; nothing outlives a restart below it.
-    logs: ShardMap[ShardLog]
+    logs: ShardLogs
     heartbeat: Heartbeat
     local: LocalReaders
     conversations: Conversations
@@ -104,6 +106,7 @@ class Node:
         self._supervisor = Supervisor(
             "node",
             [
+                Child("shards", self._storage.shards.run),
                 Child("logs", self._run_logs),
                 Child("heartbeat", self._run_heartbeat),
                 Child("timers", self._run_timers),
@@ -166,10 +169,11 @@ class Node:
     # --- the children, in start order ---------------------------------------------------------
 
     async def _run_logs(self, *, task_status: trio.TaskStatus[None]) -> None:
-        stores = self._storage.shards.all
-        logs = [ShardLog(store, patience=self.settings.log_patience) for store in stores]
-        self.logs = self._storage.shards.map(logs)
-        children = [Child(f"log {log.store.name}", log.run) for log in logs]
+        patience = self.settings.log_patience
+        make = partial(ShardLog, patience=patience)
+        self.logs = ShardLogs(self._storage.shards, make, patience=patience)
+        children = [Child(f"log {log.store.name}", log.run) for log in self.logs.all]
+        children.append(Child("moves", self.logs.run))
         # What a failed writer held can't be answered any more: the clients are to come back.
         await Supervisor("logs", children, max_restarts=0).run(task_status=task_status)
 

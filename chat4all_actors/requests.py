@@ -161,10 +161,10 @@ async def _tell(conversation: ConversationActor, message_: ToConversation) -> No
 
 async def _fetch(session: Session, frame: Fetch) -> None:
     conversations = session.services.conversations
-    store = conversations.storage.shards.of(frame.conv)
+    shards = conversations.storage.shards
     was_reader = conversations.read_by(frame.conv, session) is not None
     try:
-        found = await store.page(
+        found = await shards.page(
             frame.conv, session.user, after=frame.after, before=frame.before, limit=frame.limit
         )
     except StorageError:
@@ -240,7 +240,7 @@ async def _info(session: Session, frame: Info) -> None:
     conversations = session.services.conversations
     was_reader = conversations.read_by(frame.conv, session) is not None
     try:
-        stored = await conversations.storage.shards.of(frame.conv).conversation(frame.conv)
+        stored = await conversations.storage.shards.conversation(frame.conv)
     except StorageError:
         session.send(unavailable(frame.rid))
         return

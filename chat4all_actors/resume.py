@@ -27,7 +27,7 @@ from .wire import framed, message, refusal, unavailable
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Connect, Conv
     from chat4all_storage.ports import Membership, ShardStore, StoredEvent
-    from chat4all_storage.sharding import ShardMap
+    from chat4all_storage.shards import Shards
 
     from .session import Session
 
@@ -112,7 +112,7 @@ async def connect(session: Session, frame: Connect) -> None:
     await _replay(session, frame.cursors or {}, starts)
 
 
-async def _memberships(shards: ShardMap[ShardStore], user: str) -> list[Membership]:
+async def _memberships(shards: Shards, user: str) -> list[Membership]:
     """The conversations of `user` in all databases, latest activity first."""
     found: list[Membership] = []
 
@@ -209,20 +209,16 @@ async def _replay(session: Session, cursors: dict[str, int], starts: dict[str, i
             )
         else:
             wanted.append(Range(id_, after, upto, FETCH_LIMIT))
-    shards = session.services.conversations.storage.shards
-    for store, positions in shards.split([item.conversation for item in wanted]):
-        for start in range(0, len(positions), REPLAY_BATCH):
-            ranges = [wanted[position] for position in positions[start : start + REPLAY_BATCH]]
-            await session.outlet.room(session.services.settings.max_outbound)
-            await _replay_batch(session, store, ranges, held)
+    for start in range(0, len(wanted), REPLAY_BATCH):
+        await session.outlet.room(session.services.settings.max_outbound)
+        await _replay_batch(session, wanted[start : start + REPLAY_BATCH], held)
     session.held = None
 
 
-async def _replay_batch(
-    session: Session, store: ShardStore, ranges: list[Range], held: Held
-) -> None:
+async def _replay_batch(session: Session, ranges: list[Range], held: Held) -> None:
+    shards = session.services.conversations.storage.shards
     try:
-        found: list[list[StoredEvent]] = await store.history(ranges)
+        found: list[list[StoredEvent]] = await shards.history(ranges)
     except StorageError as error:
         # The client can still get them: it fetches a gap when it likes.
         logger.warning("missed events could not be read: %s", error)

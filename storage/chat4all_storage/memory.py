@@ -21,6 +21,7 @@ from .ports import (
     Mark,
     MemberInfo,
     Membership,
+    Moved,
     Notice,
     Outcome,
     Page,
@@ -30,6 +31,7 @@ from .ports import (
     User,
     UsernameTaken,
 )
+from .sharding import logical_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -74,6 +76,10 @@ class MemoryShard:
         self._journal: list[tuple[int, JournalRow]] = []
         """When each row was written, and the row."""
         self._journal_ids = 0
+        self.moved_shards: set[int] = set()
+        """Logical shards that are not served here."""
+        self.frozen_shards: set[int] = set()
+        """Logical shards that are served, but not written."""
 
     async def commit(self, appends: Sequence[Append], marks: Sequence[Mark]) -> CommitResult:
         """See `ShardStore.commit`."""
@@ -83,9 +89,14 @@ class MemoryShard:
         heads = {id_: len(log.events) for id_ in touched if (log := self._logs.get(id_))}
         outcomes = [self._append(append, heads) for append in appends]
         self._note_stored(appends, outcomes)
-        return CommitResult(outcomes, [self._mark(mark) for mark in marks])
+        conversations = [each.conversation for each in appends]
+        conversations += [each.conversation for each in marks]
+        fenced = frozenset(logical_shard(id_) for id_ in conversations if self._fenced(id_))
+        return CommitResult(outcomes, [self._mark(mark) for mark in marks], fenced)
 
     def _append(self, append: Append, heads: dict[str, int]) -> Outcome:
+        if self._fenced(append.conversation):
+            return Outcome(Status.MOVED)
         log = self._logs.get(append.conversation)
         if log is None:
             return Outcome(Status.NOT_MEMBER)
@@ -153,6 +164,8 @@ class MemoryShard:
         return None
 
     def _mark(self, mark: Mark) -> Mark | None:
+        if self._fenced(mark.conversation):
+            return None
         log = self._logs.get(mark.conversation)
         member = log.members.get(mark.user) if log is not None else None
         if log is None or member is None:
@@ -163,9 +176,17 @@ class MemoryShard:
         log.members[mark.user] = MemberInfo(member.role, recv, read)
         return Mark(mark.conversation, mark.user, recv, read)
 
+    def _fenced(self, conversation: str) -> bool:
+        return logical_shard(conversation) in self.moved_shards | self.frozen_shards
+
+    def _check_served(self, *conversations: str) -> None:
+        if moved := self.moved_shards.intersection(map(logical_shard, conversations)):
+            raise Moved(f"shard {min(moved)} is not served here")
+
     async def history(self, ranges: Sequence[Range]) -> list[list[StoredEvent]]:
         """See `ShardStore.history`."""
         await trio.lowlevel.checkpoint()
+        self._check_served(*(wanted.conversation for wanted in ranges))
         return [
             _slice(log.events, wanted.after, min(wanted.upto, wanted.after + wanted.limit))
             if (log := self._logs.get(wanted.conversation)) is not None
@@ -178,6 +199,7 @@ class MemoryShard:
     ) -> Page | None:
         """See `ShardStore.page`."""
         await trio.lowlevel.checkpoint()
+        self._check_served(conversation)
         log = self._logs.get(conversation)
         if log is None or reader not in log.members:
             return None
@@ -223,6 +245,7 @@ class MemoryShard:
     async def conversation(self, conversation: str) -> Conversation | None:
         """See `ShardStore.conversation`."""
         await trio.lowlevel.checkpoint()
+        self._check_served(conversation)
         log = self._logs.get(conversation)
         return None if log is None else self._view(log)
 
@@ -248,6 +271,8 @@ class MemoryShard:
     ) -> tuple[Conversation, bool]:
         """See `ShardStore.create`."""
         await trio.lowlevel.checkpoint()
+        if self._fenced(conversation):
+            raise Moved("the shard is on the move")
         if (log := self._logs.get(conversation)) is not None:
             return self._view(log), False
         now = self._clock_ms()
@@ -269,6 +294,7 @@ class MemoryShard:
     async def members(self, conversations: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
         """See `ShardStore.members`."""
         await trio.lowlevel.checkpoint()
+        self._check_served(*conversations)
         return {
             id_: (len(log.events), list(log.members))
             for id_ in conversations
@@ -278,6 +304,7 @@ class MemoryShard:
     async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
         """See `ShardStore.heads`."""
         await trio.lowlevel.checkpoint()
+        self._check_served(*conversations)
         return {
             id_: len(log.events)
             for id_ in conversations
@@ -323,7 +350,11 @@ def _slice(events: list[StoredEvent], after: int, upto: int) -> list[StoredEvent
 class MemoryDirectory:
     """A `Directory` in memory."""
 
-    def __init__(self, *, clock_ms: Callable[[], int] = wall_clock_ms) -> None:
+    def __init__(
+        self, placed: Sequence[str] = (), *, clock_ms: Callable[[], int] = wall_clock_ms
+    ) -> None:
+        self.placed = list(placed)
+        """What `placement` answers."""
         self._users: dict[str, User] = {}
         self._clock_ms = clock_ms
         self._notices: list[tuple[int, Notice]] = []
@@ -390,3 +421,8 @@ class MemoryDirectory:
         """See `Directory.revocations`."""
         await trio.lowlevel.checkpoint()
         return {name: at for name, at in self._valid_from.items() if at > since}
+
+    async def placement(self) -> list[str]:
+        """See `Directory.placement`."""
+        await trio.lowlevel.checkpoint()
+        return list(self.placed)

@@ -198,6 +198,7 @@ class StorageError(Exception):
 
     StorageError
     ├── Unavailable     for now, and surely nothing was stored: trying again makes sense
+    │   └── Moved       the conversation is in another database, or on its way there
     ├── InDoubt         for now, and the write may have been stored: only a retry can tell
     ├── Rejected        the store will never accept this; nothing was stored
     └── UsernameTaken
@@ -206,6 +207,10 @@ class StorageError(Exception):
 
 class Unavailable(StorageError):
     """The store can't be used for now. Nothing was stored."""
+
+
+class Moved(Unavailable):
+    """The logical shard of a conversation is on its way to another database, or is there."""
 
 
 class InDoubt(StorageError):
@@ -226,8 +231,10 @@ class UsernameTaken(StorageError):
 class ShardStore(Protocol):
     """One database of whole conversations.
 
-    Reads see every write that returned before they began. Every method raises `Unavailable` when
-    the store can't be reached in time, `Rejected` for a defect; only writes raise `InDoubt`.
+    Reads see every write that returned before they began: what is asked of a conversation whose
+    logical shard has moved to another database, or is on its way here, raises `Moved`. Every method
+    raises `Unavailable` when the store can't be reached in time, `Rejected` for a defect; only
+    writes raise `InDoubt`.
     """
 
     @property
@@ -329,15 +336,20 @@ class ShardStore(Protocol):
 class CommitResult(Struct, frozen=True):
     """The outcome of each append, and of each mark the watermarks that now stand.
 
-    A mark of somebody who is no member has None.
+    A mark of somebody who is no member has None, and so has one of a shard that has moved.
     """
 
     outcomes: list[Outcome]
     marks: list[Mark | None]
+    moved: frozenset[int] = frozenset()
+    """The logical shards of the batch that are not to be written here."""
 
 
 class Directory(Protocol):
-    """The users. Names are unique whatever their letter case, and kept as first written."""
+    """The users, and where everything is.
+
+    User names are unique whatever their letter case, and kept as first written.
+    """
 
     async def add_user(self, user: User) -> None:
         """Add an account.
@@ -392,4 +404,7 @@ class Directory(Protocol):
 
     async def revocations(self, since: int) -> dict[str, int]:
         """Users whose tokens must have been issued at a second, for those after `since`."""
+
+    async def placement(self) -> list[str]:
+        """The lasting name of the database that holds each logical shard, by its number."""
         ...

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 
-from .ports import InDoubt, Rejected, StorageError, Unavailable
+from .ports import InDoubt, Moved, Rejected, StorageError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -59,12 +59,16 @@ _PASSING_STATES: Final = frozenset({"25006", "3D000", "55P03"})
 # session, and a commit under way may or may not have happened.
 _SESSION_LOST: Final = frozenset({"FATAL", "PANIC"})
 _COMPLETION_UNKNOWN: Final = "40003"
+_MOVED: Final = "C4M01"
+"""Our own: a conversation's shard is not served by this database (migration 0004)."""
 
 
 def not_written(error: Exception) -> StorageError:
     """What an error means when no write can have been sent."""
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
+        if state == _MOVED:
+            return Moved(str(error))
         passing = state[:2] in _PASSING_CLASSES or state in _PASSING_STATES
         if passing or _session_lost(error):
             return Unavailable(f"PostgreSQL {state}: {error}")
@@ -150,7 +154,11 @@ class Database:
                 asyncio.timeout(COMMAND_TIMEOUT),
                 pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection,
             ):
-                return await fn(connection)
+                try:
+                    return await fn(connection)
+                except asyncio.CancelledError:
+                    connection.terminate()  # or its release would wait for the server
+                    raise
         except _ERRORS as error:
             raise not_written(error) from error
 

@@ -152,6 +152,13 @@ class PostgresDirectory:
             placement.append(index)
         return placement
 
+    async def placement(self) -> list[str]:
+        """See `Directory.placement`."""
+        rows = await self._database.read(
+            lambda connection: connection.fetch("SELECT database FROM shards ORDER BY shard")
+        )
+        return [str(row["database"]) for row in rows]
+
     async def close(self) -> None:
         """Give up all connections."""
         await self._database.close()

@@ -16,12 +16,13 @@ from .ports import (
     Mark,
     MemberInfo,
     Membership,
+    Moved,
     Outcome,
     Page,
     Status,
     StoredEvent,
-    Unavailable,
 )
+from .sharding import logical_shard
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -56,12 +57,13 @@ _HISTORY: Final = f"""
         WHERE x.conversation = r.conversation AND x.seq > r.after AND x.seq <= r.upto
         ORDER BY x.seq LIMIT r.size
     ) e
+    WHERE check_served($1)
     ORDER BY r.n, e.seq
 """
 
 _HEAD_FOR_MEMBER: Final = """
     SELECT c.head FROM conversations c JOIN members m ON m.conversation = c.id
-    WHERE c.id = $1 AND m.username = $2
+    WHERE c.id = $1 AND m.username = $2 AND check_served(ARRAY[$1])
 """
 
 _MEMBERSHIPS: Final = f"""
@@ -92,7 +94,7 @@ _CREATE: Final = "SELECT create_conversation($1, $2, $3, $4, $5, $6, $7)"
 _MEMBERS: Final = """
     SELECT c.id, c.head, array_agg(m.username ORDER BY m.position)
     FROM conversations c JOIN members m ON m.conversation = c.id
-    WHERE c.id = ANY ($1) GROUP BY c.id
+    WHERE c.id = ANY ($1) AND check_served($1) GROUP BY c.id
 """
 
 # Own rows are not worth reading, unless somebody came in: an own creation may have been in doubt.
@@ -150,7 +152,15 @@ class PostgresShard:
             None if status else Mark(mark.conversation, mark.user, recv, read)
             for mark, (status, recv, read) in zip(marks, rows[len(appends) :], strict=True)
         ]
-        return CommitResult(outcomes, now_stand)
+        moved = frozenset[int]()
+        if any(row[0] == Status.MOVED for row in rows):
+            conversations = [a.conversation for a in appends] + [m.conversation for m in marks]
+            moved = frozenset(
+                logical_shard(conversation)
+                for conversation, row in zip(conversations, rows, strict=True)
+                if row[0] == Status.MOVED
+            )
+        return CommitResult(outcomes, now_stand, moved)
 
     async def history(self, ranges: Sequence[Range]) -> list[list[StoredEvent]]:
         """See `ShardStore.history`."""
@@ -226,7 +236,7 @@ class PostgresShard:
 
         found, made = await self._database.write(run)
         if made == Status.MOVED:
-            raise Unavailable("the conversation's shard is on the move")
+            raise Moved(f"shard {logical_shard(conversation)} is on the move")
         assert found is not None  # it was made just now or was there, and is never deleted
         return found, made == 1
 
@@ -237,7 +247,7 @@ class PostgresShard:
 
     async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
         """See `ShardStore.heads`."""
-        query = "SELECT id, head FROM conversations WHERE id = ANY ($1)"
+        query = "SELECT id, head FROM conversations WHERE id = ANY ($1) AND check_served($1)"
         rows = await self._database.read(lambda c: c.fetch(query, list(conversations)))
         return {str(id_): head for id_, head in rows}
 
@@ -281,7 +291,7 @@ async def _load(connection: Any, conversation: str) -> Conversation | None:
         """SELECT c.type, c.title, c.created_by, c.created_at, c.head,
                   m.username, m.role, m.recv, m.read
            FROM conversations c LEFT JOIN members m ON m.conversation = c.id
-           WHERE c.id = $1 ORDER BY m.position""",
+           WHERE c.id = $1 AND check_served(ARRAY[$1]) ORDER BY m.position""",
         conversation,
     )
     if not rows:

@@ -14,20 +14,21 @@ from .ports import Rejected
 from .postgres import with_connection
 from .postgres_directory import PostgresDirectory
 from .postgres_shard import PostgresShard
-from .sharding import ShardMap, default_placement
+from .sharding import default_placement
+from .shards import Shards
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from .bridge import Bridge
-    from .ports import Directory, ShardStore
+    from .ports import Directory
 
 
 class Storage(Struct, frozen=True):
     """What the node keeps its truth in."""
 
     directory: Directory
-    shards: ShardMap[ShardStore]
+    shards: Shards
 
 
 def memory_storage(databases: int = 1, *, member_limit: int = 1000) -> Storage:
@@ -35,7 +36,9 @@ def memory_storage(databases: int = 1, *, member_limit: int = 1000) -> Storage:
     shards = [
         MemoryShard(f"memory-{number}", member_limit=member_limit) for number in range(databases)
     ]
-    return Storage(MemoryDirectory(), ShardMap(shards, default_placement(databases)))
+    places = default_placement(databases)
+    directory = MemoryDirectory([shards[index].name for index in places])
+    return Storage(directory, Shards(shards, places, directory))
 
 
 @asynccontextmanager
@@ -75,7 +78,7 @@ async def open_postgres(
     ]
     try:
         placement = await directory.place_shards(names)
-        yield Storage(directory, ShardMap(shards, placement))
+        yield Storage(directory, Shards(shards, placement, directory))
     finally:
         with trio.CancelScope(shield=True):  # bounded: each close has a time-out
             await directory.close()

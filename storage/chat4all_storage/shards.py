@@ -1,0 +1,228 @@
+"""The conversations in all databases, as one store that knows where each of them is.
+
+Reads and creations find their database by the placement, are not kept waiting for one that does
+not answer (`breaker`), and follow a logical shard that moves: a store that does not serve it
+answers `Moved`, and is never asked for what it may have lost. What is written takes the same way
+through `shard_logs`.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+
+import trio
+
+from .breaker import Breaker
+from .ports import Moved, StorageError, Unavailable
+from .sharding import Placement, logical_shard
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from chat4all_protocol.frames import ConversationType
+
+    from .ports import Conversation, Directory, Page, Range, ShardStore, StoredEvent
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+SECONDS: Final = 1.0
+POLL_INTERVAL: Final = 1 * SECONDS
+"""Between two looks at the placement: an idle node, too, learns where a shard has gone."""
+WATCH_INTERVAL: Final = 0.25 * SECONDS
+REFRESH_TIMEOUT: Final = 1 * SECONDS
+MOVE_RETRIES: Final = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
+"""Seconds before each further try for a shard on the move: for a moment it is in neither place."""
+
+
+class Shards:
+    """All databases of conversations."""
+
+    def __init__(
+        self, stores: Sequence[ShardStore], places: Sequence[int | None], directory: Directory
+    ) -> None:
+        """Stores, which of them (by index) has each logical shard, and who knows of changes."""
+        self.all = tuple(stores)
+        self.breakers = tuple(Breaker(store.name) for store in stores)
+        self.placement = Placement(places)
+        self._directory = directory
+        self._by_name = {store.name: index for index, store in enumerate(stores)}
+        self._refreshing: trio.Event | None = None
+
+    # --- reading and creating -----------------------------------------------------------------
+
+    async def history(self, ranges: Sequence[Range]) -> list[list[StoredEvent]]:
+        """See `ShardStore.history`; the ranges may be of any conversations."""
+        return await self._gather(
+            [each.conversation for each in ranges],
+            lambda store, positions: store.history([ranges[position] for position in positions]),
+        )
+
+    async def members(self, conversations: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
+        """See `ShardStore.members`; of one moment in each database."""
+
+        async def read(
+            store: ShardStore, positions: list[int]
+        ) -> list[tuple[int, list[str]] | None]:
+            asked = [conversations[position] for position in positions]
+            found = await store.members(asked)
+            return [found.get(id_) for id_ in asked]
+
+        found = await self._gather(conversations, read)
+        return {id_: each for id_, each in zip(conversations, found, strict=True) if each}
+
+    async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
+        """See `ShardStore.heads`."""
+
+        async def read(store: ShardStore, positions: list[int]) -> list[int | None]:
+            asked = [conversations[position] for position in positions]
+            found = await store.heads(asked)
+            return [found.get(id_) for id_ in asked]
+
+        found = await self._gather(conversations, read)
+        return {id_: at for id_, at in zip(conversations, found, strict=True) if at is not None}
+
+    async def page(
+        self, conversation: str, reader: str, *, after: int | None, before: int | None, limit: int
+    ) -> Page | None:
+        """See `ShardStore.page`."""
+        return await self._at(
+            conversation,
+            lambda store: store.page(conversation, reader, after=after, before=before, limit=limit),
+        )
+
+    async def conversation(self, conversation: str) -> Conversation | None:
+        """See `ShardStore.conversation`."""
+        return await self._at(conversation, lambda store: store.conversation(conversation))
+
+    async def create(
+        self,
+        conversation: str,
+        type_: ConversationType,
+        title: str | None,
+        creator: str,
+        roles: dict[str, str],
+    ) -> tuple[Conversation, bool]:
+        """See `ShardStore.create`."""
+        return await self._at(
+            conversation,
+            lambda store: store.create(conversation, type_, title, creator, roles),
+            writes=True,
+        )
+
+    async def _at(
+        self,
+        conversation: str,
+        fn: Callable[[ShardStore], Awaitable[T]],
+        *,
+        writes: bool = False,
+    ) -> T:
+        """What `fn` returns for the store that has the conversation."""
+
+        async def run() -> T:
+            index = self._index(conversation)
+            return await self.breakers[index].call(partial(fn, self.all[index]), writes=writes)
+
+        return await self._following(run)
+
+    async def _gather(
+        self,
+        conversations: Sequence[str],
+        fn: Callable[[ShardStore, list[int]], Awaitable[list[T]]],
+    ) -> list[T]:
+        """What `fn` returns for the positions in each database, in one list."""
+        found: dict[int, T] = {}
+
+        async def run() -> None:
+            rest = [position for position in range(len(conversations)) if position not in found]
+            for group in self.split([conversations[position] for position in rest]):
+                positions = [rest[each] for each in group]
+                index = self._index(conversations[positions[0]])
+                read = partial(fn, self.all[index], positions)
+                found.update(zip(positions, await self.breakers[index].call(read), strict=True))
+
+        await self._following(run)
+        return [found[position] for position in range(len(conversations))]
+
+    async def _following(self, fn: Callable[[], Awaitable[T]]) -> T:
+        """What `fn` returns, tried again for a while when a shard turns out to have moved."""
+        for delay in MOVE_RETRIES:
+            try:
+                return await fn()
+            except Moved:
+                await self.refresh()
+                await trio.sleep(delay)
+        return await fn()
+
+    # --- where everything is ------------------------------------------------------------------
+
+    def of(self, conversation: str) -> ShardStore:
+        """The store of the database that has the conversation.
+
+        Raises:
+            Unavailable: this node was not told of that database.
+        """
+        return self.all[self._index(conversation)]
+
+    def split(self, conversations: Sequence[str]) -> list[list[int]]:
+        """The positions in `conversations` that are together in one database."""
+        places: dict[int | None, list[int]] = {}
+        for position, conversation in enumerate(conversations):
+            index = self.placement.of(logical_shard(conversation))
+            places.setdefault(index, []).append(position)
+        return list(places.values())
+
+    def _index(self, conversation: str) -> int:
+        shard = logical_shard(conversation)
+        index = self.placement.of(shard)
+        if index is None:
+            raise Unavailable(f"shard {shard} is in a database that this node does not know")
+        return index
+
+    async def refresh(self) -> None:
+        """Ask the directory where the shards are now; if it does not answer, nothing is new."""
+        if self._refreshing is not None:
+            await self._refreshing.wait()
+            return
+        self._refreshing = done = trio.Event()
+        try:
+            with trio.move_on_after(REFRESH_TIMEOUT):
+                names = await self._directory.placement()
+                if self.placement.update([self._by_name.get(name) for name in names]):
+                    logger.info("logical shards have moved")
+        except StorageError as error:
+            logger.debug("the placement can't be read: %s", error)
+        finally:
+            self._refreshing = None
+            done.set()
+
+    # --- looking after it ---------------------------------------------------------------------
+
+    def out_of_reach(self) -> list[str]:
+        """The names of the databases that can't be read now."""
+        return [breaker.name for breaker in self.breakers if breaker.open]
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> NoReturn:
+        """Watch the databases and the placement, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._poll)
+            for store, breaker in zip(self.all, self.breakers, strict=True):
+                nursery.start_soon(_watch, store, breaker)
+            task_status.started()
+        raise AssertionError("only a cancel ends the nursery")
+
+    async def _poll(self) -> None:
+        while True:
+            await trio.sleep(POLL_INTERVAL)
+            await self.refresh()
+
+
+async def _watch(store: ShardStore, breaker: Breaker) -> None:
+    while True:
+        await trio.sleep(WATCH_INTERVAL)
+        await breaker.watch(lambda: store.history([]))
