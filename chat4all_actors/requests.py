@@ -27,7 +27,7 @@ from chat4all_protocol.frames import (
     Send,
     Typing,
 )
-from chat4all_storage.ports import Append, InDoubt, StorageError
+from chat4all_storage.ports import Append, InDoubt, StorageError, event_size
 
 from .accounts.tokens import TokenRefused
 from .conversations import Refusal
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     from .conversation import ConversationActor
     from .messages import ToConversation
     from .session import Session
-
-_OVERHEAD: Final = 250
-"""Bytes of an event in a page, beside its body and meta."""
 
 _OWN_CHANNELS: Final = frozenset({"internal", "all"})
 
@@ -189,7 +186,7 @@ def _within(events: list[StoredEvent], max_bytes: int, *, forward: bool) -> list
     room = max_bytes
     kept = 0
     for event in events if forward else reversed(events):
-        room -= _OVERHEAD + len(event.body or b"") + len(event.meta or b"")
+        room -= event_size(event)
         if kept and room < 0:
             break
         kept += 1

@@ -26,17 +26,21 @@ from .ports import (
     Outcome,
     Page,
     Range,
+    Resumed,
     Status,
     StoredEvent,
     User,
     UsernameTaken,
+    event_size,
 )
 from .sharding import logical_shard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from chat4all_protocol.frames import ConversationType
+
+    from .ports import Replay
 
 
 def wall_clock_ms() -> int:
@@ -209,14 +213,38 @@ class MemoryShard:
         end = head if before is None else min(before - 1, head)
         return Page(_slice(log.events, end - limit, end), head)
 
-    async def memberships(self, user: str, *, details: int) -> list[Membership]:
-        """See `ShardStore.memberships`."""
+    async def resume(
+        self, user: str, cursors: Mapping[str, int], *, details: int, replay: Replay
+    ) -> Resumed:
+        """See `ShardStore.resume`."""
         await trio.lowlevel.checkpoint()
-        logs = [log for log in self._logs.values() if user in log.members]
-        logs.sort(key=lambda log: (-log.active_at, log.id))
-        return [
-            self._membership(log, user, detailed=rank < details) for rank, log in enumerate(logs)
+        logs = [
+            log
+            for log in self._logs.values()
+            if user in log.members and logical_shard(log.id) not in self.moved_shards
         ]
+        logs.sort(key=lambda log: (-log.active_at, log.id))
+        return Resumed(
+            [self._membership(log, user, detailed=rank < details) for rank, log in enumerate(logs)],
+            self._missed(logs, cursors, replay),
+            frozenset(self.moved_shards),
+        )
+
+    def _missed(
+        self, logs: list[_Log], cursors: Mapping[str, int], replay: Replay
+    ) -> dict[str, list[StoredEvent]]:
+        found: dict[str, list[StoredEvent]] = {}
+        count = size = 0
+        for log in logs:
+            missed = log.events[cursors.get(log.id, len(log.events)) :]
+            if not 0 < len(missed) <= replay.each or count >= replay.events:
+                continue
+            count += len(missed)
+            for event in missed:
+                size += event_size(event)
+                if size <= replay.size:
+                    found.setdefault(log.id, []).append(event)
+        return found
 
     def _membership(self, log: _Log, user: str, *, detailed: bool) -> Membership:
         member = log.members[user]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from chat4all_protocol.frames import ConversationType, Kind
 
@@ -30,6 +30,9 @@ KINDS: Final[tuple[Kind, ...]] = (
 
 UNREAD_LIMIT: Final = 1000
 """Unread messages are counted no further."""
+
+EVENT_OVERHEAD: Final = 250
+"""Bytes of an event beside its body and meta."""
 
 
 class Append(Struct, frozen=True, gc=False):
@@ -109,6 +112,11 @@ class StoredEvent(Struct, frozen=True, gc=False):
     deleted: bool = False
 
 
+def event_size(event: StoredEvent) -> int:
+    """About how many bytes an event takes."""
+    return EVENT_OVERHEAD + len(event.body or b"") + len(event.meta or b"")
+
+
 class Range(Struct, frozen=True, gc=False):
     """Events with `after < seq <= upto`, the first `limit` of them."""
 
@@ -140,6 +148,28 @@ class Membership(Struct, frozen=True):
     """Messages of others after `read` up to `UNREAD_LIMIT`; only where details were asked for."""
     peer: str | None = None
     """The other member of a private conversation; only where details were asked for."""
+
+
+class Replay(Struct, frozen=True):
+    """How much of what was missed is read at once."""
+
+    each: int
+    """Events: a conversation with more of them after its cursor is left out."""
+    events: int
+    """Events in all conversations together, about."""
+    size: int
+    """Bytes of these events."""
+
+
+class Resumed(Struct, frozen=True):
+    """What a session of some user starts from, as of one moment."""
+
+    memberships: list[Membership]
+    """All conversations, latest activity first; with details where they were asked for."""
+    events: dict[str, list[StoredEvent]]
+    """What follows the cursors, ascending; the first events of a conversation if not all."""
+    unserved: frozenset[int]
+    """Logical shards that are not served here: nothing of them is in this."""
 
 
 class MemberInfo(Struct, frozen=True):
@@ -278,8 +308,14 @@ class ShardStore(Protocol):
         """
         ...
 
-    async def memberships(self, user: str, *, details: int) -> list[Membership]:
-        """All conversations of `user`, latest activity first; the first `details` in full."""
+    async def resume(
+        self, user: str, cursors: Mapping[str, int], *, details: int, replay: Replay
+    ) -> Resumed:
+        """All conversations of `user`, and the events after the cursors, within the limits.
+
+        The first `details` memberships are in full. Cursors of conversations that `user` is no
+        member of are ignored.
+        """
         ...
 
     async def conversation(self, conversation: str) -> Conversation | None:

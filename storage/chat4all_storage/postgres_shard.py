@@ -9,28 +9,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .ports import (
     KINDS,
-    UNREAD_LIMIT,
     CommitResult,
     Conversation,
     JournalRow,
     Mark,
     MemberInfo,
-    Membership,
     Moved,
     Outcome,
     Page,
     Status,
     StoredEvent,
 )
+from .postgres_resume import EVENT_COLUMNS, event_of, read_resumed
 from .sharding import logical_shard
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from chat4all_protocol.frames import ConversationType
 
     from .bridge import Bridge
-    from .ports import Append, Range
+    from .ports import Append, Range, Replay, Resumed
 
 from .postgres import Database
 
@@ -43,13 +42,8 @@ _COMMIT: Final = (
     " $17)"
 )
 
-_EVENT_COLUMNS: Final = (
-    "e.conversation, e.seq, e.id, e.sender, e.kind, e.ts, e.body, e.reply_to, e.target, e.meta,"
-    " e.channel, e.deleted"
-)
-
 _HISTORY: Final = f"""
-    SELECT r.n, {_EVENT_COLUMNS}
+    SELECT r.n, {EVENT_COLUMNS}
     FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[])
         WITH ORDINALITY AS r (conversation, after, upto, size, n)
     CROSS JOIN LATERAL (
@@ -64,29 +58,6 @@ _HISTORY: Final = f"""
 _HEAD_FOR_MEMBER: Final = """
     SELECT c.head FROM conversations c JOIN members m ON m.conversation = c.id
     WHERE c.id = $1 AND m.username = $2 AND check_served(ARRAY[$1])
-"""
-
-_MEMBERSHIPS: Final = f"""
-    SELECT mine.*,
-        CASE WHEN mine.rank <= $2 AND mine.head > mine.read THEN (
-            SELECT count(*) FROM (
-                SELECT FROM events e
-                WHERE e.conversation = mine.id AND e.seq > mine.read AND e.sender <> $1
-                    AND e.kind = 0 AND NOT e.deleted
-                LIMIT {UNREAD_LIMIT}
-            ) counted
-        ) ELSE 0 END AS unread,
-        CASE WHEN mine.rank <= $2 AND mine.type = 'private' THEN (
-            SELECT m.username FROM members m
-            WHERE m.conversation = mine.id AND m.username <> $1 LIMIT 1
-        ) END AS peer
-    FROM (
-        SELECT c.id, c.type, c.title, c.head, c.active_at, m.recv, m.read,
-            row_number() OVER (ORDER BY c.active_at DESC, c.id) AS rank
-        FROM members m JOIN conversations c ON c.id = m.conversation
-        WHERE m.username = $1
-    ) mine
-    ORDER BY mine.rank
 """
 
 _CREATE: Final = "SELECT create_conversation($1, $2, $3, $4, $5, $6, $7)"
@@ -167,7 +138,7 @@ class PostgresShard:
         rows = await self._database.read(lambda connection: _fetch_ranges(connection, ranges))
         found: list[list[StoredEvent]] = [[] for _ in ranges]
         for row in rows:
-            found[row[0] - 1].append(_event(row, 1))
+            found[row[0] - 1].append(event_of(row, 1))
         return found
 
     async def page(
@@ -191,27 +162,15 @@ class PostgresShard:
         if found is None:
             return None
         head, rows = found
-        return Page([_event(row, 1) for row in rows], head)
+        return Page([event_of(row, 1) for row in rows], head)
 
-    async def memberships(self, user: str, *, details: int) -> list[Membership]:
-        """See `ShardStore.memberships`."""
-        rows = await self._database.read(
-            lambda connection: connection.fetch(_MEMBERSHIPS, user, details)
+    async def resume(
+        self, user: str, cursors: Mapping[str, int], *, details: int, replay: Replay
+    ) -> Resumed:
+        """See `ShardStore.resume`."""
+        return await self._database.read(
+            lambda connection: read_resumed(connection, user, cursors, details, replay)
         )
-        return [
-            Membership(
-                conversation=str(row["id"]),
-                type=row["type"],
-                title=row["title"],
-                head=row["head"],
-                active_at=row["active_at"],
-                recv=row["recv"],
-                read=row["read"],
-                unread=row["unread"],
-                peer=row["peer"],
-            )
-            for row in rows
-        ]
 
     async def conversation(self, conversation: str) -> Conversation | None:
         """See `ShardStore.conversation`."""
@@ -309,24 +268,6 @@ async def _load(connection: Any, conversation: str) -> Conversation | None:
             for row in rows
             if row["username"] is not None
         },
-    )
-
-
-def _event(row: Any, first: int) -> StoredEvent:
-    """The event in a row, whose columns begin at `first`."""
-    return StoredEvent(
-        conversation=str(row[first]),
-        seq=row[first + 1],
-        id=str(row[first + 2]),
-        sender=row[first + 3],
-        kind=KINDS[row[first + 4]],
-        ts=row[first + 5],
-        body=row[first + 6],
-        reply_to=row[first + 7],
-        target=row[first + 8],
-        meta=row[first + 9],
-        channel=row[first + 10],
-        deleted=row[first + 11],
     )
 
 

@@ -13,17 +13,27 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import trio
+from msgspec import Struct
 
 from .breaker import Breaker
 from .ports import Moved, StorageError, Unavailable
-from .sharding import Placement, logical_shard
+from .sharding import ALL_SHARDS, Placement, logical_shard
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from chat4all_protocol.frames import ConversationType
 
-    from .ports import Conversation, Directory, Page, Range, ShardStore, StoredEvent
+    from .ports import (
+        Conversation,
+        Directory,
+        Membership,
+        Page,
+        Range,
+        Replay,
+        ShardStore,
+        StoredEvent,
+    )
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +46,17 @@ WATCH_INTERVAL: Final = 0.25 * SECONDS
 REFRESH_TIMEOUT: Final = 1 * SECONDS
 MOVE_RETRIES: Final = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 """Seconds before each further try for a shard on the move: for a moment it is in neither place."""
+RESUME_RETRIES: Final = (0.0, 0.05, 0.0)
+"""Likewise when a session starts: what it does not get then is introduced a little later."""
+
+
+class Resumption(Struct, frozen=True):
+    """What a session starts from, out of the databases that have answered."""
+
+    memberships: list[Membership]
+    events: dict[str, list[StoredEvent]]
+    missing: frozenset[int]
+    """The logical shards of which nothing is known now."""
 
 
 class Shards:
@@ -93,6 +114,82 @@ class Shards:
             conversation,
             lambda store: store.page(conversation, reader, after=after, before=before, limit=limit),
         )
+
+    async def resume(
+        self,
+        user: str,
+        cursors: Mapping[str, int],
+        *,
+        shards: frozenset[int] = ALL_SHARDS,
+        details: int,
+        replay: Replay,
+        patience: float,
+    ) -> Resumption:
+        """See `ShardStore.resume`: one query to each database that has any of `shards`.
+
+        A database that has not answered after `patience` seconds is left out, and so is one that
+        fails; `replay` is what each of them may answer.
+
+        Raises:
+            Unavailable: not one of them has answered.
+        """
+        memberships: list[Membership] = []
+        events: dict[str, list[StoredEvent]] = {}
+        missing = shards
+        failed: dict[int, StorageError] = {}
+
+        async def ask(index: int, wanted: frozenset[int]) -> None:
+            nonlocal missing
+            here = {id_: at for id_, at in cursors.items() if logical_shard(id_) in wanted}
+            read = partial(self.all[index].resume, user, here, details=details, replay=replay)
+            try:
+                with trio.move_on_after(patience) as scope:
+                    found = await self.breakers[index].call(read)
+            except StorageError as error:
+                failed[index] = error
+                return
+            if scope.cancelled_caught:
+                failed[index] = Unavailable(f"database {self.all[index].name} does not answer")
+                return
+            served = wanted - found.unserved
+            missing -= served
+            memberships.extend(
+                each for each in found.memberships if logical_shard(each.conversation) in served
+            )
+            events.update(
+                (id_, each) for id_, each in found.events.items() if logical_shard(id_) in served
+            )
+
+        for delay in RESUME_RETRIES:
+            await self._ask_each(ask, missing, failed)
+            if all(self.placement.of(shard) in failed for shard in missing):
+                break
+            # What was answered with a fence has moved, or is just moving.
+            await self.refresh()
+            await trio.sleep(delay)
+        if failed and missing == shards:
+            raise next(iter(failed.values()))
+        memberships.sort(key=lambda each: (-each.active_at, each.conversation))
+        return Resumption(memberships, events, missing)
+
+    async def _ask_each(
+        self,
+        ask: Callable[[int, frozenset[int]], Awaitable[None]],
+        shards: frozenset[int],
+        failed: Collection[int],
+    ) -> None:
+        """Call `ask` for each database that has any of the shards, with those; at once."""
+        wanted = [
+            (index, held & shards)
+            for index in range(len(self.all))
+            if index not in failed and (held := self.placement.held_by(index)) & shards
+        ]
+        if len(wanted) == 1:
+            await ask(*wanted[0])
+            return
+        async with trio.open_nursery() as nursery:
+            for index, held in wanted:
+                nursery.start_soon(ask, index, held)
 
     async def conversation(self, conversation: str) -> Conversation | None:
         """See `ShardStore.conversation`."""

@@ -57,6 +57,7 @@ RECOVERY = 5.0
 SETTINGS = Settings(
     max_outbound=4096,
     max_inflight=4,
+    max_replay_events=8,
     mailbox=4,
     log_patience=2.0,
     rate_messages_per_minute=0,

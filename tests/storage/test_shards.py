@@ -9,9 +9,9 @@ import trio
 
 from chat4all_protocol.ids import new_id
 from chat4all_storage.memory import MemoryDirectory, MemoryShard
-from chat4all_storage.ports import Moved, Range, Unavailable
+from chat4all_storage.ports import Moved, Range, Replay, Unavailable
 from chat4all_storage.sharding import default_placement, logical_shard
-from chat4all_storage.shards import POLL_INTERVAL, Shards
+from chat4all_storage.shards import POLL_INTERVAL, Resumption, Shards
 from tests.storage.builders import fill, new_conversation
 from tests.storage.test_sharding import conversation_of
 
@@ -157,3 +157,79 @@ async def test_one_database_that_hangs_costs_the_others_nothing(
     assert moving.shards.out_of_reach() == []
     assert await moving.shards.conversation(conversation_of(3)) is None
     nursery.cancel_scope.cancel()
+
+
+# --- what a session starts from -------------------------------------------------------------------
+
+PLENTY = Replay(each=100, events=1000, size=1_000_000)
+
+
+async def resume(shards: Shards, cursors: dict[str, int] | None = None) -> Resumption:
+    return await shards.resume("ann", cursors or {}, details=9, replay=PLENTY, patience=2)
+
+
+async def test_a_session_starts_from_all_databases(moving: Moving) -> None:
+    ids = [conversation_of(shard) for shard in (3, 4, 5)]
+    for count, id_ in enumerate(ids, 1):
+        await moving.shards.create(id_, "group", None, "ann", {"ann": "owner"})
+        await fill(moving.shards.of(id_), id_, "ann", count)
+    found = await resume(moving.shards, dict.fromkeys(ids, 0))
+    assert {each.conversation: each.head for each in found.memberships} == dict(
+        zip(ids, (1, 2, 3), strict=True)
+    )
+    ages = [(-each.active_at, each.conversation) for each in found.memberships]
+    assert ages == sorted(ages)
+    assert [len(found.events[id_]) for id_ in ids] == [1, 2, 3]
+    assert found.missing == frozenset()
+
+
+async def test_a_start_follows_a_shard_that_has_moved(moving: Moving) -> None:
+    ids = [conversation_of(shard) for shard in (4, 6)]
+    for id_ in ids:
+        await new_conversation(moving.stores[0], "ann", id=id_)
+        await fill(moving.stores[0], id_, "ann", 1)
+    moving.move(4)
+    found = await resume(moving.shards, dict.fromkeys(ids, 0))
+    assert {each.conversation for each in found.memberships} == set(ids) == set(found.events)
+    assert found.missing == frozenset()
+
+
+async def test_a_start_does_without_a_shard_that_is_nowhere(
+    autojump_clock: MockClock, moving: Moving
+) -> None:
+    here, nowhere = conversation_of(6), conversation_of(4)
+    for id_ in (here, nowhere):
+        await new_conversation(moving.stores[0], "ann", id=id_)
+    moving.stores[0].moved_shards.add(4)
+    found = await resume(moving.shards)
+    assert [each.conversation for each in found.memberships] == [here]
+    assert found.missing == {4}
+    moving.move(4)
+    later = await moving.shards.resume(
+        "ann", {}, shards=found.missing, details=9, replay=PLENTY, patience=2
+    )
+    assert [each.conversation for each in later.memberships] == [nowhere]
+    assert later.missing == frozenset()
+
+
+@pytest.mark.parametrize("hangs", [True, False], ids=["hangs", "fails"])
+async def test_a_start_does_without_a_database_that_does_not_answer(
+    autojump_clock: MockClock, moving: Moving, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    for store, shard in zip(moving.stores, (4, 5), strict=True):
+        await new_conversation(store, "ann", id=conversation_of(shard))
+
+    async def away(*_: object, **__: object) -> object:
+        if hangs:
+            await trio.sleep_forever()
+        raise Unavailable("gone")
+
+    monkeypatch.setattr(moving.stores[1], "resume", away)
+    start = trio.current_time()
+    found = await resume(moving.shards)
+    assert trio.current_time() - start <= 2
+    assert [logical_shard(each.conversation) for each in found.memberships] == [4]
+    assert found.missing == frozenset(range(1, 64, 2))
+    monkeypatch.setattr(moving.stores[0], "resume", away)
+    with pytest.raises(Unavailable):
+        await resume(moving.shards)
