@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.ids import new_id, private_conversation_id
+from chat4all_storage.sharding import logical_shard
 
 from .conversation import ConversationActor, view
 from .heads import Heads
@@ -156,7 +157,8 @@ class Conversations:
             stored, _ = await self.storage.shards.create(id_, type_, title, creator, roles)
             for name in stored.members:
                 for reader in self.local.of(name):
-                    if self.read_by(id_, reader) is None:
+                    late = logical_shard(id_) in reader.missing
+                    if self.read_by(id_, reader) is None and not late:
                         conversation = self.enter(id_, stored.head, reader)
                         if reader is not by:
                             reader.entered(view(stored, head=conversation.head))

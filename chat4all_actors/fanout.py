@@ -48,6 +48,11 @@ class Reader(Protocol):
         """The device it is on: a user has one session on each."""
         ...
 
+    @property
+    def missing(self) -> frozenset[int]:
+        """Logical shards whose conversations it does not read yet (`latecomers`)."""
+        ...
+
     def deliver(self, conversation: str, first: int, last: int, data: bytes) -> None:
         """Events `first`..`last` of a conversation, as WebSocket frames."""
 

@@ -6,6 +6,7 @@
     ├── heartbeat                 the clock of all sessions
     ├── timers
     ├── conversations (pool)      temporary, rebuilt from their shard
+    ├── latecomers                introduces conversations of databases that are back
     ├── senders (pool)            for sockets that are behind
     ├── connections (pool)        temporary: clients connect again
     └── edge                      last, so that it lets in nobody before everything stands
@@ -34,6 +35,7 @@ from .edge.listener import Edge
 from .fanout import LocalReaders
 from .heartbeat import Heartbeat
 from .kernel import Child, Pool, Strategy, Supervisor, Timers
+from .latecomers import Latecomers
 from .ratelimit import RateLimiter
 from .session import wall_clock
 
@@ -111,6 +113,7 @@ class Node:
                 Child("heartbeat", self._run_heartbeat),
                 Child("timers", self._run_timers),
                 Child("conversations", self._run_conversations, tree=lambda: self._rooms.tree()),
+                Child("latecomers", self._run_latecomers),
                 Child("senders", self._run_senders, tree=lambda: self._senders.tree()),
                 Child("connections", self._run_connections, tree=lambda: self._connections.tree()),
                 Child("edge", self._run_edge),
@@ -148,8 +151,25 @@ class Node:
             return "draining"
         if not self._up:
             return "starting"
-        down = [log.store.name for log in self.logs.all if log.down]
-        return f"database {', '.join(down)} is out of reach" if down else None
+        # Without the directory nobody can be looked up; without another, its conversations wait.
+        directory = self._out_of_reach()[0]
+        return f"database {self.logs.all[0].store.name} is out of reach" if directory else None
+
+    def degraded(self) -> list[str]:
+        """What does not work as it should, though the node accepts work."""
+        if not self._up:
+            return []
+        return [
+            f"database {log.store.name} is out of reach"
+            for log, away in zip(self.logs.all, self._out_of_reach(), strict=True)
+            if away
+        ]
+
+    def _out_of_reach(self) -> list[bool]:
+        """Which databases can't be written or read now; the first is the directory."""
+        breakers = self._storage.shards.breakers
+        logs = self.logs.all
+        return [log.down or breaker.open for log, breaker in zip(logs, breakers, strict=True)]
 
     def statistics(self) -> NodeStatistics:
         """What the node holds and has done."""
@@ -198,6 +218,10 @@ class Node:
         )
         await self._rooms.run(task_status=task_status)
 
+    async def _run_latecomers(self, *, task_status: trio.TaskStatus[None]) -> None:
+        self.latecomers = Latecomers(self.conversations, self.settings)
+        await self.latecomers.run(task_status=task_status)
+
     async def _run_senders(self, *, task_status: trio.TaskStatus[None]) -> None:
         self._senders = Pool("senders")
         await self._senders.run(task_status=task_status)
@@ -213,6 +237,7 @@ class Node:
             senders=self._senders,
             tls=self._tls,
             unready=self.unready,
+            degraded=self.degraded,
         )
         self._up = True
         try:

@@ -28,6 +28,7 @@ from chat4all_protocol.frames import (
     Typing,
 )
 from chat4all_storage.ports import Append, InDoubt, StorageError, event_size
+from chat4all_storage.sharding import logical_shard
 
 from .accounts.tokens import TokenRefused
 from .conversations import Refusal
@@ -72,6 +73,9 @@ async def _send(session: Session, frame: Send) -> None:
     conversations = session.services.conversations
     conversation = conversations.read_by(frame.conv, session)
     if conversation is None:
+        if logical_shard(frame.conv) in session.missing:  # it is introduced first, then sent to
+            session.send(unavailable(frame.rid))
+            return
         try:
             conversation = await conversations.reach(frame.conv, session.user)
         except StorageError:

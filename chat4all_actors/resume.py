@@ -4,7 +4,8 @@ The order matters. The session is known as a local reader of its user before the
 so that no membership can change unnoticed. Then, without waiting in between, it enters every
 conversation at that conversation's head and sends `ready` with these heads: from there on every
 event is delivered. Events after the client's cursors are replayed after `ready`; what happens in
-these conversations meanwhile is held back until then.
+these conversations meanwhile is held back until then. The conversations of a database that does not
+answer come later (`latecomers`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 
 from chat4all_protocol.codes import CloseCode, ErrorCode
 from chat4all_protocol.frames import FETCH_LIMIT, ConvState, Gap, Ready
-from chat4all_storage.ports import Range, Replay, StorageError, Unavailable
+from chat4all_storage.ports import Range, Replay, StorageError
 
 from .accounts.tokens import TokenRefused
 from .fanout import TooManySessions
@@ -108,9 +109,9 @@ async def connect(session: Session, frame: Connect) -> None:
                 replay=_replay_limits(services.settings),
                 patience=services.settings.resume_patience,
             )
-            if found.missing:
-                raise Unavailable("a database does not answer")
             starts = _enter(session, found.memberships, frame)
+            if found.missing:
+                services.latecomers.add(session, found.missing, cursors)
     except StorageError as error:
         logger.warning("a connect could not be answered: %s", error)
         session.send(unavailable(None))

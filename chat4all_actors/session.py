@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .conversations import Conversations
     from .fanout import LocalReaders, Passing
     from .heartbeat import Heartbeat
+    from .latecomers import Latecomers
     from .messages import Post
     from .ratelimit import RateLimiter
 
@@ -85,6 +86,7 @@ class Services(Protocol):
     node_id: str
     tokens: Tokens
     conversations: Conversations
+    latecomers: Latecomers
     local: LocalReaders
     heartbeat: Heartbeat
     limiter: RateLimiter
@@ -106,11 +108,13 @@ class Session:
         "_seen",
         "connection",
         "conversations",
+        "departures",
         "device",
         "early",
         "expires_at",
         "held",
         "id",
+        "missing",
         "outlet",
         "services",
         "user",
@@ -131,6 +135,10 @@ class Session:
         """Those it has entered, perhaps left since."""
         self.early: dict[str, Conv] | None = None
         """Memberships that changed while `connect` was being answered."""
+        self.missing: frozenset[int] = frozenset()
+        """See `fanout.Reader`."""
+        self.departures: set[str] | None = None
+        """While conversations are being read that come late: those that the user left meanwhile."""
         self.held: resume.Held | None = None
         """Events of conversations whose missed events are still being replayed."""
         self._gaps: dict[str, tuple[int, int]] | None = None
@@ -332,6 +340,8 @@ class Session:
 
     def left(self, frame: Conv) -> None:
         """See `fanout.Reader`."""
+        if self.departures is not None:
+            self.departures.add(frame.conv)
         if self.early is not None:
             self.early[frame.conv] = frame
             return
@@ -340,6 +350,18 @@ class Session:
         if self.held is not None:
             self.held.drop(frame.conv)
         self.send(frame)
+
+    @property
+    def closing(self) -> bool:
+        """See `latecomers.Latecomer`."""
+        return self._closing
+
+    def introduced(self, conv: Conv, gap: Gap | None) -> None:
+        """See `latecomers.Latecomer`."""
+        self.conversations.append(conv.conv)
+        self.send(conv)
+        if gap is not None:
+            self.send(gap)
 
     def replaced(self) -> None:
         """See `fanout.Reader`."""

@@ -12,23 +12,31 @@ if TYPE_CHECKING:
     from .handshake import RequestHead
 
 
-def respond(head: RequestHead, *, unready: Callable[[], str | None]) -> bytes:
+def respond(
+    head: RequestHead, *, unready: Callable[[], str | None], degraded: Callable[[], list[str]]
+) -> bytes:
     """The whole response to a request that is no WebSocket's; to HEAD without its body.
 
-    `unready` tells what keeps the node from accepting work, or None.
+    `unready` tells what keeps the node from accepting work, or None; `degraded` what does not work
+    as it should beside that.
     """
-    response = _answer(head, unready)
+    response = _answer(head, unready, degraded)
     return response[: response.index(b"\r\n\r\n") + 4] if head.method == "HEAD" else response
 
 
-def _answer(head: RequestHead, unready: Callable[[], str | None]) -> bytes:
+def _answer(
+    head: RequestHead, unready: Callable[[], str | None], degraded: Callable[[], list[str]]
+) -> bytes:
     if head.path in ("/health/live", "/health/startup", "/health/ready"):
         if head.method not in ("GET", "HEAD"):
             return error_response(
                 405, "METHOD_NOT_ALLOWED", f"{head.path} answers GET", headers=[("Allow", "GET")]
             )
-        why = unready() if head.path == "/health/ready" else None
-        if why is not None:
-            return error_response(503, "UNAVAILABLE", why, retry_after=1)
+        if head.path == "/health/ready":
+            why = unready()
+            if why is not None:
+                return error_response(503, "UNAVAILABLE", why, retry_after=1)
+            if reasons := degraded():
+                return http_response(200, {"status": "degraded", "reasons": reasons})
         return http_response(200, {"status": "ok"})
     return error_response(404, "NOT_FOUND", "there is nothing here")

@@ -74,13 +74,18 @@ class Edge:
         senders: Pool,
         tls: ssl.SSLContext | None,
         unready: Callable[[], str | None],
+        degraded: Callable[[], list[str]],
     ) -> None:
-        """`unready` tells what keeps the node from accepting work, or None."""
+        """`unready` tells what keeps the node from accepting work, or None.
+
+        `degraded` tells what does not work as it should beside that.
+        """
         self._services = services
         self._connections = connections
         self._senders = senders
         self._tls = tls
         self._unready = unready
+        self._degraded = degraded
         self._emptied = trio.lowlevel.ParkingLot()
         self._open = 0
         self._shaking_hands = 0
@@ -223,7 +228,7 @@ class Edge:
                     return reader.trailing
                 response = answer.response
             else:
-                response = respond(head, unready=self._unready)
+                response = respond(head, unready=self._unready, degraded=self._degraded)
         transport.send_nowait(response)
         await transport.finish()
         return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
-from .ports import InDoubt, Moved, Rejected, Unavailable
+from .ports import InDoubt, Moved, Rejected, StorageError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -77,6 +77,11 @@ class Breaker:
         if self.open:
             raise self._refusal()
 
+    def gave_up(self, waited: float) -> None:
+        """A caller has waited so many seconds in vain: if so has everybody, the database hangs."""
+        if not self.open and trio.current_time() - self._answered >= waited:
+            self._trip("it does not answer")
+
     async def watch(self, probe: Callable[[], Awaitable[object]]) -> None:
         """Open if the calls that wait get no answer; if open, close when a probe gets one."""
         if not self.open:
@@ -88,7 +93,7 @@ class Breaker:
         with trio.move_on_after(PROBE_TIMEOUT):
             try:
                 await probe()
-            except Unavailable as error:
+            except StorageError as error:
                 logger.debug("database %s is still away: %s", self.name, error)
             else:
                 self._note_answer()

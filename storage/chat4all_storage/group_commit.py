@@ -154,6 +154,8 @@ class ShardLog:
         self._marks: dict[tuple[str, str], MarkEntry] = {}
         self._wakeup = trio.lowlevel.ParkingLot()
         self._failing_since: float | None = None
+        """When the first of the commits began that have failed since the last answer."""
+        self._under_way_since: float | None = None
         self._stopping = False
         self._commits = self._stored = self._retries = self._largest = 0
 
@@ -239,11 +241,9 @@ class ShardLog:
 
     @property
     def down(self) -> bool:
-        """Whether the database has been out of reach for longer than the log's patience."""
-        return (
-            self._failing_since is not None
-            and trio.current_time() - self._failing_since > self._patience
-        )
+        """Whether the database has not answered for longer than the log's patience."""
+        since = self._under_way_since if self._failing_since is None else self._failing_since
+        return since is not None and trio.current_time() - since > self._patience
 
     def statistics(self) -> LogStatistics:
         """What the log has done and holds."""
@@ -267,7 +267,7 @@ class ShardLog:
         What could not be written in time is refused then; what is in doubt gets no answer.
         """
         self._stopping = False
-        self._failing_since = None
+        self._failing_since = self._under_way_since = None
         writing = trio.CancelScope(shield=True)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write, writing)
@@ -357,6 +357,7 @@ class ShardLog:
             entries, marks = moved.sort_out(entries, marks)
             if moved.shards and not (entries or marks):
                 return
+            self._under_way_since = trio.current_time()
             try:
                 result = await self.store.commit(
                     [entry.append for entry in entries], [entry.mark for entry in marks]
@@ -438,10 +439,11 @@ class ShardLog:
     def _note_failure(self, error: StorageError) -> None:
         self._retries += 1
         if self._failing_since is None:
-            self._failing_since = trio.current_time()
+            self._failing_since = self._under_way_since
             logger.warning("database %s does not commit: %s", self.store.name, error)
 
     def _note_answer(self) -> None:
+        self._under_way_since = None
         if self._failing_since is not None:
             seconds = trio.current_time() - self._failing_since
             logger.warning("database %s answers again after %.1f s", self.store.name, seconds)

@@ -105,9 +105,18 @@ class Database:
     and when an outcome is in doubt the connection is dropped, never used again.
     """
 
-    def __init__(self, bridge: Bridge, dsn: str) -> None:
+    def __init__(
+        self,
+        bridge: Bridge,
+        dsn: str,
+        *,
+        prepare: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
+        """`prepare(dsn)` has to succeed, on the asyncio loop, before anything else is done."""
         self._bridge = bridge
         self._dsn = dsn
+        self._prepare = prepare
+        self._preparing = asyncio.Lock()
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
         self._writer: asyncpg.Connection | None = None
@@ -162,7 +171,14 @@ class Database:
         except _ERRORS as error:
             raise not_written(error) from error
 
+    async def _prepared(self) -> None:
+        async with self._preparing:
+            if self._prepare is not None:
+                await self._prepare(self._dsn)
+                self._prepare = None
+
     async def _open_pool(self) -> asyncpg.Pool:
+        await self._prepared()
         async with self._opening:
             if self._closed:
                 raise asyncpg.InterfaceError("the store is closed")
@@ -205,6 +221,7 @@ class Database:
     async def _open_writer(self) -> asyncpg.Connection:
         if self._closed:
             raise asyncpg.InterfaceError("the store is closed")
+        await self._prepared()
         if self._writer is None or self._writer.is_closed():
             self._writer = await connect(self._dsn, _POINT_LOOKUPS)
         return self._writer

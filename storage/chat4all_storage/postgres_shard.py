@@ -24,7 +24,7 @@ from .postgres_resume import EVENT_COLUMNS, event_of, read_resumed
 from .sharding import logical_shard
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from chat4all_protocol.frames import ConversationType
 
@@ -89,9 +89,18 @@ _HEAD: Final = struct.Struct(">16sq")
 class PostgresShard:
     """One PostgreSQL database as a `ShardStore`."""
 
-    def __init__(self, bridge: Bridge, dsn: str, name: str, *, member_limit: int = 1000) -> None:
+    def __init__(
+        self,
+        bridge: Bridge,
+        dsn: str,
+        name: str,
+        *,
+        member_limit: int = 1000,
+        prepare: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
+        """`prepare`: see `Database`."""
         self.name = name
-        self._database = Database(bridge, dsn)
+        self._database = Database(bridge, dsn, prepare=prepare)
         self._member_limit = member_limit
         self._writer = secrets.token_hex(8)
         """Tells what this store wrote from what others did."""

@@ -149,6 +149,7 @@ class Shards:
                 failed[index] = error
                 return
             if scope.cancelled_caught:
+                self.breakers[index].gave_up(patience)
                 failed[index] = Unavailable(f"database {self.all[index].name} does not answer")
                 return
             served = wanted - found.unserved
@@ -297,6 +298,14 @@ class Shards:
             done.set()
 
     # --- looking after it ---------------------------------------------------------------------
+
+    def readable(self) -> frozenset[int]:
+        """The logical shards whose database is not known to be out of reach."""
+        return frozenset(
+            shard
+            for shard in ALL_SHARDS
+            if (index := self.placement.of(shard)) is not None and not self.breakers[index].open
+        )
 
     def out_of_reach(self) -> list[str]:
         """The names of the databases that can't be read now."""

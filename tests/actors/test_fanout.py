@@ -27,6 +27,8 @@ CONVERSATION = new_id()
 class FakeReader:
     """A session that writes down what it is told."""
 
+    missing: frozenset[int] = frozenset()
+
     def __init__(self, user: str = "ana", device: str = "d") -> None:
         self.user = user
         self.device = device

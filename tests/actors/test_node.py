@@ -20,6 +20,7 @@ async def test_the_tree_shows_the_parts_in_start_order() -> None:
             "heartbeat",
             "timers",
             "conversations",
+            "latecomers",
             "senders",
             "connections",
             "edge",

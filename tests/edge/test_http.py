@@ -12,11 +12,13 @@ HEALTH = ["/health/live", "/health/startup", "/health/ready"]
 
 
 def ask(
-    target: str, method: str = "GET", *, unready: str | None = None
+    target: str, method: str = "GET", *, unready: str | None = None, degraded: tuple[str, ...] = ()
 ) -> tuple[int, dict[str, str], bytes]:
     """The status, the fields (lower case) and the body of the answer."""
     head = RequestHead(method, target, (), "1.1")
-    top, _, body = respond(head, unready=lambda: unready).partition(b"\r\n\r\n")
+    top, _, body = respond(
+        head, unready=lambda: unready, degraded=lambda: list(degraded)
+    ).partition(b"\r\n\r\n")
     status, *lines = top.decode().split("\r\n")
     fields = dict(line.lower().split(": ", 1) for line in lines)
     return int(status.split()[1]), fields, body
@@ -41,6 +43,12 @@ def test_a_node_that_is_not_ready_says_why_and_when_to_come_again() -> None:
     assert status == 503
     assert int(fields["retry-after"]) > 0
     assert (error(body)["code"], error(body)["message"]) == ("UNAVAILABLE", "draining")
+
+
+def test_a_node_that_is_degraded_is_ready_and_says_why() -> None:
+    status, _, body = ask("/health/ready", degraded=("Redis is away",))
+    assert (status, json.loads(body)) == (200, {"status": "degraded", "reasons": ["Redis is away"]})
+    assert json.loads(ask("/health/live", degraded=("Redis is away",))[2]) == {"status": "ok"}
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/startup"])

@@ -107,6 +107,7 @@ async def house(
                 senders=made.senders,
                 tls=tls,
                 unready=lambda: unready,
+                degraded=list,
             )
             await nursery.start(made.senders.run)
             await nursery.start(made.connections.run)

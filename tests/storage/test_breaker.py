@@ -102,6 +102,19 @@ async def test_who_waits_is_let_go_when_nothing_is_answered(
     assert sorted(type(error).__name__ for error in refused) == ["InDoubt", "Unavailable"]
 
 
+async def test_a_caller_that_gave_up_opens_it_unless_others_were_answered(
+    autojump_clock: MockClock,
+) -> None:
+    breaker = Breaker("db")
+    await breaker.call(answer)
+    await trio.sleep(1)
+    breaker.gave_up(2)
+    assert not breaker.open
+    await trio.sleep(1)
+    breaker.gave_up(2)
+    assert breaker.open
+
+
 async def test_one_slow_call_is_no_stall_while_others_are_answered(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
