@@ -113,6 +113,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long a session may stay behind before it is closed as too slow."""
     max_page: Annotated[int, Meta(ge=64 * KIB)] = 512 * KIB
     """Bytes of events in one page; one event always fits."""
+    max_replay_events: Count = 2000
+    """Missed events that a connect reads from one database, about; `gap` announces the others."""
+    max_replay: Annotated[int, Meta(ge=64 * KIB)] = 1 * MIB
+    """Bytes of these events."""
+    resume_patience: Seconds = 2 * SECONDS
+    """How long a connect waits for a database; its conversations follow when it answers."""
     mailbox: Count = 1024
     """Requests that one conversation may hold back."""
 

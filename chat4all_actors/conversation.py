@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from chat4all_protocol.frames import ConversationType
-    from chat4all_storage.group_commit import Answer, ShardLog
+    from chat4all_storage.group_commit import Answer
+    from chat4all_storage.shard_logs import ShardLogs
+    from chat4all_storage.shards import Shards
 
     from .conversations import Conversations
     from .fanout import Reader
@@ -77,11 +79,12 @@ class ConversationActor(Actor[ToConversation]):
         "_composers",
         "_deferred",
         "_early",
+        "_logs",
         "_open",
+        "_shards",
         "_watermarks",
         "head",
         "id",
-        "log",
         "members",
         "overtaken",
         "private",
@@ -104,7 +107,8 @@ class ConversationActor(Actor[ToConversation]):
         self.senders: list[str] | None = None
         """Who sent the last events, up to the head."""
         self.surroundings = surroundings
-        self.log: ShardLog = surroundings.logs.of(id_)
+        self._logs: ShardLogs = surroundings.logs
+        self._shards: Shards = surroundings.storage.shards
         self.overtaken = 0
         """Up to where it was told last that events are stored."""
         self.relayed_bytes = 0
@@ -188,7 +192,7 @@ class ConversationActor(Actor[ToConversation]):
         if not self.private and self._watermarks is not None:
             self._watermarks.view(cast("Reader", post.origin))
         try:
-            self.log.submit_nowait(Entry(post.append, self._on_commit, post))
+            self._logs.submit_nowait(Entry(post.append, self._on_commit, post))
         except (LogFull, Unavailable):
             post.origin.refused(post, unavailable(post.rid))
         else:
@@ -253,7 +257,7 @@ class ConversationActor(Actor[ToConversation]):
         await self._pass_early()
         while self.head < upto:
             wanted = Range(self.id, self.head, upto, CATCH_UP_BATCH)
-            (events,) = await self._until_available(self.log.store.history, [wanted])
+            (events,) = await self._until_available(self._shards.history, [wanted])
             if not events:
                 raise RuntimeError(f"{self.id} lacks what follows {self.head}, up to {upto}")
             for index, event in enumerate(events if waiting and self._open else ()):
@@ -354,7 +358,7 @@ class ConversationActor(Actor[ToConversation]):
         body = decode_body(event.body) if event.body is not None else None
         if not isinstance(body, MemberBody):
             raise ValueError(f"event {event.seq} of {self.id} names no member")
-        stored = await self._until_available(self.log.store.conversation, self.id)
+        stored = await self._until_available(self._shards.conversation, self.id)
         assert stored is not None  # conversations are never deleted
         self.members, self._changed_at = list(stored.members), event.seq
         local = self.surroundings.local

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.ids import new_id, private_conversation_id
+from chat4all_storage.sharding import logical_shard
 
 from .conversation import ConversationActor
 from .heads import Heads
@@ -22,9 +23,8 @@ from .wire import view
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Conv, ConversationType
-    from chat4all_storage.group_commit import ShardLog
     from chat4all_storage.ports import Conversation
-    from chat4all_storage.sharding import ShardMap
+    from chat4all_storage.shard_logs import ShardLogs
     from chat4all_storage.storage import Storage
 
     from .config import Settings
@@ -51,7 +51,7 @@ class Conversations:
         *,
         settings: Settings,
         storage: Storage,
-        logs: ShardMap[ShardLog],
+        logs: ShardLogs,
         pool: Pool,
         timers: Timers[tuple[str, str]],
         local: LocalReaders,
@@ -114,7 +114,7 @@ class Conversations:
             StorageError: the store failed.
         """
         with self.heads.reading():
-            stored = await self.storage.shards.of(id_).conversation(id_)
+            stored = await self.storage.shards.conversation(id_)
             if stored is None or user not in stored.members:
                 return None
             return self._awake(id_, stored.head, stored.type)
@@ -170,11 +170,11 @@ class Conversations:
             id_ = new_id()
             roles = {creator: "owner"} | dict.fromkeys(others, "member")
         with self.heads.reading():
-            shard = self.storage.shards.of(id_)
-            stored, made = await shard.create(id_, type_, title, creator, roles)
+            stored, made = await self.storage.shards.create(id_, type_, title, creator, roles)
             for name in stored.members:
                 for reader in self.local.of(name):
-                    if self.read_by(id_, reader) is None:
+                    late = logical_shard(id_) in reader.missing
+                    if self.read_by(id_, reader) is None and not late:
                         conversation = self.enter(id_, stored.head, stored.type, reader)
                         if reader is not by:
                             reader.entered(view(stored, head=conversation.head))

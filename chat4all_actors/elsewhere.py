@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from chat4all_storage.ports import StorageError
+from chat4all_storage.sharding import logical_shard
 
 from .kernel import ActorStopped, PoolClosed
 from .messages import ComposingElsewhere, Overtaken, Relayed, RisenElsewhere
@@ -110,9 +111,13 @@ class Elsewhere:
 
     def _absent(self, conversation: str, user: str) -> list[Reader]:
         """The sessions of the user that do not read the conversation."""
-        conversations = self._conversations
-        readers = conversations.local.of(user)
-        return [each for each in readers if conversations.read_by(conversation, each) is None]
+        conversations, shard = self._conversations, logical_shard(conversation)
+        return [
+            reader
+            for reader in conversations.local.of(user)
+            if conversations.read_by(conversation, reader) is None
+            and shard not in reader.missing  # those are introduced by `latecomers`
+        ]
 
     async def _introduce(self, id_: str, seq: int, users: list[str]) -> None:
         try:
@@ -127,7 +132,7 @@ class Elsewhere:
         conversations = self._conversations
         with conversations.heads.reading():
             try:
-                stored = await conversations.storage.shards.of(id_).conversation(id_)
+                stored = await conversations.storage.shards.conversation(id_)
             except StorageError as error:
                 logger.warning("new members wait for the store of %s: %s", id_, error)
                 return False

@@ -53,6 +53,11 @@ class Reader(Protocol):
         """When it arrived, in microseconds by the directory's clock; 0 before it has."""
         ...
 
+    @property
+    def missing(self) -> frozenset[int]:
+        """Logical shards whose conversations it does not read yet (`latecomers`)."""
+        ...
+
     def deliver(self, conversation: str, first: int, last: int, data: bytes) -> None:
         """Events `first`..`last` of a conversation, as WebSocket frames."""
 

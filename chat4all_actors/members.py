@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from chat4all_storage.ports import StorageError
+from chat4all_storage.sharding import logical_shard
 
 from .kernel import ActorStopped, PoolClosed
 from .messages import MembersRead
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports import ShardStore
-    from chat4all_storage.sharding import ShardMap
+    from chat4all_storage.shards import Shards
 
     from .conversation import ConversationActor
     from .kernel import Pool
@@ -31,37 +31,37 @@ RETRY: Final = 1.0
 
 
 class MemberReader:
-    """One reading for each database at a time; what is asked for meanwhile goes into the next."""
+    """One reading for each logical shard at a time; the next has what is asked for meanwhile."""
 
-    def __init__(self, shards: ShardMap[ShardStore], pool: Pool) -> None:
+    def __init__(self, shards: Shards, pool: Pool) -> None:
         self._shards = shards
         self._pool = pool
-        self._wanted: dict[str, dict[str, ConversationActor]] = {}
-        """By the name of the database, what is asked for; there while it is being read."""
+        self._wanted: dict[int, dict[str, ConversationActor]] = {}
+        """By logical shard, what is asked for; there while it is being read."""
 
     def read(self, conversation: ConversationActor) -> None:
         """Let the conversation be told its members, soon."""
-        store = self._shards.of(conversation.id)
-        wanted = self._wanted.get(store.name)
+        shard = logical_shard(conversation.id)
+        wanted = self._wanted.get(shard)
         if wanted is not None:
             wanted[conversation.id] = conversation
             return
-        self._wanted[store.name] = {conversation.id: conversation}
+        self._wanted[shard] = {conversation.id: conversation}
         with suppress(PoolClosed):  # all conversations are being stopped
-            self._pool.start_soon("members", lambda: self._run(store))
+            self._pool.start_soon("members", lambda: self._run(shard))
 
-    async def _run(self, store: ShardStore) -> None:
-        wanted = self._wanted[store.name]
+    async def _run(self, shard: int) -> None:
+        wanted = self._wanted[shard]
         try:
             while wanted:
                 some = [wanted.pop(id_) for id_ in list(wanted)[:AT_ONCE]]
-                await self._read(store, {each.id: each for each in some})
+                await self._read({each.id: each for each in some})
         finally:
-            del self._wanted[store.name]
+            del self._wanted[shard]
 
-    async def _read(self, store: ShardStore, some: dict[str, ConversationActor]) -> None:
+    async def _read(self, some: dict[str, ConversationActor]) -> None:
         try:
-            found = await store.members(list(some))
+            found = await self._shards.members(list(some))
         except StorageError as error:
             # Until it succeeds all nodes are told everything, which is only more work.
             logger.debug("members can't be read: %s", error)

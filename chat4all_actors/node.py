@@ -1,11 +1,13 @@
 """A node: its supervision tree, top to bottom in the order in which it starts.
 
     node (rest_for_one)
+    ├── shards                    watches the databases, and where each logical shard is
     ├── logs (one_for_one)        one group-commit writer for each database
     ├── heartbeat                 the clock of all sessions
     ├── timers
     ├── backbone                  beats, and tells the other nodes
     ├── conversations (pool)      temporary, rebuilt from their shard
+    ├── latecomers                introduces conversations of databases that are back
     ├── presence                  who is there, and who is to know
     ├── senders (pool)            for sockets that are behind
     ├── connections (pool)        temporary: clients connect again
@@ -27,6 +29,7 @@ from msgspec import Struct
 
 from chat4all_protocol.ids import new_id
 from chat4all_storage.group_commit import ShardLog
+from chat4all_storage.shard_logs import ShardLogs
 
 from .accounts.tokens import MAX_LIFETIME, Tokens
 from .admission import Turnstile
@@ -41,6 +44,7 @@ from .elsewhere import Elsewhere
 from .fanout import LocalReaders
 from .heartbeat import Heartbeat
 from .kernel import Child, Pool, Strategy, Supervisor, Timers
+from .latecomers import Latecomers
 from .presence import Presences
 from .ratelimit import RateLimiter
 from .revocations import Revocations
@@ -53,7 +57,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from chat4all_storage.bus import Bus
-    from chat4all_storage.sharding import ShardMap
     from chat4all_storage.storage import Storage
 
     from .config import Settings
@@ -86,7 +89,7 @@ class Node:
     """One server process; the `Services` of its sessions."""
 
     # Made anew whenever their child of the tree (re)starts; nothing outlives a restart below it.
-    logs: ShardMap[ShardLog]
+    logs: ShardLogs
     heartbeat: Heartbeat
     backbone: Backbone
     cluster: Cluster
@@ -136,11 +139,13 @@ class Node:
         self._supervisor = Supervisor(
             "node",
             [
+                Child("shards", self._storage.shards.run),
                 Child("logs", self._run_logs),
                 Child("heartbeat", self._run_heartbeat),
                 Child("timers", self._run_timers),
                 Child("backbone", self._run_backbone),
                 Child("conversations", self._run_conversations, tree=lambda: self._rooms.tree()),
+                Child("latecomers", self._run_latecomers),
                 Child("presence", self._run_presence),
                 Child("senders", self._run_senders, tree=lambda: self._senders.tree()),
                 Child("connections", self._run_connections, tree=lambda: self._connections.tree()),
@@ -184,14 +189,28 @@ class Node:
             return "draining"
         if not self._up:
             return "starting"
-        down = [log.store.name for log in self.logs.all if log.down]
-        return f"database {', '.join(down)} is out of reach" if down else None
+        away = self._out_of_reach()
+        if len(away) < len(self.logs.all):
+            return None
+        return f"database {', '.join(away)} is out of reach"
 
     def degraded(self) -> list[str]:
         """What does not work as it should, though the node accepts work."""
-        if not self._up or self.backbone.trouble is None:
+        if not self._up:
             return []
-        return [f"events of other nodes come late: {self.backbone.trouble}"]
+        reasons = [f"database {name} is out of reach" for name in self._out_of_reach()]
+        if self.backbone.trouble is not None:
+            reasons.append(f"events of other nodes come late: {self.backbone.trouble}")
+        return reasons
+
+    def _out_of_reach(self) -> list[str]:
+        """The databases that can't be written or read now."""
+        logs, breakers = self.logs.all, self._storage.shards.breakers
+        return [
+            log.store.name
+            for log, breaker in zip(logs, breakers, strict=True)
+            if log.down or breaker.open
+        ]
 
     def statistics(self) -> NodeStatistics:
         """What the node holds and has done."""
@@ -213,10 +232,11 @@ class Node:
     # --- the children, in start order ---------------------------------------------------------
 
     async def _run_logs(self, *, task_status: trio.TaskStatus[None]) -> None:
-        stores = self._storage.shards.all
-        logs = [ShardLog(store, patience=self.settings.log_patience) for store in stores]
-        self.logs = self._storage.shards.map(logs)
-        children = [Child(f"log {log.store.name}", log.run) for log in logs]
+        patience = self.settings.log_patience
+        make = partial(ShardLog, patience=patience)
+        self.logs = ShardLogs(self._storage.shards, make, patience=patience)
+        children = [Child(f"log {log.store.name}", log.run) for log in self.logs.all]
+        children.append(Child("moves", self.logs.run))
         # What a failed writer held can't be answered any more: the clients are to come back.
         await Supervisor("logs", children, max_restarts=0).run(task_status=task_status)
 
@@ -265,6 +285,10 @@ class Node:
             clock=self.wall_clock,
         )
         await self.presence.run(task_status=task_status)
+
+    async def _run_latecomers(self, *, task_status: trio.TaskStatus[None]) -> None:
+        self.latecomers = Latecomers(self.conversations, self.settings)
+        await self.latecomers.run(task_status=task_status)
 
     async def _run_senders(self, *, task_status: trio.TaskStatus[None]) -> None:
         self._senders = Pool("senders")

@@ -32,7 +32,8 @@ from chat4all_protocol.frames import (
     Typing,
     Watch,
 )
-from chat4all_storage.ports import Append, InDoubt, StorageError
+from chat4all_storage.ports import Append, InDoubt, StorageError, event_size
+from chat4all_storage.sharding import logical_shard
 
 from .accounts.tokens import TokenRefused
 from .conversations import Refusal
@@ -50,9 +51,6 @@ if TYPE_CHECKING:
     from .conversation import ConversationActor
     from .messages import ToConversation
     from .session import Session
-
-_OVERHEAD: Final = 250
-"""Bytes of an event in a page, beside its body and meta."""
 
 _ACTS: Final = frozenset({Send, Edit, Delete, React, Read, Typing, Create})
 """What a client sends because its user did something."""
@@ -86,6 +84,9 @@ async def _send(session: Session, frame: Send) -> None:
     conversations = session.services.conversations
     conversation = conversations.read_by(frame.conv, session)
     if conversation is None:
+        if logical_shard(frame.conv) in session.missing:  # it is introduced first, then sent to
+            session.send(unavailable(frame.rid))
+            return
         try:
             conversation = await conversations.reach(frame.conv, session.user)
         except StorageError:
@@ -172,10 +173,10 @@ async def _tell(conversation: ConversationActor, message_: ToConversation) -> No
 
 async def _fetch(session: Session, frame: Fetch) -> None:
     conversations = session.services.conversations
-    store = conversations.storage.shards.of(frame.conv)
+    shards = conversations.storage.shards
     was_reader = conversations.read_by(frame.conv, session) is not None
     try:
-        found = await store.page(
+        found = await shards.page(
             frame.conv, session.user, after=frame.after, before=frame.before, limit=frame.limit
         )
     except StorageError:
@@ -200,7 +201,7 @@ def _within(events: list[StoredEvent], max_bytes: int, *, forward: bool) -> list
     room = max_bytes
     kept = 0
     for event in events if forward else reversed(events):
-        room -= _OVERHEAD + len(event.body or b"") + len(event.meta or b"")
+        room -= event_size(event)
         if kept and room < 0:
             break
         kept += 1
@@ -276,7 +277,7 @@ async def _info(session: Session, frame: Info) -> None:
     conversations = session.services.conversations
     was_reader = conversations.read_by(frame.conv, session) is not None
     try:
-        stored = await conversations.storage.shards.of(frame.conv).conversation(frame.conv)
+        stored = await conversations.storage.shards.conversation(frame.conv)
     except StorageError:
         session.send(unavailable(frame.rid))
         return

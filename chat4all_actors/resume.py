@@ -4,7 +4,8 @@ The order matters. The session is known as a local reader of its user before the
 so that no membership can change unnoticed. Then, without waiting in between, it enters every
 conversation at that conversation's head and sends `ready` with these heads: from there on every
 event is delivered. Events after the client's cursors are replayed after `ready`; what happens in
-these conversations meanwhile is held back until then.
+these conversations meanwhile is held back until then. The conversations of a database that does not
+answer come later (`latecomers`).
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
 from chat4all_protocol.codes import CloseCode, ErrorCode
 from chat4all_protocol.frames import FETCH_LIMIT, ConvState, Gap, Ready
-from chat4all_storage.ports import Range, StorageError
+from chat4all_storage.ports import Range, Replay, StorageError
 
 from .accounts.tokens import TokenRefused
 from .admission import Overloaded
@@ -27,17 +27,16 @@ from .wire import framed, message, refusal, unavailable
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Connect, Conv
-    from chat4all_storage.ports import Membership, ShardStore, StoredEvent
-    from chat4all_storage.sharding import ShardMap
+    from chat4all_storage.ports import Membership, StoredEvent
+    from chat4all_storage.shards import Resumption
 
+    from .config import Settings
     from .session import Session
 
 logger = logging.getLogger(__name__)
 
 LISTED: Final = 200
 """Conversations that `ready` lists."""
-REPLAY_BATCH: Final = 20
-"""Conversations whose missed events are read at once."""
 
 
 class _Hold(Struct):
@@ -120,47 +119,31 @@ async def _resume(session: Session, frame: Connect) -> None:
         return
     conversations = services.conversations
     session.background = frame.background
+    cursors = frame.cursors or {}
     try:
         # Known on all nodes before the stores are asked, as it is known here.
         await services.presence.arrive(session, away=frame.background)
         with conversations.heads.reading():
-            memberships = await _memberships(conversations.storage.shards, session.user)
-            starts = _enter(session, memberships, frame)
+            found = await conversations.storage.shards.resume(
+                session.user,
+                cursors,
+                details=LISTED,
+                replay=_replay_limits(services.settings),
+                patience=services.settings.resume_patience,
+            )
+            starts = _enter(session, found.memberships, frame)
+            if found.missing:
+                services.latecomers.add(session, found.missing, cursors)
     except StorageError as error:
         logger.warning("a connect could not be answered: %s", error)
         session.send(unavailable(None))
         session.close(CloseCode.OVERLOADED, "try again shortly")
         return
-    await _replay(session, frame.cursors or {}, starts)
+    await _replay(session, cursors, starts, found)
 
 
-async def _memberships(shards: ShardMap[ShardStore], user: str) -> list[Membership]:
-    """The conversations of `user` in all databases, latest activity first."""
-    found: list[Membership] = []
-
-    async def ask(store: ShardStore) -> None:
-        found.extend(await store.memberships(user, details=LISTED))
-
-    if len(shards.all) == 1:
-        await ask(shards.all[0])
-        return found
-    failures: list[StorageError] = []
-
-    async def try_to_ask(store: ShardStore) -> None:
-        # Caught here: beside a cancellation it would leave the nursery in a group.
-        try:
-            await ask(store)
-        except StorageError as error:
-            failures.append(error)
-            nursery.cancel_scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        for store in shards.all:
-            nursery.start_soon(try_to_ask, store)
-    if failures:
-        raise failures[0]
-    found.sort(key=lambda membership: -membership.active_at)
-    return found
+def _replay_limits(settings: Settings) -> Replay:
+    return Replay(each=FETCH_LIMIT, events=settings.max_replay_events, size=settings.max_replay)
 
 
 def _enter(session: Session, memberships: list[Membership], frame: Connect) -> dict[str, int]:
@@ -220,46 +203,55 @@ def _state(membership: Membership, head: int) -> ConvState:
     )
 
 
-async def _replay(session: Session, cursors: dict[str, int], starts: dict[str, int]) -> None:
+async def _replay(
+    session: Session, cursors: dict[str, int], starts: dict[str, int], found: Resumption
+) -> None:
     """Send what lies between the cursors and the starts, then what was held back meanwhile."""
     held = session.held
     if held is None:
         return
-    wanted: list[Range] = []
+    heads = {each.conversation: each.head for each in found.memberships}
+    behind: list[Range] = []
     for id_, after in cursors.items():
         upto = starts.get(id_, 0)
         if id_ not in held:
             continue
-        if upto - after > FETCH_LIMIT:
-            session.outlet.send_nowait(
-                framed(Gap(conv=id_, from_=after + 1, to=upto)) + held.release(id_)
-            )
+        await session.outlet.room(session.services.settings.max_outbound)
+        events: list[StoredEvent] = []
+        if upto - after <= FETCH_LIMIT:
+            events = [event for event in found.events.get(id_, ()) if event.seq <= upto]
+        last = events[-1].seq if events else after
+        session.outlet.send_nowait(b"".join([framed(message(event)) for event in events]))
+        if last >= heads.get(id_, 0) and last < upto:
+            # Stored after the memberships were read, and passed before the session entered.
+            behind.append(Range(id_, last, upto, FETCH_LIMIT))
         else:
-            wanted.append(Range(id_, after, upto, FETCH_LIMIT))
-    shards = session.services.conversations.storage.shards
-    for store, positions in shards.split([item.conversation for item in wanted]):
-        for start in range(0, len(positions), REPLAY_BATCH):
-            ranges = [wanted[position] for position in positions[start : start + REPLAY_BATCH]]
-            await session.outlet.room(session.services.settings.max_outbound)
-            await _replay_batch(session, store, ranges, held)
+            _release(session, held, id_, last, upto)
+    if behind:
+        await _read_behind(session, held, behind)
     session.held = None
 
 
-async def _replay_batch(
-    session: Session, store: ShardStore, ranges: list[Range], held: Held
-) -> None:
+async def _read_behind(session: Session, held: Held, ranges: list[Range]) -> None:
+    shards = session.services.conversations.storage.shards
     try:
-        found: list[list[StoredEvent]] = await store.history(ranges)
+        found: list[list[StoredEvent]] = await shards.history(ranges)
     except StorageError as error:
         # The client can still get them: it fetches a gap when it likes.
         logger.warning("missed events could not be read: %s", error)
         found = [[] for _ in ranges]
     for wanted, events in zip(ranges, found, strict=True):
-        if wanted.conversation not in held:
-            continue  # it left meanwhile
-        parts = [framed(message(event)) for event in events]
-        last = events[-1].seq if events else wanted.after
-        if last < wanted.upto:
-            parts.append(framed(Gap(conv=wanted.conversation, from_=last + 1, to=wanted.upto)))
-        parts.append(held.release(wanted.conversation))
-        session.outlet.send_nowait(b"".join(parts))
+        if wanted.conversation in held:  # else it has left meanwhile
+            await session.outlet.room(session.services.settings.max_outbound)
+            session.outlet.send_nowait(b"".join([framed(message(event)) for event in events]))
+            last = events[-1].seq if events else wanted.after
+            _release(session, held, wanted.conversation, last, wanted.upto)
+
+
+def _release(session: Session, held: Held, conversation: str, last: int, upto: int) -> None:
+    """Announce what was not sent up to `upto`, and let go of what follows it."""
+    parts = []
+    if last < upto:
+        parts.append(framed(Gap(conv=conversation, from_=last + 1, to=upto)))
+    parts.append(held.release(conversation))
+    session.outlet.send_nowait(b"".join(parts))

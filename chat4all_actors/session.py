@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .conversations import Conversations
     from .fanout import LocalReaders, Passing
     from .heartbeat import Heartbeat
+    from .latecomers import Latecomers
     from .messages import Post
     from .outlet import Outlet
     from .presence import Presences
@@ -61,6 +62,7 @@ class Services(Protocol):
     tokens: Tokens
     revocations: Revocations
     conversations: Conversations
+    latecomers: Latecomers
     local: LocalReaders
     presence: Presences
     heartbeat: Heartbeat
@@ -89,12 +91,14 @@ class Session:
         "birth",
         "connection",
         "conversations",
+        "departures",
         "device",
         "early",
         "expires_at",
         "held",
         "id",
         "issued_at",
+        "missing",
         "outlet",
         "services",
         "user",
@@ -121,6 +125,10 @@ class Session:
         """Those it has entered, perhaps left since."""
         self.early: dict[str, Conv] | None = None
         """Memberships that changed while `connect` was being answered."""
+        self.missing: frozenset[int] = frozenset()
+        """See `fanout.Reader`."""
+        self.departures: set[str] | None = None
+        """While conversations are being read that come late: those that the user left meanwhile."""
         self.held: resume.Held | None = None
         """Events of conversations whose missed events are still being replayed."""
         self._gaps: dict[str, tuple[int, int]] | None = None
@@ -388,6 +396,8 @@ class Session:
 
     def left(self, frame: Conv) -> None:
         """See `fanout.Reader`."""
+        if self.departures is not None:
+            self.departures.add(frame.conv)
         if self.early is not None:
             self.early[frame.conv] = frame
             return
@@ -397,6 +407,18 @@ class Session:
             self.held.drop(frame.conv)
         self.send(frame)
         self.services.presence.watching.parted(self)
+
+    @property
+    def closing(self) -> bool:
+        """See `latecomers.Latecomer`."""
+        return self._closing
+
+    def introduced(self, conv: Conv, gap: Gap | None) -> None:
+        """See `latecomers.Latecomer`."""
+        self.conversations.append(conv.conv)
+        self.send(conv)
+        if gap is not None:
+            self.send(gap)
 
     def replaced(self) -> None:
         """See `fanout.Reader`."""

@@ -25,8 +25,6 @@ from .wire import framed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from chat4all_storage.group_commit import ShardLog
-
     from .conversations import Conversations
     from .fanout import Reader
     from .messages import MarkRead, ToConversation
@@ -60,7 +58,6 @@ class Room(Protocol):
     readers: set[Reader]
     senders: list[str] | None
     """Who sent the last events, up to the head."""
-    log: ShardLog
     surroundings: Conversations
 
     @property
@@ -139,7 +136,9 @@ class Watermarks:
         room = self._room
         marking = self._marking[user]
         marking.waiting = False
-        room.log.mark_nowait(Mark(room.id, user, marking.recv, marking.read), self._on_written)
+        room.surroundings.logs.mark_nowait(
+            Mark(room.id, user, marking.recv, marking.read), self._on_written
+        )
         interval = room.surroundings.settings.mark_interval
         room.surroundings.timers.set((room.id, user), interval, self._on_mark_due, user)
 

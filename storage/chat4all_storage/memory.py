@@ -22,20 +22,26 @@ from .ports import (
     Mark,
     MemberInfo,
     Membership,
+    Moved,
     Notice,
     Outcome,
     Page,
     Range,
+    Resumed,
     Status,
     StoredEvent,
     User,
     UsernameTaken,
+    event_size,
 )
+from .sharding import logical_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from chat4all_protocol.frames import ConversationType
+
+    from .ports import Replay
 
 
 def wall_clock_ms() -> int:
@@ -75,6 +81,10 @@ class MemoryShard:
         self._journal: list[tuple[int, JournalRow]] = []
         """When each row was written, and the row."""
         self._journal_ids = 0
+        self.moved_shards: set[int] = set()
+        """Logical shards that are not served here."""
+        self.frozen_shards: set[int] = set()
+        """Logical shards that are served, but not written."""
 
     async def commit(self, appends: Sequence[Append], marks: Sequence[Mark]) -> CommitResult:
         """See `ShardStore.commit`."""
@@ -84,9 +94,14 @@ class MemoryShard:
         heads = {id_: len(log.events) for id_ in touched if (log := self._logs.get(id_))}
         outcomes = [self._append(append, heads) for append in appends]
         self._note_stored(appends, outcomes)
-        return CommitResult(outcomes, [self._mark(mark) for mark in marks])
+        conversations = [each.conversation for each in appends]
+        conversations += [each.conversation for each in marks]
+        fenced = frozenset(logical_shard(id_) for id_ in conversations if self._fenced(id_))
+        return CommitResult(outcomes, [self._mark(mark) for mark in marks], fenced)
 
     def _append(self, append: Append, heads: dict[str, int]) -> Outcome:
+        if self._fenced(append.conversation):
+            return Outcome(Status.MOVED)
         log = self._logs.get(append.conversation)
         if log is None:
             return Outcome(Status.NOT_MEMBER)
@@ -154,6 +169,8 @@ class MemoryShard:
         return None
 
     def _mark(self, mark: Mark) -> Mark | None:
+        if self._fenced(mark.conversation):
+            return None
         log = self._logs.get(mark.conversation)
         member = log.members.get(mark.user) if log is not None else None
         if log is None or member is None:
@@ -164,9 +181,17 @@ class MemoryShard:
         log.members[mark.user] = MemberInfo(member.role, recv, read)
         return Mark(mark.conversation, mark.user, recv, read)
 
+    def _fenced(self, conversation: str) -> bool:
+        return logical_shard(conversation) in self.moved_shards | self.frozen_shards
+
+    def _check_served(self, *conversations: str) -> None:
+        if moved := self.moved_shards.intersection(map(logical_shard, conversations)):
+            raise Moved(f"shard {min(moved)} is not served here")
+
     async def history(self, ranges: Sequence[Range]) -> list[list[StoredEvent]]:
         """See `ShardStore.history`."""
         await trio.lowlevel.checkpoint()
+        self._check_served(*(wanted.conversation for wanted in ranges))
         return [
             _slice(log.events, wanted.after, min(wanted.upto, wanted.after + wanted.limit))
             if (log := self._logs.get(wanted.conversation)) is not None
@@ -179,6 +204,7 @@ class MemoryShard:
     ) -> Page | None:
         """See `ShardStore.page`."""
         await trio.lowlevel.checkpoint()
+        self._check_served(conversation)
         log = self._logs.get(conversation)
         if log is None or reader not in log.members:
             return None
@@ -188,14 +214,38 @@ class MemoryShard:
         end = head if before is None else min(before - 1, head)
         return Page(_slice(log.events, end - limit, end), head)
 
-    async def memberships(self, user: str, *, details: int) -> list[Membership]:
-        """See `ShardStore.memberships`."""
+    async def resume(
+        self, user: str, cursors: Mapping[str, int], *, details: int, replay: Replay
+    ) -> Resumed:
+        """See `ShardStore.resume`."""
         await trio.lowlevel.checkpoint()
-        logs = [log for log in self._logs.values() if user in log.members]
-        logs.sort(key=lambda log: (-log.active_at, log.id))
-        return [
-            self._membership(log, user, detailed=rank < details) for rank, log in enumerate(logs)
+        logs = [
+            log
+            for log in self._logs.values()
+            if user in log.members and logical_shard(log.id) not in self.moved_shards
         ]
+        logs.sort(key=lambda log: (-log.active_at, log.id))
+        return Resumed(
+            [self._membership(log, user, detailed=rank < details) for rank, log in enumerate(logs)],
+            self._missed(logs, cursors, replay),
+            frozenset(self.moved_shards),
+        )
+
+    def _missed(
+        self, logs: list[_Log], cursors: Mapping[str, int], replay: Replay
+    ) -> dict[str, list[StoredEvent]]:
+        found: dict[str, list[StoredEvent]] = {}
+        count = size = 0
+        for log in logs:
+            missed = log.events[cursors.get(log.id, len(log.events)) :]
+            if not 0 < len(missed) <= replay.each or count >= replay.events:
+                continue
+            count += len(missed)
+            for event in missed:
+                size += event_size(event)
+                if size <= replay.size:
+                    found.setdefault(log.id, []).append(event)
+        return found
 
     def _membership(self, log: _Log, user: str, *, detailed: bool) -> Membership:
         member = log.members[user]
@@ -224,6 +274,7 @@ class MemoryShard:
     async def conversation(self, conversation: str) -> Conversation | None:
         """See `ShardStore.conversation`."""
         await trio.lowlevel.checkpoint()
+        self._check_served(conversation)
         log = self._logs.get(conversation)
         return None if log is None else self._view(log)
 
@@ -249,6 +300,8 @@ class MemoryShard:
     ) -> tuple[Conversation, bool]:
         """See `ShardStore.create`."""
         await trio.lowlevel.checkpoint()
+        if self._fenced(conversation):
+            raise Moved("the shard is on the move")
         if (log := self._logs.get(conversation)) is not None:
             return self._view(log), False
         now = self._clock_ms()
@@ -270,6 +323,7 @@ class MemoryShard:
     async def members(self, conversations: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
         """See `ShardStore.members`."""
         await trio.lowlevel.checkpoint()
+        self._check_served(*conversations)
         return {
             id_: (len(log.events), list(log.members))
             for id_ in conversations
@@ -288,6 +342,7 @@ class MemoryShard:
     async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
         """See `ShardStore.heads`."""
         await trio.lowlevel.checkpoint()
+        self._check_served(*conversations)
         return {
             id_: len(log.events)
             for id_ in conversations
@@ -343,7 +398,11 @@ def _slice(events: list[StoredEvent], after: int, upto: int) -> list[StoredEvent
 class MemoryDirectory:
     """A `Directory` in memory."""
 
-    def __init__(self, *, clock_ms: Callable[[], int] = wall_clock_ms) -> None:
+    def __init__(
+        self, placed: Sequence[str] = (), *, clock_ms: Callable[[], int] = wall_clock_ms
+    ) -> None:
+        self.placed = list(placed)
+        """What `placement` answers."""
         self._users: dict[str, User] = {}
         self._clock_ms = clock_ms
         self._notices: list[tuple[int, Notice]] = []
@@ -449,3 +508,8 @@ class MemoryDirectory:
         """See `Directory.revocations`."""
         await trio.lowlevel.checkpoint()
         return {name: at for name, at in self._valid_from.items() if at > since}
+
+    async def placement(self) -> list[str]:
+        """See `Directory.placement`."""
+        await trio.lowlevel.checkpoint()
+        return list(self.placed)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _LOCK: Final = 0x6334615F  # any number, the same for all nodes
 _TIMEOUT: Final = 600.0
 """Seconds: a later migration may rewrite a large table."""
+UNHURRIED: Final = {"statement_timeout": "0", "lock_timeout": "0"}
+"""Settings of a connection that migrates."""
 
 
 class Migration(Struct, frozen=True):
@@ -64,18 +66,26 @@ async def migrate(
         Unavailable: the database can't be reached.
         Rejected: it was migrated by a newer version, or a file that was applied has changed.
     """
+    return await with_connection(
+        bridge,
+        dsn,
+        lambda connection: apply_missing(connection, migrations),
+        timeout=_TIMEOUT,
+        settings=UNHURRIED,
+    )
+
+
+async def apply_missing(
+    connection: Any, migrations: Sequence[Migration] | None = None
+) -> list[str]:
+    """On the asyncio loop: as `migrate`, over a connection with the settings `UNHURRIED`."""
     known = load() if migrations is None else list(migrations)
-
-    async def run(connection: Any) -> list[str]:
-        # Whoever comes second waits for as long as the first one's migrations take.
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK, timeout=_TIMEOUT)
-        try:
-            return await _apply_missing(connection, known)
-        finally:
-            await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
-
-    settings = {"statement_timeout": "0", "lock_timeout": "0"}
-    return await with_connection(bridge, dsn, run, timeout=_TIMEOUT, settings=settings)
+    # Whoever comes second waits for as long as the first one's migrations take.
+    await connection.execute("SELECT pg_advisory_lock($1)", _LOCK, timeout=_TIMEOUT)
+    try:
+        return await _apply_missing(connection, known)
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
 
 
 async def pending(bridge: Bridge, dsn: str) -> list[str]:
@@ -84,14 +94,15 @@ async def pending(bridge: Bridge, dsn: str) -> list[str]:
     Raises:
         Unavailable, Rejected: as `migrate`.
     """
+    return await with_connection(bridge, dsn, find_missing, timeout=30.0)
+
+
+async def find_missing(connection: Any) -> list[str]:
+    """On the asyncio loop: as `pending`."""
     known = load()
-
-    async def run(connection: Any) -> list[str]:
-        if await connection.fetchval("SELECT to_regclass('migrations')") is None:
-            return [migration.name for migration in known]
-        return [migration.name for migration in await _missing(connection, known)]
-
-    return await with_connection(bridge, dsn, run, timeout=30.0)
+    if await connection.fetchval("SELECT to_regclass('migrations')") is None:
+        return [migration.name for migration in known]
+    return [migration.name for migration in await _missing(connection, known)]
 
 
 async def _missing(connection: Any, known: Sequence[Migration]) -> list[Migration]:

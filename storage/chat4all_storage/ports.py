@@ -31,6 +31,9 @@ KINDS: Final[tuple[Kind, ...]] = (
 UNREAD_LIMIT: Final = 1000
 """Unread messages are counted no further."""
 
+EVENT_OVERHEAD: Final = 250
+"""Bytes of an event beside its body and meta."""
+
 
 class Append(Struct, frozen=True, gc=False):
     """One event to be stored."""
@@ -109,6 +112,11 @@ class StoredEvent(Struct, frozen=True, gc=False):
     deleted: bool = False
 
 
+def event_size(event: StoredEvent) -> int:
+    """About how many bytes an event takes."""
+    return EVENT_OVERHEAD + len(event.body or b"") + len(event.meta or b"")
+
+
 class Range(Struct, frozen=True, gc=False):
     """Events with `after < seq <= upto`, the first `limit` of them."""
 
@@ -140,6 +148,28 @@ class Membership(Struct, frozen=True):
     """Messages of others after `read` up to `UNREAD_LIMIT`; only where details were asked for."""
     peer: str | None = None
     """The other member of a private conversation; only where details were asked for."""
+
+
+class Replay(Struct, frozen=True):
+    """How much of what was missed is read at once."""
+
+    each: int
+    """Events: a conversation with more of them after its cursor is left out."""
+    events: int
+    """Events in all conversations together, about."""
+    size: int
+    """Bytes of these events."""
+
+
+class Resumed(Struct, frozen=True):
+    """What a session of some user starts from, as of one moment."""
+
+    memberships: list[Membership]
+    """All conversations, latest activity first; with details where they were asked for."""
+    events: dict[str, list[StoredEvent]]
+    """What follows the cursors, ascending; the first events of a conversation if not all."""
+    unserved: frozenset[int]
+    """Logical shards that are not served here: nothing of them is in this."""
 
 
 class MemberInfo(Struct, frozen=True):
@@ -208,6 +238,7 @@ class StorageError(Exception):
 
     StorageError
     ├── Unavailable     for now, and surely nothing was stored: trying again makes sense
+    │   └── Moved       the conversation is in another database, or on its way there
     ├── InDoubt         for now, and the write may have been stored: only a retry can tell
     ├── Rejected        the store will never accept this; nothing was stored
     └── UsernameTaken
@@ -216,6 +247,10 @@ class StorageError(Exception):
 
 class Unavailable(StorageError):
     """The store can't be used for now. Nothing was stored."""
+
+
+class Moved(Unavailable):
+    """The logical shard of a conversation is on its way to another database, or is there."""
 
 
 class InDoubt(StorageError):
@@ -236,8 +271,10 @@ class UsernameTaken(StorageError):
 class ShardStore(Protocol):
     """One database of whole conversations.
 
-    Reads see every write that returned before they began. Every method raises `Unavailable` when
-    the store can't be reached in time, `Rejected` for a defect; only writes raise `InDoubt`.
+    Reads see every write that returned before they began: what is asked of a conversation whose
+    logical shard has moved to another database, or is on its way here, raises `Moved`. Every method
+    raises `Unavailable` when the store can't be reached in time, `Rejected` for a defect; only
+    writes raise `InDoubt`.
     """
 
     @property
@@ -281,8 +318,14 @@ class ShardStore(Protocol):
         """
         ...
 
-    async def memberships(self, user: str, *, details: int) -> list[Membership]:
-        """All conversations of `user`, latest activity first; the first `details` in full."""
+    async def resume(
+        self, user: str, cursors: Mapping[str, int], *, details: int, replay: Replay
+    ) -> Resumed:
+        """All conversations of `user`, and the events after the cursors, within the limits.
+
+        The first `details` memberships are in full. Cursors of conversations that `user` is no
+        member of are ignored.
+        """
         ...
 
     async def conversation(self, conversation: str) -> Conversation | None:
@@ -347,15 +390,20 @@ class ShardStore(Protocol):
 class CommitResult(Struct, frozen=True):
     """The outcome of each append, and of each mark the watermarks that now stand.
 
-    A mark of somebody who is no member has None.
+    A mark of somebody who is no member has None, and so has one of a shard that has moved.
     """
 
     outcomes: list[Outcome]
     marks: list[Mark | None]
+    moved: frozenset[int] = frozenset()
+    """The logical shards of the batch that are not to be written here."""
 
 
 class Directory(Protocol):
-    """The users. Names are unique whatever their letter case, and kept as first written."""
+    """The users, and where everything is.
+
+    User names are unique whatever their letter case, and kept as first written.
+    """
 
     async def add_user(self, user: User) -> None:
         """Add an account.
@@ -438,4 +486,7 @@ class Directory(Protocol):
 
     async def revocations(self, since: int) -> dict[str, int]:
         """Users whose tokens must have been issued at a second, for those after `since`."""
+
+    async def placement(self) -> list[str]:
+        """The lasting name of the database that holds each logical shard, by its number."""
         ...

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 
-from .ports import InDoubt, Rejected, StorageError, Unavailable
+from .ports import InDoubt, Moved, Rejected, StorageError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -59,12 +59,16 @@ _PASSING_STATES: Final = frozenset({"25006", "3D000", "55P03"})
 # session, and a commit under way may or may not have happened.
 _SESSION_LOST: Final = frozenset({"FATAL", "PANIC"})
 _COMPLETION_UNKNOWN: Final = "40003"
+_MOVED: Final = "C4M01"
+"""Our own: a conversation's shard is not served by this database (migration 0004)."""
 
 
 def not_written(error: Exception) -> StorageError:
     """What an error means when no write can have been sent."""
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
+        if state == _MOVED:
+            return Moved(str(error))
         passing = state[:2] in _PASSING_CLASSES or state in _PASSING_STATES
         if passing or _session_lost(error):
             return Unavailable(f"PostgreSQL {state}: {error}")
@@ -101,9 +105,18 @@ class Database:
     and when an outcome is in doubt the connection is dropped, never used again.
     """
 
-    def __init__(self, bridge: Bridge, dsn: str) -> None:
+    def __init__(
+        self,
+        bridge: Bridge,
+        dsn: str,
+        *,
+        prepare: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
+        """`prepare(dsn)` has to succeed, on the asyncio loop, before anything else is done."""
         self._bridge = bridge
         self._dsn = dsn
+        self._prepare = prepare
+        self._preparing = asyncio.Lock()
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
         self._writer: asyncpg.Connection | None = None
@@ -150,11 +163,22 @@ class Database:
                 asyncio.timeout(COMMAND_TIMEOUT),
                 pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection,
             ):
-                return await fn(connection)
+                try:
+                    return await fn(connection)
+                except asyncio.CancelledError:
+                    connection.terminate()  # or its release would wait for the server
+                    raise
         except _ERRORS as error:
             raise not_written(error) from error
 
+    async def _prepared(self) -> None:
+        async with self._preparing:
+            if self._prepare is not None:
+                await self._prepare(self._dsn)
+                self._prepare = None
+
     async def _open_pool(self) -> asyncpg.Pool:
+        await self._prepared()
         async with self._opening:
             if self._closed:
                 raise asyncpg.InterfaceError("the store is closed")
@@ -197,6 +221,7 @@ class Database:
     async def _open_writer(self) -> asyncpg.Connection:
         if self._closed:
             raise asyncpg.InterfaceError("the store is closed")
+        await self._prepared()
         if self._writer is None or self._writer.is_closed():
             self._writer = await connect(self._dsn, _POINT_LOOKUPS)
         return self._writer

@@ -201,6 +201,33 @@ class PostgresDirectory:
             placement.append(index)
         return placement
 
+    async def note_databases(self, addresses: Mapping[str, str]) -> None:
+        """Remember by which addresses databases were reached, by their lasting names."""
+        await self._database.write(
+            lambda connection: connection.execute(
+                """INSERT INTO databases (name, address)
+                   SELECT * FROM unnest($1::uuid[], $2::text[])
+                   ON CONFLICT (name) DO UPDATE SET address = EXCLUDED.address
+                   WHERE databases.address <> EXCLUDED.address""",
+                list(addresses),
+                list(addresses.values()),
+            )
+        )
+
+    async def database_at(self, address: str) -> str | None:
+        """The lasting name of the database that was last reached by this address."""
+        query = "SELECT name FROM databases WHERE address = $1"
+        rows = await self._database.read(lambda connection: connection.fetch(query, address))
+        # Two had it: one took the place of the other, and which of them it is now is not known.
+        return str(rows[0]["name"]) if len(rows) == 1 else None
+
+    async def placement(self) -> list[str]:
+        """See `Directory.placement`."""
+        rows = await self._database.read(
+            lambda connection: connection.fetch("SELECT database FROM shards ORDER BY shard")
+        )
+        return [str(row["database"]) for row in rows]
+
     async def close(self) -> None:
         """Give up all connections."""
         await self._database.close()

@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .ports import (
     KINDS,
-    UNREAD_LIMIT,
     CommitResult,
     Conversation,
     JournalRow,
     Mark,
     MemberInfo,
-    Membership,
+    Moved,
     Outcome,
     Page,
     Status,
     StoredEvent,
-    Unavailable,
 )
+from .postgres_resume import EVENT_COLUMNS, event_of, read_resumed
+from .sharding import logical_shard
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from chat4all_protocol.frames import ConversationType
 
     from .bridge import Bridge
-    from .ports import Append, Range
+    from .ports import Append, Range, Replay, Resumed
 
 from .postgres import Database
 
@@ -42,13 +42,8 @@ _COMMIT: Final = (
     " $17)"
 )
 
-_EVENT_COLUMNS: Final = (
-    "e.conversation, e.seq, e.id, e.sender, e.kind, e.ts, e.body, e.reply_to, e.target, e.meta,"
-    " e.channel, e.deleted"
-)
-
 _HISTORY: Final = f"""
-    SELECT r.n, {_EVENT_COLUMNS}
+    SELECT r.n, {EVENT_COLUMNS}
     FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[])
         WITH ORDINALITY AS r (conversation, after, upto, size, n)
     CROSS JOIN LATERAL (
@@ -56,35 +51,13 @@ _HISTORY: Final = f"""
         WHERE x.conversation = r.conversation AND x.seq > r.after AND x.seq <= r.upto
         ORDER BY x.seq LIMIT r.size
     ) e
+    WHERE check_served($1)
     ORDER BY r.n, e.seq
 """
 
 _HEAD_FOR_MEMBER: Final = """
     SELECT c.head FROM conversations c JOIN members m ON m.conversation = c.id
-    WHERE c.id = $1 AND m.username = $2
-"""
-
-_MEMBERSHIPS: Final = f"""
-    SELECT mine.*,
-        CASE WHEN mine.rank <= $2 AND mine.head > mine.read THEN (
-            SELECT count(*) FROM (
-                SELECT FROM events e
-                WHERE e.conversation = mine.id AND e.seq > mine.read AND e.sender <> $1
-                    AND e.kind = 0 AND NOT e.deleted
-                LIMIT {UNREAD_LIMIT}
-            ) counted
-        ) ELSE 0 END AS unread,
-        CASE WHEN mine.rank <= $2 AND mine.type = 'private' THEN (
-            SELECT m.username FROM members m
-            WHERE m.conversation = mine.id AND m.username <> $1 LIMIT 1
-        ) END AS peer
-    FROM (
-        SELECT c.id, c.type, c.title, c.head, c.active_at, m.recv, m.read,
-            row_number() OVER (ORDER BY c.active_at DESC, c.id) AS rank
-        FROM members m JOIN conversations c ON c.id = m.conversation
-        WHERE m.username = $1
-    ) mine
-    ORDER BY mine.rank
+    WHERE c.id = $1 AND m.username = $2 AND check_served(ARRAY[$1])
 """
 
 _CREATE: Final = "SELECT create_conversation($1, $2, $3, $4, $5, $6, $7)"
@@ -92,7 +65,7 @@ _CREATE: Final = "SELECT create_conversation($1, $2, $3, $4, $5, $6, $7)"
 _MEMBERS: Final = """
     SELECT c.id, c.head, array_agg(m.username ORDER BY m.position)
     FROM conversations c JOIN members m ON m.conversation = c.id
-    WHERE c.id = ANY ($1) GROUP BY c.id
+    WHERE c.id = ANY ($1) AND check_served($1) GROUP BY c.id
 """
 
 _ACQUAINTED: Final = """
@@ -124,9 +97,18 @@ _HEAD: Final = struct.Struct(">16sq")
 class PostgresShard:
     """One PostgreSQL database as a `ShardStore`."""
 
-    def __init__(self, bridge: Bridge, dsn: str, name: str, *, member_limit: int = 1000) -> None:
+    def __init__(
+        self,
+        bridge: Bridge,
+        dsn: str,
+        name: str,
+        *,
+        member_limit: int = 1000,
+        prepare: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
+        """`prepare`: see `Database`."""
         self.name = name
-        self._database = Database(bridge, dsn)
+        self._database = Database(bridge, dsn, prepare=prepare)
         self._member_limit = member_limit
         self._writer = secrets.token_hex(8)
         """Tells what this store wrote from what others did."""
@@ -158,14 +140,22 @@ class PostgresShard:
             None if status else Mark(mark.conversation, mark.user, recv, read)
             for mark, (status, recv, read) in zip(marks, rows[len(appends) :], strict=True)
         ]
-        return CommitResult(outcomes, now_stand)
+        moved = frozenset[int]()
+        if any(row[0] == Status.MOVED for row in rows):
+            conversations = [a.conversation for a in appends] + [m.conversation for m in marks]
+            moved = frozenset(
+                logical_shard(conversation)
+                for conversation, row in zip(conversations, rows, strict=True)
+                if row[0] == Status.MOVED
+            )
+        return CommitResult(outcomes, now_stand, moved)
 
     async def history(self, ranges: Sequence[Range]) -> list[list[StoredEvent]]:
         """See `ShardStore.history`."""
         rows = await self._database.read(lambda connection: _fetch_ranges(connection, ranges))
         found: list[list[StoredEvent]] = [[] for _ in ranges]
         for row in rows:
-            found[row[0] - 1].append(_event(row, 1))
+            found[row[0] - 1].append(event_of(row, 1))
         return found
 
     async def page(
@@ -189,27 +179,15 @@ class PostgresShard:
         if found is None:
             return None
         head, rows = found
-        return Page([_event(row, 1) for row in rows], head)
+        return Page([event_of(row, 1) for row in rows], head)
 
-    async def memberships(self, user: str, *, details: int) -> list[Membership]:
-        """See `ShardStore.memberships`."""
-        rows = await self._database.read(
-            lambda connection: connection.fetch(_MEMBERSHIPS, user, details)
+    async def resume(
+        self, user: str, cursors: Mapping[str, int], *, details: int, replay: Replay
+    ) -> Resumed:
+        """See `ShardStore.resume`."""
+        return await self._database.read(
+            lambda connection: read_resumed(connection, user, cursors, details, replay)
         )
-        return [
-            Membership(
-                conversation=str(row["id"]),
-                type=row["type"],
-                title=row["title"],
-                head=row["head"],
-                active_at=row["active_at"],
-                recv=row["recv"],
-                read=row["read"],
-                unread=row["unread"],
-                peer=row["peer"],
-            )
-            for row in rows
-        ]
 
     async def conversation(self, conversation: str) -> Conversation | None:
         """See `ShardStore.conversation`."""
@@ -234,7 +212,7 @@ class PostgresShard:
 
         found, made = await self._database.write(run)
         if made == Status.MOVED:
-            raise Unavailable("the conversation's shard is on the move")
+            raise Moved(f"shard {logical_shard(conversation)} is on the move")
         assert found is not None  # it was made just now or was there, and is never deleted
         return found, made == 1
 
@@ -250,7 +228,7 @@ class PostgresShard:
 
     async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
         """See `ShardStore.heads`."""
-        query = "SELECT id, head FROM conversations WHERE id = ANY ($1)"
+        query = "SELECT id, head FROM conversations WHERE id = ANY ($1) AND check_served($1)"
         rows = await self._database.read(lambda c: c.fetch(query, list(conversations)))
         return {str(id_): head for id_, head in rows}
 
@@ -300,7 +278,7 @@ async def _load(connection: Any, conversation: str) -> Conversation | None:
         """SELECT c.type, c.title, c.created_by, c.created_at, c.head,
                   m.username, m.role, m.recv, m.read
            FROM conversations c LEFT JOIN members m ON m.conversation = c.id
-           WHERE c.id = $1 ORDER BY m.position""",
+           WHERE c.id = $1 AND check_served(ARRAY[$1]) ORDER BY m.position""",
         conversation,
     )
     if not rows:
@@ -318,24 +296,6 @@ async def _load(connection: Any, conversation: str) -> Conversation | None:
             for row in rows
             if row["username"] is not None
         },
-    )
-
-
-def _event(row: Any, first: int) -> StoredEvent:
-    """The event in a row, whose columns begin at `first`."""
-    return StoredEvent(
-        conversation=str(row[first]),
-        seq=row[first + 1],
-        id=str(row[first + 2]),
-        sender=row[first + 3],
-        kind=KINDS[row[first + 4]],
-        ts=row[first + 5],
-        body=row[first + 6],
-        reply_to=row[first + 7],
-        target=row[first + 8],
-        meta=row[first + 9],
-        channel=row[first + 10],
-        deleted=row[first + 11],
     )
 
 

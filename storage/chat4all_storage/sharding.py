@@ -6,15 +6,17 @@ shards to databases is data in the directory database, so shards can move.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 LOGICAL_SHARDS: Final = 64
+ALL_SHARDS: Final = frozenset(range(LOGICAL_SHARDS))
 
-T = TypeVar("T")
-U = TypeVar("U")
+Watcher: TypeAlias = "Callable[[int, int | None], None]"
+"""Called with a logical shard and the database that it was in."""
 
 
 def logical_shard(conversation: str) -> int:
@@ -22,34 +24,49 @@ def logical_shard(conversation: str) -> int:
     return int(conversation[-2:], 16) & (LOGICAL_SHARDS - 1)
 
 
-class ShardMap(Generic[T]):
-    """One value (a store, a log) for each database, found by conversation."""
-
-    def __init__(self, by_database: Sequence[T], placement: Sequence[int]) -> None:
-        """Values in the order of the databases, and each logical shard's index into them."""
-        if len(placement) != LOGICAL_SHARDS:
-            raise ValueError(f"a placement names {LOGICAL_SHARDS} shards, not {len(placement)}")
-        self.all = tuple(by_database)
-        self._by_shard = tuple(by_database[index] for index in placement)
-        self._placement = tuple(placement)
-
-    def of(self, conversation: str) -> T:
-        """The value of the database that holds `conversation`."""
-        return self._by_shard[logical_shard(conversation)]
-
-    def split(self, conversations: Sequence[str]) -> list[tuple[T, list[int]]]:
-        """The positions in `conversations` that each database holds, for those that hold any."""
-        places: dict[int, list[int]] = {}
-        for position, conversation in enumerate(conversations):
-            index = self._placement[logical_shard(conversation)]
-            places.setdefault(index, []).append(position)
-        return [(self.all[index], positions) for index, positions in places.items()]
-
-    def map(self, values: Sequence[U]) -> ShardMap[U]:
-        """The same placement over other values of the databases."""
-        return ShardMap(values, self._placement)
-
-
 def default_placement(databases: int) -> list[int]:
     """Logical shards spread evenly over so many databases."""
     return [shard % databases for shard in range(LOGICAL_SHARDS)]
+
+
+class Placement:
+    """Where each logical shard is, as far as this node knows; databases are told by their index.
+
+    None is a database that this node was not configured with.
+    """
+
+    def __init__(self, places: Sequence[int | None]) -> None:
+        if len(places) != LOGICAL_SHARDS:
+            raise ValueError(f"a placement names {LOGICAL_SHARDS} shards, not {len(places)}")
+        self._places = list(places)
+        self._watchers: list[Watcher] = []
+
+    def of(self, shard: int) -> int | None:
+        """The database of a logical shard."""
+        return self._places[shard]
+
+    def held_by(self, database: int) -> frozenset[int]:
+        """The logical shards of a database."""
+        return frozenset(shard for shard, at in enumerate(self._places) if at == database)
+
+    def update(self, places: Sequence[int | None]) -> bool:
+        """Learn where the shards are now; whether that is news."""
+        moves = [
+            (shard, former)
+            for shard, (former, now) in enumerate(zip(self._places, places, strict=True))
+            if former != now
+        ]
+        self._places = list(places)
+        for shard, former in moves:
+            for watcher in list(self._watchers):
+                watcher(shard, former)
+        return bool(moves)
+
+    @contextmanager
+    def watched(self, watcher: Watcher) -> Iterator[None]:
+        """Within this, `watcher` is called for each shard that changes its place."""
+        self._watchers.append(watcher)
+        try:
+            yield
+        finally:
+            self._watchers.remove(watcher)

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 from msgspec import Struct
 
+from .identity import Identity, LateOpening, address_of, claim_database, read_identity
 from .memory import MemoryDirectory, MemoryShard
 from .migrations import migrate, pending
-from .ports import Rejected
+from .ports import Rejected, Unavailable
 from .postgres import with_connection
 from .postgres_directory import PostgresDirectory
 from .postgres_shard import PostgresShard
-from .sharding import ShardMap, default_placement
+from .sharding import default_placement
+from .shards import Shards
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from .bridge import Bridge
-    from .ports import Directory, ShardStore
+    from .ports import Directory
+
+
+logger = logging.getLogger(__name__)
 
 
 class Storage(Struct, frozen=True):
     """What the node keeps its truth in."""
 
     directory: Directory
-    shards: ShardMap[ShardStore]
+    shards: Shards
     cluster: str = "memory"
     """The lasting name of the directory's database: what all nodes on it have in common."""
 
@@ -37,7 +44,9 @@ def memory_storage(databases: int = 1, *, member_limit: int = 1000) -> Storage:
     shards = [
         MemoryShard(f"memory-{number}", member_limit=member_limit) for number in range(databases)
     ]
-    return Storage(MemoryDirectory(), ShardMap(shards, default_placement(databases)))
+    places = default_placement(databases)
+    directory = MemoryDirectory([shards[index].name for index in places])
+    return Storage(directory, Shards(shards, places, directory))
 
 
 @asynccontextmanager
@@ -50,34 +59,55 @@ async def open_postgres(
 ) -> AsyncIterator[Storage]:
     """Stores in these databases, the first of which is also the directory.
 
+    A further database that can't be reached now is opened when it can be, if it was used before.
+
     Raises:
-        Unavailable: a database can't be reached.
+        Unavailable: the directory can't be reached, or a database that was never used with it.
         Rejected: a schema does not fit, a database that holds shards is missing, or one belongs to
             another directory (the order of the databases has changed).
     """
-    identities: list[_Identity] = []
-    for dsn in dsns:
-        if apply_migrations:
-            await migrate(bridge, dsn)
-        elif missing := await pending(bridge, dsn):
-            raise Rejected(f"the schema lacks {', '.join(missing)}; run: chat4all migrate")
-        identities.append(await with_connection(bridge, dsn, _identity, timeout=10.0))
-    names = [identity.name for identity in identities]
-    if len(set(names)) < len(names):
-        raise Rejected("the same database is configured twice")
-    for identity in identities:
-        identity.check(directory=names[0])
-    for dsn in dsns:
-        identity = await with_connection(bridge, dsn, lambda c: _claim(c, names[0]), timeout=10.0)
-        identity.check(directory=names[0])  # another node may have come first
+    first = await _first_look(bridge, dsns[0], apply_migrations)
     directory = PostgresDirectory(bridge, dsns[0])
-    shards = [
-        PostgresShard(bridge, dsn, name, member_limit=member_limit)
-        for dsn, name in zip(dsns, names, strict=True)
-    ]
+    shards: list[PostgresShard] = []
     try:
+        identities = [first]
+        away: dict[int, Unavailable] = {}
+        for number, dsn in enumerate(dsns[1:], 1):
+            try:
+                identities.append(await _first_look(bridge, dsn, apply_migrations))
+            except Unavailable as error:
+                name = await directory.database_at(address_of(dsn))
+                if name is None:
+                    raise
+                logger.warning("starting without database %s: %s", name, error)
+                identities.append(Identity(name, first.name))
+                away[number] = error
+        names = [identity.name for identity in identities]
+        if len(set(names)) < len(names):
+            raise Rejected("the same database is configured twice")
+        for identity in identities:
+            identity.check(first.name)
+        for number, dsn in enumerate(dsns):
+            if number not in away:
+                claim = partial(claim_database, directory=first.name)
+                identity = await with_connection(bridge, dsn, claim, timeout=10.0)
+                identity.check(first.name)  # another node may have come first
+        for number, (dsn, name) in enumerate(zip(dsns, names, strict=True)):
+            prepare = None
+            if number in away:
+                prepare = LateOpening(name, first.name, apply_migrations=apply_migrations)
+            shards.append(
+                PostgresShard(bridge, dsn, name, member_limit=member_limit, prepare=prepare)
+            )
         placement = await directory.place_shards(names)
-        yield Storage(directory, ShardMap(shards, placement), cluster=names[0])
+        await directory.note_databases(
+            {
+                name: address_of(dsn)
+                for number, (dsn, name) in enumerate(zip(dsns, names, strict=True))
+                if number not in away
+            }
+        )
+        yield Storage(directory, Shards(shards, placement, directory), cluster=first.name)
     finally:
         with trio.CancelScope(shield=True):  # bounded: each close has a time-out
             await directory.close()
@@ -85,26 +115,10 @@ async def open_postgres(
                 await shard.close()
 
 
-class _Identity(Struct, frozen=True):
-    name: str
-    directory: str | None
-    """The first of the databases it is used with."""
-
-    def check(self, *, directory: str) -> None:
-        if self.directory not in (None, directory):
-            raise Rejected(
-                f"database {self.name} belongs to the directory in {self.directory}:"
-                " name that one first"
-            )
-
-
-async def _identity(connection: Any) -> _Identity:
-    row = await connection.fetchrow("SELECT name, directory FROM database_identity")
-    return _Identity(str(row["name"]), str(row["directory"]) if row["directory"] else None)
-
-
-async def _claim(connection: Any, directory: str) -> _Identity:
-    await connection.execute(
-        "UPDATE database_identity SET directory = $1 WHERE directory IS NULL", directory
-    )
-    return await _identity(connection)
+async def _first_look(bridge: Bridge, dsn: str, apply_migrations: bool) -> Identity:
+    """A database's identity, after its schema was brought up to date (or found to be so)."""
+    if apply_migrations:
+        await migrate(bridge, dsn)
+    elif missing := await pending(bridge, dsn):
+        raise Rejected(f"the schema lacks {', '.join(missing)}; run: chat4all migrate")
+    return await with_connection(bridge, dsn, read_identity, timeout=10.0)

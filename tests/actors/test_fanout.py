@@ -28,6 +28,7 @@ class FakeReader:
     """A session that writes down what it is told."""
 
     birth = 0
+    missing: frozenset[int] = frozenset()
 
     def __init__(self, user: str = "ana", device: str = "d") -> None:
         self.user = user

@@ -14,11 +14,13 @@ async def test_the_tree_shows_the_parts_in_start_order() -> None:
     async with running_node() as node:
         parts = [child.name for child in node.tree().children]
         assert parts == [
+            "shards",
             "logs",
             "heartbeat",
             "timers",
             "backbone",
             "conversations",
+            "latecomers",
             "presence",
             "senders",
             "connections",

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -24,7 +24,7 @@ from .test_session import text
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from chat4all_storage.ports import Membership
+    from chat4all_storage.ports import Resumed
 
 
 class Broken:
@@ -135,16 +135,16 @@ async def test_who_has_not_begun_to_connect_is_closed_at_once(
 async def test_who_is_connecting_is_told_when_ready(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running_node() as node:
+    async with running_node(resume_patience=60.0) as node:
         (store,) = node._storage.shards.all
         slow = trio.Event()
-        memberships = store.memberships
+        resume = store.resume
 
-        async def wait(user: str, **options: int) -> list[Membership]:
+        async def wait(user: str, cursors: Any, **options: Any) -> Resumed:
             await slow.wait()
-            return await memberships(user, **options)
+            return await resume(user, cursors, **options)
 
-        monkeypatch.setattr(store, "memberships", wait)
+        monkeypatch.setattr(store, "resume", wait)
         ana = Person(node)
         async with trio.open_nursery() as nursery:
             token = node.tokens.issue("id of ana", "ana")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -26,7 +26,7 @@ from .harness import Person, memory_with_users, person, running_node
 
 if TYPE_CHECKING:
     from chat4all_actors.node import Node
-    from chat4all_storage.ports import Membership
+    from chat4all_storage.ports import Resumed
     from chat4all_storage.storage import Storage
 
 
@@ -53,6 +53,48 @@ async def test_more_than_100_missed_events_are_a_gap() -> None:
         bob = await person(node, "bob", cursors={conv: 3})
         assert bob.outlet.of(Msg) == []
         assert [(gap.from_, gap.to) for gap in bob.outlet.of(Gap)] == [(4, 104)]
+
+
+async def test_beyond_the_bounds_of_a_replay_there_is_a_gap() -> None:
+    async with running_node(max_replay_events=6) as node:
+        ana = await person(node, "ana")
+        convs = [await group(ana, 4) for _ in range(3)]
+        bob = await person(node, "bob", cursors=dict.fromkeys(convs, 1))
+        replayed = [one.conv for one in bob.outlet.of(Msg)]
+        (gap,) = bob.outlet.of(Gap)
+        assert (gap.from_, gap.to) == (2, 4)
+        assert sorted([*replayed, *[gap.conv] * 3]) == sorted(convs * 3)
+    async with running_node(max_replay=64 * 1024) as node:
+        ana = await person(node, "ana")
+        conv = await group(ana, 0)
+        for rid in range(9):
+            text = TextBody("x" * 9000)
+            await ana.say(Send(rid=rid, conv=conv, id=new_id(), body=text))
+        bob = await person(node, "bob", cursors={conv: 0})
+        assert [one.seq for one in bob.outlet.of(Msg)] == list(range(1, 8))
+        assert [(gap.from_, gap.to) for gap in bob.outlet.of(Gap)] == [(8, 9)]
+
+
+async def test_what_is_stored_while_the_store_is_asked_is_read_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = await memory_with_users()
+    async with running_node(storage) as node:
+        ana = await person(node, "ana")
+        conv = await group(ana, 2)
+        store = storage.shards.all[0]
+        resume = store.resume
+
+        async def slow(*arguments: Any, **options: Any) -> Resumed:
+            found = await resume(*arguments, **options)
+            await ana.say(Send(rid=9, conv=conv, id=new_id(), body=TextBody("meanwhile")))
+            return found
+
+        monkeypatch.setattr(store, "resume", slow)
+        bob = await person(node, "bob", cursors={conv: 1})
+        assert bob.outlet.of(Ready)[0].convs[0].head == 3
+        assert [one.seq for one in bob.outlet.of(Msg)] == [2, 3]
+        assert bob.outlet.of(Gap) == []
 
 
 async def test_a_cursor_that_can_not_be_right_counts_for_nothing() -> None:
@@ -99,7 +141,7 @@ async def test_a_store_that_is_away_refuses_for_now(monkeypatch: pytest.MonkeyPa
 
     storage = await memory_with_users()
     async with running_node(storage) as node:
-        monkeypatch.setattr(storage.shards.all[0], "memberships", away)
+        monkeypatch.setattr(storage.shards.all[0], "resume", away)
         ana = Person(node)
         await ana.say(Connect(token=node.tokens.issue("id of ana", "ana"), device="d"))
         (error,) = ana.outlet.of(Error)
@@ -109,17 +151,17 @@ async def test_a_store_that_is_away_refuses_for_now(monkeypatch: pytest.MonkeyPa
 
 
 class SlowStore:
-    """Holds the answers about memberships back until it is told to `go`."""
+    """Holds the answers to who connects back until it is told to `go`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, storage: Storage) -> None:
         self.go = trio.Event()
         (store,) = storage.shards.all
-        self._memberships = store.memberships
-        monkeypatch.setattr(store, "memberships", self._wait)
+        self._resume = store.resume
+        monkeypatch.setattr(store, "resume", self._wait)
 
-    async def _wait(self, user: str, **options: int) -> list[Membership]:
+    async def _wait(self, user: str, cursors: Any, **options: Any) -> Resumed:
         await self.go.wait()
-        return await self._memberships(user, **options)
+        return await self._resume(user, cursors, **options)
 
 
 async def begin(nursery: trio.Nursery, node: Node, user: str, device: str = "d") -> Person:

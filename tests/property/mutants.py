@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from chat4all_protocol.frames import ConversationType
+    from chat4all_storage.shards import Resumption
 
 
 def ack_before_commit() -> AbstractContextManager[Any]:
@@ -114,8 +115,9 @@ def resume_from_wrong_place() -> AbstractContextManager[Any]:
     """The first of the missed events is skipped."""
     replay = resume._replay
 
-    async def late(session: Any, cursors: dict[str, int], starts: Any) -> None:
-        await replay(session, {id_: after + 1 for id_, after in cursors.items()}, starts)
+    async def late(session: Any, cursors: Any, starts: Any, found: Resumption) -> None:
+        events = {id_: missed[1:] for id_, missed in found.events.items()}
+        await replay(session, cursors, starts, replace(found, events=events))
 
     return patch.object(resume, "_replay", late)
 

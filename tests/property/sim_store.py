@@ -11,7 +11,7 @@ import trio
 from chat4all_storage.ports import InDoubt, Rejected, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from chat4all_protocol.frames import ConversationType
     from chat4all_storage.memory import MemoryShard
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
         Conversation,
         JournalRow,
         Mark,
-        Membership,
         Page,
         Range,
+        Replay,
+        Resumed,
         StoredEvent,
     )
 
@@ -119,8 +120,12 @@ class FaultyShard:
             )
         )
 
-    async def memberships(self, user: str, *, details: int) -> list[Membership]:
-        return await self._read(lambda: self.database.inner.memberships(user, details=details))
+    async def resume(
+        self, user: str, cursors: Mapping[str, int], *, details: int, replay: Replay
+    ) -> Resumed:
+        return await self._read(
+            lambda: self.database.inner.resume(user, cursors, details=details, replay=replay)
+        )
 
     async def conversation(self, conversation: str) -> Conversation | None:
         return await self._read(lambda: self.database.inner.conversation(conversation))

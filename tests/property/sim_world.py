@@ -25,7 +25,8 @@ from chat4all_protocol.frames import (
 )
 from chat4all_storage.memory import MemoryDirectory, MemoryShard
 from chat4all_storage.ports import Append, StorageError, User
-from chat4all_storage.sharding import ShardMap, default_placement
+from chat4all_storage.sharding import default_placement, logical_shard
+from chat4all_storage.shards import Shards
 from chat4all_storage.storage import Storage
 
 from .sim_client import Device
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from chat4all_protocol.frames import Error, Kind
-    from chat4all_storage.ports import ShardStore
 
 Step = tuple[Any, ...]
 """The name of a `World.do_…` and its arguments; last, how far tasks run before the next step."""
@@ -57,6 +57,7 @@ RECOVERY = 5.0
 SETTINGS = Settings(
     max_outbound=4096,
     max_inflight=4,
+    max_replay_events=8,
     mailbox=4,
     log_patience=2.0,
     rate_messages_per_minute=0,
@@ -112,8 +113,8 @@ class World:
             Database(MemoryShard(f"db-{number}", clock_ms=now_ms), self.complain)
             for number in range(DATABASES)
         ]
-        self._placed = ShardMap(self.databases, default_placement(DATABASES))
-        self._directory = MemoryDirectory()
+        self._places = default_placement(DATABASES)
+        self._directory = MemoryDirectory([f"db-{index}" for index in self._places])
         self.devices = [Device(self, user, name) for user, name in DEVICES]
 
     def now(self) -> float:
@@ -131,14 +132,14 @@ class World:
         return str(uuid.UUID(int=self._ids))
 
     def database_of(self, conv: str) -> Database:
-        return self._placed.of(conv)
+        return self.databases[self._places[logical_shard(conv)]]
 
     def stored_head(self, conv: str) -> int:
-        log = self._placed.of(conv).inner._logs.get(conv)
+        log = self.database_of(conv).inner._logs.get(conv)
         return 0 if log is None else len(log.events)
 
     def is_member(self, conv: str, user: str) -> bool:
-        log = self._placed.of(conv).inner._logs.get(conv)
+        log = self.database_of(conv).inner._logs.get(conv)
         return log is not None and user in log.members
 
     # --- the node -----------------------------------------------------------------------------
@@ -148,7 +149,7 @@ class World:
             await self._directory.add_user(User(f"id of {user}", user, b""))
         for conv, members in zip(CONVERSATIONS, MEMBERS, strict=True):
             roles = {ADMIN: "owner"} | dict.fromkeys(members, "member")
-            await self._placed.of(conv).inner.create(conv, "group", "title", ADMIN, roles)
+            await self.database_of(conv).inner.create(conv, "group", "title", ADMIN, roles)
         await self._start_node()
         for device in self.devices:
             device.connect()
@@ -156,7 +157,7 @@ class World:
 
     async def _start_node(self) -> None:
         self._handles = [FaultyShard(database) for database in self.databases]
-        shards: ShardMap[ShardStore] = ShardMap(self._handles, default_placement(DATABASES))
+        shards = Shards(self._handles, self._places, self._directory)
         storage = Storage(self._directory, shards)
         self.node = Node(SETTINGS, storage, jwt_key=KEY, listeners=[], clock=self.now)
         self._scope = trio.CancelScope()
@@ -331,7 +332,7 @@ class World:
         self._foreign.add(id_)
         body = encode_body(TextBody("from elsewhere"))
         append = Append(id_, ADMIN, self.new_message_id(), "message", body, digest=0)
-        await self._placed.of(id_).inner.commit([append], [])
+        await self.database_of(id_).inner.commit([append], [])
 
     # --- time ---------------------------------------------------------------------------------
 

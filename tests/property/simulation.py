@@ -79,7 +79,6 @@ def _small_batches() -> Iterator[None]:
     """Let a few events be many: every bound is met within a short program."""
     with (
         patch.object(resume, "FETCH_LIMIT", 6),
-        patch.object(resume, "REPLAY_BATCH", 1),
         patch.object(conversation, "CATCH_UP_BATCH", 2),
         patch.object(fanout, "CHECKPOINT_EVERY", 2),
     ):

@@ -14,7 +14,11 @@ from chat4all_protocol.ids import new_id
 from chat4all_storage.bridge import open_bridge
 from chat4all_storage.memory import MemoryShard
 from chat4all_storage.ports import Append, Mark, Outcome, Range, Status
-from tests.storage.builders import MEMBER_LIMIT, append
+from tests.storage.builders import (
+    MEMBER_LIMIT,
+    append,
+    memberships,
+)
 from tests.storage.probes import open_shard
 
 if TYPE_CHECKING:
@@ -135,8 +139,8 @@ class World:
                 if page is not None:
                     seen += [page.head, [replace(event, ts=0) for event in page.events]]
         for user in self.users:
-            memberships = await store.memberships(user, details=99)
-            seen.append({mine.conversation: replace(mine, active_at=0) for mine in memberships})
+            mine_now = await memberships(store, user, details=99)
+            seen.append({mine.conversation: replace(mine, active_at=0) for mine in mine_now})
         return seen
 
 

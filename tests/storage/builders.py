@@ -6,11 +6,11 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports import Append, Mark, Range
+from chat4all_storage.ports import Append, Mark, Range, Replay
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import ConversationType, Kind
-    from chat4all_storage.ports import Outcome, ShardStore, StoredEvent
+    from chat4all_storage.ports import Membership, Outcome, ShardStore, StoredEvent
 
 MEMBER_LIMIT = 4
 LARGEST = 2**63 - 1
@@ -102,3 +102,11 @@ async def watermarks(store: ShardStore, conversation: str) -> dict[str, tuple[in
     found = await store.conversation(conversation)
     assert found is not None
     return {name: (member.recv, member.read) for name, member in found.members.items()}
+
+
+NO_REPLAY = Replay(each=0, events=0, size=0)
+
+
+async def memberships(store: ShardStore, user: str, *, details: int) -> list[Membership]:
+    """All conversations of a user, as a session without cursors learns them."""
+    return (await store.resume(user, {}, details=details, replay=NO_REPLAY)).memberships

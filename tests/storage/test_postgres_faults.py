@@ -11,7 +11,14 @@ from chat4all_storage import postgres
 from chat4all_storage.group_commit import Refused, ShardLog
 from chat4all_storage.ports import InDoubt, Outcome, Range, Status, Unavailable
 from chat4all_storage.postgres import Database
-from tests.storage.builders import append, commit, commit_one, events, new_conversation
+from tests.storage.builders import (
+    append,
+    commit,
+    commit_one,
+    events,
+    memberships,
+    new_conversation,
+)
 from tests.storage.probes import backend, locked, open_shard, until_blocked
 from tests.storage_servers import PostgresServer, run_postgres
 
@@ -128,7 +135,7 @@ async def test_a_server_that_is_away_is_unavailable(
             with pytest.raises(Unavailable):
                 await fresh.history([Range(conversation, 0, 9, 9)])
         with pytest.raises(Unavailable):
-            await store.memberships("ann", details=1)
+            await memberships(store, "ann", details=1)
     await trio.to_thread.run_sync(server.wait_ready)
     assert (await commit_one(fresh, append(conversation, "ann"))).seq == 2
     assert len(await events(fresh, conversation)) == 2

@@ -19,6 +19,7 @@ from tests.storage.builders import (
     fill,
     join,
     leave,
+    memberships,
     new_conversation,
     watermarks,
 )
@@ -302,7 +303,7 @@ async def test_an_event_before_a_leave_of_the_same_batch_is_stored(
 async def test_the_head_and_the_activity_follow_the_last_event(shard_store: ShardStore) -> None:
     conversation = await new_conversation(shard_store, "ann")
     outcomes = await commit(shard_store, *(append(conversation, "ann") for _ in range(3)))
-    (mine,) = await shard_store.memberships("ann", details=0)
+    (mine,) = await memberships(shard_store, "ann", details=0)
     assert (mine.head, mine.active_at) == (3, outcomes[-1].ts)
 
 

@@ -8,7 +8,13 @@ import trio
 
 from chat4all_protocol.ids import new_id
 from chat4all_storage.ports import Conversation, MemberInfo
-from tests.storage.builders import append, commit, fill, new_conversation
+from tests.storage.builders import (
+    append,
+    commit,
+    fill,
+    memberships,
+    new_conversation,
+)
 
 if TYPE_CHECKING:
     from chat4all_storage.ports import ShardStore
@@ -30,7 +36,7 @@ async def test_a_new_conversation_is_as_it_was_asked_for(shard_store: ShardStore
         members={"ann": MemberInfo("owner", 0, 0), "bob": MemberInfo("member", 0, 0)},
     )
     assert await shard_store.conversation(id_) == made
-    (mine,) = await shard_store.memberships("ann", details=0)
+    (mine,) = await memberships(shard_store, "ann", details=0)
     assert mine.active_at == made.created_at
 
 
@@ -66,5 +72,5 @@ async def test_creating_and_committing_do_not_disturb_each_other(shard_store: Sh
         for _ in range(20):
             nursery.start_soon(commit, shard_store, append(conversation, "ann"))
             nursery.start_soon(new_conversation, shard_store, "ann")
-    found = await shard_store.memberships("ann", details=0)
+    found = await memberships(shard_store, "ann", details=0)
     assert sorted(mine.head for mine in found) == [0] * 20 + [20]

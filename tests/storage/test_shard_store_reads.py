@@ -24,6 +24,7 @@ from tests.storage.builders import (
     join,
     leave,
     mark,
+    memberships,
     new_conversation,
     watermarks,
 )
@@ -213,21 +214,21 @@ async def test_memberships_come_in_the_order_of_their_last_activity(
     await new_conversation(shard_store, "bob")
     for conversation in made:
         await fill(shard_store, conversation, "ann", 1)
-    found = await shard_store.memberships("ann", details=9)
+    found = await memberships(shard_store, "ann", details=9)
     # Those of the same millisecond come in the order of their ids.
     assert [mine.conversation for mine in found] == [
         mine.conversation
         for mine in sorted(found, key=lambda mine: (-mine.active_at, mine.conversation))
     ]
     assert {mine.conversation for mine in found} == set(made)
-    assert await shard_store.memberships("nobody", details=9) == []
+    assert await memberships(shard_store, "nobody", details=9) == []
 
 
 async def test_a_membership_says_where_its_member_stands(shard_store: ShardStore) -> None:
     conversation = await new_conversation(shard_store, "ann", "bob", title="Trip")
     await fill(shard_store, conversation, "ann", 5)
     await mark(shard_store, conversation, "bob", recv=4, read=2)
-    (mine,) = await shard_store.memberships("bob", details=1)
+    (mine,) = await memberships(shard_store, "bob", details=1)
     assert mine == Membership(
         conversation=conversation,
         type="group",
@@ -257,19 +258,19 @@ async def test_unread_are_messages_of_others_after_the_last_read_one(
     ]
     await commit(shard_store, *seen, *counted, *others)
     await mark(shard_store, conversation, "bob", read=len(seen))
-    (mine,) = await shard_store.memberships("bob", details=1)
+    (mine,) = await memberships(shard_store, "bob", details=1)
     assert mine.unread == len(counted)
-    (mine,) = await shard_store.memberships("carl", details=1)
+    (mine,) = await memberships(shard_store, "carl", details=1)
     assert mine.unread == 0
 
 
 async def test_unread_messages_are_counted_up_to_a_limit(shard_store: ShardStore) -> None:
     conversation = await new_conversation(shard_store, "ann", "bob")
     await fill(shard_store, conversation, "ann", UNREAD_LIMIT + 1)
-    (mine,) = await shard_store.memberships("bob", details=1)
+    (mine,) = await memberships(shard_store, "bob", details=1)
     assert mine.unread == UNREAD_LIMIT
     await mark(shard_store, conversation, "bob", read=2)
-    (mine,) = await shard_store.memberships("bob", details=1)
+    (mine,) = await memberships(shard_store, "bob", details=1)
     assert mine.unread == UNREAD_LIMIT - 1
 
 
@@ -277,14 +278,14 @@ async def test_a_private_conversation_names_the_peer(shard_store: ShardStore) ->
     private = private_conversation_id("ann", "bob")
     await new_conversation(shard_store, "ann", "bob", id=private, type="private")
     for user, peer in [("ann", "bob"), ("bob", "ann")]:
-        (mine,) = await shard_store.memberships(user, details=1)
+        (mine,) = await memberships(shard_store, user, details=1)
         assert (mine.type, mine.peer) == ("private", peer)
 
 
 async def test_a_private_conversation_with_oneself_has_no_peer(shard_store: ShardStore) -> None:
     private = private_conversation_id("ann", "ann")
     await new_conversation(shard_store, "ann", id=private, type="private")
-    (mine,) = await shard_store.memberships("ann", details=1)
+    (mine,) = await memberships(shard_store, "ann", details=1)
     assert mine.peer is None
 
 
@@ -294,7 +295,7 @@ async def test_details_are_for_the_latest_conversations_alone(shard_store: Shard
         await new_conversation(shard_store, "ann", peer, id=private, type="private")
         await fill(shard_store, private, peer, 2)
     for details in (0, 1, 2, 3, 99):
-        found = await shard_store.memberships("ann", details=details)
+        found = await memberships(shard_store, "ann", details=details)
         detailed = [(mine.unread, mine.peer is not None) for mine in found]
         given = min(details, 3)
         assert detailed == [(2, True)] * given + [(0, False)] * (3 - given)

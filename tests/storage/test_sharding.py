@@ -9,7 +9,7 @@ import pytest
 from chat4all_protocol.ids import new_id, private_conversation_id
 from chat4all_storage.ports import Rejected
 from chat4all_storage.postgres_directory import PostgresDirectory
-from chat4all_storage.sharding import LOGICAL_SHARDS, ShardMap, default_placement, logical_shard
+from chat4all_storage.sharding import LOGICAL_SHARDS, Placement, default_placement, logical_shard
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -57,25 +57,31 @@ def test_shards_are_placed_evenly(databases: int) -> None:
     assert max(counts.values()) - min(counts.values()) <= 1
 
 
-def test_a_map_finds_the_value_of_a_conversation() -> None:
-    shards = ShardMap(["even", "odd"], default_placement(2))
-    assert shards.of(conversation_of(6)) == "even"
-    assert shards.of(conversation_of(7)) == "odd"
-    assert shards.all == ("even", "odd")
-    assert shards.map([10, 11]).of(conversation_of(7)) == 11
+def test_a_placement_knows_the_database_of_a_shard() -> None:
+    placement = Placement([*default_placement(2)[:63], None])
+    assert [placement.of(shard) for shard in (6, 7, 63)] == [0, 1, None]
+    assert placement.held_by(1) == frozenset(range(1, 63, 2))
 
 
-def test_a_map_splits_conversations_by_database_and_keeps_their_places() -> None:
-    shards = ShardMap(["even", "odd", "unused"], default_placement(2))
-    asked = [conversation_of(shard) for shard in (1, 2, 3, 4, 1)]
-    assert dict(shards.split(asked)) == {"odd": [0, 2, 4], "even": [1, 3]}
-    assert shards.split([]) == []
+def test_a_change_of_place_is_told_to_whoever_watches() -> None:
+    placement = Placement([0] * LOGICAL_SHARDS)
+    told: list[tuple[int, int | None, int | None]] = []
+
+    def watcher(shard: int, former: int | None) -> None:
+        told.append((shard, former, placement.of(shard)))
+
+    with placement.watched(watcher):
+        assert not placement.update([0] * LOGICAL_SHARDS)
+        assert placement.update([0, 1, None, *[0] * 61])
+        assert placement.update([0, 1, 1, *[0] * 61])
+    assert placement.update([0] * LOGICAL_SHARDS)
+    assert told == [(1, 0, 1), (2, 0, None), (2, None, 1)]
 
 
-@pytest.mark.parametrize("placement", [[], [0] * 63, [0] * 65])
-def test_a_placement_names_every_shard(placement: list[int]) -> None:
+@pytest.mark.parametrize("places", [[], [0] * 63, [0] * 65])
+def test_a_placement_names_every_shard(places: list[int]) -> None:
     with pytest.raises(ValueError, match="64 shards"):
-        ShardMap(["one"], placement)
+        Placement(places)
 
 
 # --- the placement in the directory ---------------------------------------------------------------
@@ -99,3 +105,8 @@ async def test_a_missing_database_that_holds_shards_is_refused(
     await directory.place_shards(TWO)
     with pytest.raises(Rejected, match=f"logical shard 1 lives in database {TWO[1]}"):
         await directory.place_shards(TWO[:1])
+
+
+async def test_the_placement_can_be_read_again(directory: PostgresDirectory) -> None:
+    await directory.place_shards(TWO)
+    assert await directory.placement() == [TWO[index] for index in default_placement(2)]

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
 from chat4all_protocol.ids import new_id
+from chat4all_storage.identity import LateOpening, address_of
 from chat4all_storage.ports import Rejected, Status, Unavailable, User
+from chat4all_storage.postgres_shard import PostgresShard
 from chat4all_storage.sharding import logical_shard
 from chat4all_storage.storage import Storage, memory_storage, open_postgres
 from tests.storage.builders import append, commit_one, events, new_conversation
 from tests.storage.probes import until_none_of_ours
+from tests.storage_servers import execute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,6 +120,71 @@ async def test_a_database_that_is_away_is_unavailable(
     with pytest.raises(Unavailable):
         async with open_postgres(bridge, [database, postgres_server.dsn_of("missing")]):
             pass
+
+
+async def test_a_database_that_was_used_before_may_be_away_at_the_start(
+    bridge: Bridge, postgres_server: PostgresServer, database: str
+) -> None:
+    other, away = (postgres_server.dsn_of(name) for name in ("comes_and_goes", "elsewhere"))
+
+    def rename(former: str, now: str) -> None:
+        execute(postgres_server.maintenance_dsn, f"ALTER DATABASE {former} RENAME TO {now}")
+
+    execute(postgres_server.maintenance_dsn, "CREATE DATABASE comes_and_goes TEMPLATE template1")
+    try:
+        async with open_postgres(bridge, [database, other]) as storage:
+            stores = await write_everywhere(storage)
+        await until_none_of_ours(other)
+        await trio.to_thread.run_sync(rename, "comes_and_goes", "elsewhere")
+        async with open_postgres(bridge, [database, other]) as storage:
+            for conversation, former in stores.items():
+                store = storage.shards.of(conversation)
+                assert store.name == former.name
+                if store is storage.shards.all[0]:
+                    assert len(await events(store, conversation)) == 1
+                else:
+                    with pytest.raises(Unavailable):
+                        await events(store, conversation)
+                    with pytest.raises(Unavailable):
+                        await commit_one(store, append(conversation, "ann"))
+            await trio.to_thread.run_sync(rename, "elsewhere", "comes_and_goes")
+            for conversation in stores:
+                store = storage.shards.of(conversation)
+                assert (await commit_one(store, append(conversation, "ann"))).seq == 2
+        with pytest.raises(Unavailable):  # the directory is no such database
+            async with open_postgres(bridge, [away, other]):
+                pass
+    finally:
+        execute(postgres_server.maintenance_dsn, "DROP DATABASE comes_and_goes WITH (FORCE)")
+
+
+async def test_another_database_in_its_place_is_not_used(
+    bridge: Bridge, postgres_server: PostgresServer, database: str
+) -> None:
+    with postgres_server.empty_database() as other:
+        address = address_of(other)
+        former = str(uuid.uuid4())
+        async with open_postgres(bridge, [database]):
+            pass
+        await trio.to_thread.run_sync(
+            execute, database, "INSERT INTO databases VALUES ($1, $2)", former, address
+        )
+        opening = LateOpening(former, former, apply_migrations=True)
+        store = PostgresShard(bridge, other, former, prepare=opening)
+        with pytest.raises(Unavailable, match="this is not database"):
+            await store.conversation(new_id())
+        with pytest.raises(Unavailable, match="this is not database"):
+            await commit_one(store, append(new_id(), "ann"))
+        await store.close()
+
+
+def test_an_address_holds_no_credentials() -> None:
+    assert address_of("postgresql://me:secret@db.example:5433/chat?sslmode=require") == (
+        "db.example:5433/chat"
+    )
+    assert (
+        address_of("postgres://me@/chat?host=/run/pg&password=secret") == "/chat?host=%2Frun%2Fpg"
+    )
 
 
 async def test_no_connection_is_left(bridge: Bridge, two_databases: list[str]) -> None:
