@@ -10,9 +10,9 @@ from collections import defaultdict
 from math import inf
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
-from tests.faults.history import Acknowledged, Announced
+from tests.faults.checker_members import beyond_the_members, late, watermarks
+from tests.faults.facts import Facts, name_of
+from tests.faults.history import Acknowledged, Announced, Introduced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from tests.faults.history import Attempt, Event, Fetched, History, Operation, Session, Tables
 
     Logs = Mapping[str, list[Event]]
-    Key = tuple[str, str, str]
 
 
-def check(history: History, tables: Tables, read_back: Logs) -> list[str]:
-    """Every violation. `read_back` are the logs as the API told them at the end."""
+def check(history: History, tables: Tables, read_back: Logs, *, patience: float = inf) -> list[str]:
+    """Every violation. `read_back` are the logs as the API told them at the end.
+
+    `patience`: seconds within which what is stored must arrive where it can.
+    """
     found = list(_same(tables.logs, read_back))
     for source, logs in (("table", tables.logs), ("API", read_back)):
         found += _numbered(source, logs)
@@ -32,7 +34,7 @@ def check(history: History, tables: Tables, read_back: Logs) -> list[str]:
     for conversation, head in tables.heads.items():
         if head != len(tables.logs.get(conversation, ())):
             found.append(f"1: {conversation}: the head is {head}, the log says otherwise")
-    facts = _Facts.of(history, tables)
+    facts = Facts.of(history, tables)
     found += _operations(facts)
     found += _sent_by_somebody(facts)
     found += _real_time(facts)
@@ -42,60 +44,10 @@ def check(history: History, tables: Tables, read_back: Logs) -> list[str]:
     for page in history.pages:
         found += _page(page, facts)
     found += _everybody_has_everything(facts)
+    found += beyond_the_members(facts)
+    found += late(facts, patience)
+    found += watermarks(facts)
     return found
-
-
-class _Facts(Struct):
-    """The history by what the rules look up."""
-
-    history: History
-    tables: Tables
-    placed: dict[Key, Event]
-    """Where a message stands, if it does."""
-    known: dict[str, list[float]]
-    """For each seq (from 1) of a log: when somebody first knew that it stands there."""
-    known_after: dict[str, list[float]]
-    """For each seq (from 0): when somebody first knew of any event after it."""
-
-    @classmethod
-    def of(cls, history: History, tables: Tables) -> _Facts:
-        placed = {
-            (conversation, event.sender, event.id): event
-            for conversation, log in tables.logs.items()
-            for event in log
-        }
-        known = {conversation: [inf] * (len(log) + 1) for conversation, log in tables.logs.items()}
-
-        def note(conversation: str, seq: int, at: float) -> None:
-            times = known.get(conversation, [])
-            if 0 < seq < len(times) and at < times[seq]:
-                times[seq] = at
-
-        for session in history.sessions:
-            for frame in session.frames:
-                if not isinstance(frame, Announced):
-                    note(frame.conversation, frame.event.seq, frame.at)
-        for page in history.pages:
-            for event in page.events:
-                note(page.conversation, event.seq, page.answered)
-        after: dict[str, list[float]] = {}
-        for conversation, times in known.items():
-            earliest = inf
-            column = after[conversation] = [inf] * len(times)
-            for seq in range(len(times) - 1, -1, -1):
-                column[seq] = earliest
-                earliest = min(earliest, times[seq])
-        return cls(history, tables, placed, known, after)
-
-    def log(self, conversation: str) -> list[Event]:
-        return self.tables.logs.get(conversation, [])
-
-    def place(self, operation: Operation) -> Event | None:
-        return self.placed.get((operation.conversation, operation.sender, operation.id))
-
-
-def _name(conversation: str, event: Event) -> str:
-    return f"{conversation} seq {event.seq} (id {event.id} of {event.sender})"
 
 
 def _label(operation: Operation) -> str:
@@ -124,14 +76,14 @@ def _once(source: str, logs: Logs) -> Iterator[str]:
         seen: set[tuple[str, str]] = set()
         for event in log:
             if (event.sender, event.id) in seen:
-                yield f"2: {source}: stored again: {_name(conversation, event)}"
+                yield f"2: {source}: stored again: {name_of(conversation, event)}"
             seen.add((event.sender, event.id))
 
 
 # --- 3, 4, 5: what was answered is true -----------------------------------------------------------
 
 
-def _operations(facts: _Facts) -> Iterator[str]:
+def _operations(facts: Facts) -> Iterator[str]:
     for operation in facts.history.operations:
         event = facts.place(operation)
         stored = [attempt for attempt in operation.attempts if attempt.seq is not None]
@@ -147,25 +99,25 @@ def _operations(facts: _Facts) -> Iterator[str]:
             yield f"3: acknowledged as new more than once: {_label(operation)}"
         if event is not None:
             if operation.outcome == "fail":
-                yield f"4: refused but stored: {_name(operation.conversation, event)}"
+                yield f"4: refused but stored: {name_of(operation.conversation, event)}"
             if event.text != operation.text:
-                yield f"5: stored with another body: {_name(operation.conversation, event)}"
+                yield f"5: stored with another body: {name_of(operation.conversation, event)}"
 
 
-def _sent_by_somebody(facts: _Facts) -> Iterator[str]:
+def _sent_by_somebody(facts: Facts) -> Iterator[str]:
     sent = {(each.conversation, each.sender, each.id): each for each in facts.history.operations}
     for key, event in facts.placed.items():
         operation = sent.get(key)
         if operation is None or not operation.attempts:
-            yield f"5: nobody sent {_name(key[0], event)}"
+            yield f"5: nobody sent {name_of(key[0], event)}"
             continue
         known = facts.known[key[0]]
         at = known[event.seq] if 0 < event.seq < len(known) else inf
         before = [attempt for attempt in operation.attempts if attempt.sent < at]
         if not before:
-            yield f"5: seen before it was sent: {_name(key[0], event)}"
+            yield f"5: seen before it was sent: {name_of(key[0], event)}"
         elif all(attempt.error is not None for attempt in before):
-            yield f"4: stored by an attempt that was refused: {_name(key[0], event)}"
+            yield f"4: stored by an attempt that was refused: {name_of(key[0], event)}"
 
 
 # --- 6: order -------------------------------------------------------------------------------------
@@ -180,7 +132,7 @@ def _storing_attempt(operation: Operation) -> Attempt | None:
     return possible[0] if len(possible) == 1 else None
 
 
-def _real_time(facts: _Facts) -> Iterator[str]:
+def _real_time(facts: Facts) -> Iterator[str]:
     """Whatever was known before a message was sent stands before it."""
     for operation in facts.history.operations:
         event = facts.place(operation)
@@ -193,11 +145,11 @@ def _real_time(facts: _Facts) -> Iterator[str]:
         if 0 < event.seq < len(after) and after[event.seq] < sent:
             yield (
                 f"6: a later seq was known {sent - after[event.seq]:.6f} s before this was sent:"
-                f" {_name(operation.conversation, event)}"
+                f" {name_of(operation.conversation, event)}"
             )
 
 
-def _pipelines(facts: _Facts) -> Iterator[str]:
+def _pipelines(facts: Facts) -> Iterator[str]:
     """The messages of a session in a conversation are stored in the order sent.
 
     That holds from one message to a later one when the later one was surely stored by its attempt
@@ -216,12 +168,12 @@ def _pipelines(facts: _Facts) -> Iterator[str]:
                 if event.seq < highest:
                     yield (
                         f"6: session {session} sent it after what stands at seq {highest}:"
-                        f" {_name(conversation, event)}"
+                        f" {name_of(conversation, event)}"
                     )
                 if absent is not None:
                     yield (
                         f"6: session {session}: stored, but what was sent before is not:"
-                        f" {_name(conversation, event)} after id {absent.id}"
+                        f" {name_of(conversation, event)} after id {absent.id}"
                     )
             if attempt.error is None:
                 if event is None:
@@ -233,12 +185,15 @@ def _pipelines(facts: _Facts) -> Iterator[str]:
 # --- 7: what each session received ----------------------------------------------------------------
 
 
-def _session(session: Session, facts: _Facts) -> Iterator[str]:
+def _session(session: Session, facts: Facts) -> Iterator[str]:
     positions = dict(session.starts)
     who = f"7: session {session.number} of {session.user} on {session.device}"
     for frame in session.frames:
         conversation = frame.conversation
         log = facts.log(conversation)
+        if isinstance(frame, Introduced):
+            positions[conversation] = frame.head
+            continue
         position = positions.get(conversation)
         if position is None:
             yield f"{who}: an event of {conversation}, which it was not told of"
@@ -251,7 +206,7 @@ def _session(session: Session, facts: _Facts) -> Iterator[str]:
             event = frame.event
             first = last = event.seq
             if not 0 < first <= len(log) or log[first - 1] != event:
-                yield f"{who}: received what the log does not hold: {_name(conversation, event)}"
+                yield f"{who}: received what the log does not hold: {name_of(conversation, event)}"
             if isinstance(frame, Acknowledged) and frame.dup and first <= position:
                 continue  # the answer to a retry stands outside the order
         if first != position + 1:
@@ -262,7 +217,7 @@ def _session(session: Session, facts: _Facts) -> Iterator[str]:
 # --- 8: nobody misses anything --------------------------------------------------------------------
 
 
-def _page(page: Fetched, facts: _Facts) -> Iterator[str]:
+def _page(page: Fetched, facts: Facts) -> Iterator[str]:
     """A page is exactly the range asked for, as it stood, and says truly whether it goes on."""
     log = facts.log(page.conversation)
     count = len(page.events)
@@ -289,7 +244,7 @@ def _page(page: Fetched, facts: _Facts) -> Iterator[str]:
         yield f"{what}: ends at {last}, though a later event was known before"
 
 
-def _everybody_has_everything(facts: _Facts) -> Iterator[str]:
+def _everybody_has_everything(facts: Facts) -> Iterator[str]:
     """Over all sessions of a device, and what it fetched of announced gaps: exactly the log."""
     seen: dict[tuple[str, str], dict[str, set[int]]] = {}
     gaps: dict[tuple[str, str], dict[str, set[int]]] = {}
@@ -300,6 +255,8 @@ def _everybody_has_everything(facts: _Facts) -> Iterator[str]:
         for frame in session.frames:
             if isinstance(frame, Announced):
                 told[frame.conversation].update(range(frame.first, frame.last + 1))
+            elif isinstance(frame, Introduced):
+                told[frame.conversation].update(range(1, frame.head + 1))
             else:
                 has[frame.conversation].add(frame.event.seq)
     for page in facts.history.pages:
@@ -311,8 +268,6 @@ def _everybody_has_everything(facts: _Facts) -> Iterator[str]:
     for (user, name), has in seen.items():
         for conversation, members in facts.tables.members.items():
             if user not in members:
-                if has.get(conversation):
-                    yield f"8: {user} on {name} saw events of {conversation}, but is no member"
                 continue
             missing = [e.seq for e in facts.log(conversation) if e.seq not in has[conversation]]
             if missing:

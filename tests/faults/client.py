@@ -18,7 +18,10 @@ import msgpack  # type: ignore[import-untyped]
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, wrap_client_stream
 
-from tests.faults.history import Event, Fetched
+from tests.faults.history import Fetched, Watermark
+from tests.faults.line import LARGE_BUFFER, SMALL_BUFFER, Line
+from tests.faults.notes import event_of, note_details, note_ready, note_receipt, note_trespass
+from tests.faults.outbox import Pending
 
 if TYPE_CHECKING:
     import random
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 
     from trio_websocket import WebSocketConnection
 
-    from tests.faults.history import Attempt, History, Operation, Session
+    from tests.faults.history import Attempt, History, Session
     from tests.faults.progress import Progress
 
 OPEN_TIMEOUT: Final = 5.0
@@ -37,24 +40,10 @@ MARK_EVERY: Final = 25
 """Events after which a client says up to where it holds them."""
 
 MAX_FRAME: Final = 4 * 1024 * 1024
-SMALL_BUFFER: Final = 4 * 1024
-LARGE_BUFFER: Final = 128 * 1024
 
 
 class _NotNow(Exception):
     """`connect` was answered with an error."""
-
-
-class Pending:
-    """A message in the outbox."""
-
-    def __init__(self, operation: Operation, *, reply_to: int | None = None) -> None:
-        self.operation = operation
-        self.reply_to = reply_to
-        self.attempt: Attempt | None = None
-        """The attempt of this session that waits for its answer."""
-        self.due = 0.0
-        """Not to be sent before."""
 
 
 class Client:
@@ -65,13 +54,14 @@ class Client:
         history: History,
         rng: random.Random,
         *,
-        port: int,
+        ports: Sequence[int],
         user: str,
         device: str,
         token: str,
         conversations: Sequence[str],
         progress: Progress,
     ) -> None:
+        """`ports` are those of the nodes; each connection is to one of them, at random."""
         self.user = user
         self.device = device
         self.held = dict.fromkeys(conversations, 0)
@@ -80,10 +70,12 @@ class Client:
         """While it is true, the client does not connect again."""
         self._history = history
         self._rng = rng
-        self._port = port
+        self._ports = ports
         self._token = token
         self._progress = progress
         self._ahead: dict[str, set[int]] = {conversation: set() for conversation in conversations}
+        self._errands: deque[dict[str, Any]] = deque()
+        self._back_off = 0.0
         self._reading = trio.Event()
         self._reading.set()
         self._wake = trio.Event()
@@ -91,12 +83,14 @@ class Client:
 
     def _reset(self) -> None:
         self.session: Session | None = None
-        self._stream: trio.SocketStream | None = None
+        self._line: Line | None = None
         self._rid = 0
         self._sends: dict[int, tuple[Pending, Attempt]] = {}
         self._fetches: dict[int, tuple[str, int, int, float]] = {}
         self._fetching: dict[str, int] = {}
+        self._asked: dict[int, tuple[dict[str, Any], float]] = {}
         self._unmarked = 0
+        self._errands.clear()
         for pending in self.outbox:
             pending.attempt = None
             pending.due = 0.0
@@ -115,31 +109,34 @@ class Client:
         self._enqueue(pending)
         return pending
 
+    def ask(self, frame: dict[str, Any]) -> None:
+        """Send a request once, if there is a connection; nobody waits for the answer."""
+        if self.session is not None:
+            self._errands.append(frame)
+            self._wake.set()
+
     def repeat(self, pending: Pending) -> None:
         """Send a message once more under its id, whatever has become of it."""
         self._enqueue(Pending(pending.operation, reply_to=pending.reply_to))
 
     def cut(self) -> None:
         """Break the connection at once, as a network does."""
-        if self._stream is not None:
-            with suppress(OSError):  # it just broke by itself
-                self._stream.socket.shutdown(trio.socket.SHUT_RDWR)
+        if self._line is not None:
+            self._line.cut()
 
     def pause(self) -> None:
         """Read nothing until `unpause`, and let the kernel keep little."""
         self._reading = trio.Event()
-        self._buffer(SMALL_BUFFER)
+        if self._line is not None:
+            self._line.keep(SMALL_BUFFER)
+        if self.session is not None:
+            self.session.attentive = False
 
     def unpause(self) -> None:
         """Read again."""
-        self._buffer(LARGE_BUFFER)
+        if self._line is not None:
+            self._line.keep(LARGE_BUFFER)
         self._reading.set()
-
-    def _buffer(self, size: int) -> None:
-        with suppress(OSError):  # closed just now
-            if self._stream is not None:
-                option = trio.socket.SO_RCVBUF
-                self._stream.setsockopt(trio.socket.SOL_SOCKET, option, size)
 
     def _enqueue(self, pending: Pending) -> None:
         self.outbox.append(pending)
@@ -151,48 +148,73 @@ class Client:
         """Connect, again and again."""
         while True:
             if not self.stay_away():
-                with suppress(OSError):
+                try:
                     await self._connection()
+                except (OSError, trio.BrokenResourceError):
+                    pass  # that node is not there
+                finally:
+                    if self.session is not None:
+                        self.session.ended = trio.current_time()
                 self._reset()
-            await trio.sleep(self._rng.uniform(0.01, 0.06))
+            await trio.sleep(self._back_off + self._rng.uniform(0.01, 0.06))
 
     async def _connection(self) -> None:
+        node = self._rng.randrange(len(self._ports))
+        self._back_off = 0.0
         with trio.move_on_after(OPEN_TIMEOUT) as patience:
             with trio.socket.socket() as connected:
-                await connected.connect(("127.0.0.1", self._port))
-                await self._converse(trio.SocketStream(connected), patience)
+                await connected.connect(("127.0.0.1", self._ports[node]))
+                await self._converse(Line(connected, patience.cancel), patience, node)
 
-    async def _converse(self, stream: trio.SocketStream, patience: trio.CancelScope) -> None:
+    async def _converse(self, line: Line, patience: trio.CancelScope, node: int) -> None:
         async with trio.open_nursery() as nursery:
             with suppress(HandshakeError, ConnectionClosed, _NotNow):
                 socket = await wrap_client_stream(
                     nursery,
-                    stream,
+                    line,  # type: ignore[arg-type]  # any stream will do
                     "127.0.0.1",
                     "/ws",
                     subprotocols=["chat4all.v1"],
                     max_message_size=MAX_FRAME,
                 )
-                starts = await self._handshake(socket)
+                asked = trio.current_time()
+                cursors = dict(self.held)
+                ready = await self._handshake(socket, cursors)
                 patience.deadline = inf
-                self._stream = stream
-                self.session = self._history.open(self.user, self.device, starts)
+                line.settled = True
+                self._line = line
+                heads = {state["conv"]: state["head"] for state in ready["convs"]}
+                starts = {conv: min(head, cursors.get(conv, head)) for conv, head in heads.items()}
+                self.session = self._history.open(self.user, self.device, starts, node)
+                note_ready(self._history, self.session, ready, asked)
+                for conversation, head in heads.items():
+                    if conversation not in cursors:
+                        self._learn(conversation, head)
                 nursery.start_soon(self._pump, socket)
                 await self._receive(socket, self.session)
             nursery.cancel_scope.cancel()
 
-    async def _handshake(self, socket: WebSocketConnection) -> dict[str, int]:
-        """From `hello` to `ready`; where each conversation starts."""
+    async def _handshake(
+        self, socket: WebSocketConnection, cursors: dict[str, int]
+    ) -> dict[str, Any]:
+        """From `hello` to `ready`."""
         assert (await self._next(socket))["t"] == "hello"
-        cursors = dict(self.held)
         connect = {"t": "connect", "token": self._token, "device": self.device, "cursors": cursors}
         await socket.send_message(msgpack.packb(connect))
         ready = await self._next(socket)
         if ready["t"] == "error":
+            self._back_off = ready.get("retry_after_ms", 0) / 1000
             raise _NotNow(ready["code"])
         assert ready["t"] == "ready", ready
-        heads = {state["conv"]: state["head"] for state in ready["convs"]}
-        return {conv: min(head, cursors.get(conv, head)) for conv, head in heads.items()}
+        return ready
+
+    def _learn(self, conversation: str, head: int) -> None:
+        """There is a conversation, of which events after `head` will come."""
+        self.held.setdefault(conversation, 0)
+        self._ahead.setdefault(conversation, set())
+        if head > self.held[conversation]:
+            self._fetching[conversation] = max(self._fetching.get(conversation, 0), head)
+            self._wake.set()
 
     async def _next(self, socket: WebSocketConnection) -> dict[str, Any]:
         message = await socket.get_message()
@@ -224,7 +246,14 @@ class Client:
             self._unmarked = 0
             conversation = self._rng.choice(list(self.held))
             kind = self._rng.choice(["recv", "read"])
-            return {"t": kind, "conv": conversation, "seq": self.held[conversation]}
+            return self._claim(kind, conversation, self.held[conversation])
+        if self._errands:
+            frame = self._errands.popleft()
+            if frame["t"] == "typing":
+                return frame
+            self._rid += 1
+            self._asked[self._rid] = (frame, trio.current_time())
+            return frame | {"rid": self._rid}
         now = trio.current_time()
         waiting: set[str] = set()
         for pending in self.outbox:
@@ -248,6 +277,12 @@ class Client:
             }
             return frame if pending.reply_to is None else frame | {"reply_to": pending.reply_to}
         return None
+
+    def _claim(self, kind: str, conversation: str, seq: int) -> dict[str, Any]:
+        read = seq if kind == "read" else 0
+        claim = Watermark(trio.current_time(), conversation, self.user, seq, read)
+        self._history.claims.append(claim)
+        return {"t": kind, "conv": conversation, "seq": seq}
 
     def _fetch(self, conversation: str) -> dict[str, Any]:
         self._rid += 1
@@ -283,9 +318,30 @@ class Client:
                 self._page(frame)
             elif kind == "error":
                 self._error(frame)
+            elif kind == "conv":
+                self._conv(session, frame)
+            elif kind == "receipt":
+                note_receipt(self._history, session, frame)
+            elif kind == "typing":
+                session.overheard[frame["conv"]] = kind
             self._progress.changed()
 
+    def _conv(self, session: Session, frame: dict[str, Any]) -> None:
+        """A conversation that was created or asked for, by this client or somebody else."""
+        request, asked = self._asked.pop(frame.get("rid", 0), ({"t": "create"}, 0.0))
+        conversation = frame["conv"]
+        if request["t"] == "info":
+            if conversation in self.held:
+                note_details(self._history, session, frame, asked)
+            else:
+                note_trespass(self._history, session, request, "conv")
+        elif "rid" not in frame or conversation not in self.held:
+            self._history.introduce(session, conversation, frame["head"])
+            self._learn(conversation, frame["head"])
+
     def _hold(self, conversation: str, seq: int) -> None:
+        if conversation not in self.held:
+            return  # nothing that this client should ever have seen
         held, ahead = self.held[conversation], self._ahead[conversation]
         if seq <= held:
             return
@@ -303,6 +359,9 @@ class Client:
         operation = pending.operation
         assert (frame["conv"], frame["id"]) == (operation.conversation, operation.id)
         seq, ts, dup = frame["seq"], frame["ts"], frame["dup"]
+        if operation.conversation not in self.held:
+            self._history.introduce(session, operation.conversation, seq - 1)
+            self._learn(operation.conversation, seq - 1)
         self._history.acknowledge(session, operation, attempt, seq=seq, ts=ts, dup=dup)
         self._done(pending)
         self._progress.acknowledged(attempt, operation.conversation)
@@ -320,7 +379,12 @@ class Client:
                 pending.attempt, pending.due = None, again
         elif rid in self._fetches:
             self.cut()  # at the next connect the gap is announced again
-        else:
+        elif rid in self._asked:
+            assert self.session is not None
+            request, _ = self._asked.pop(rid)
+            if request.get("conv") not in (None, *self.held):
+                note_trespass(self._history, self.session, request, frame["code"])
+        elif not frame["temporary"]:
             raise AssertionError(f"an error that answers nothing: {frame}")
         self._wake.set()
 
@@ -329,6 +393,10 @@ class Client:
             self.outbox.remove(pending)
 
     def _page(self, frame: dict[str, Any]) -> None:
+        if (asked := self._asked.pop(frame["rid"], None)) is not None:
+            assert self.session is not None
+            note_trespass(self._history, self.session, asked[0], "page")
+            return
         conversation, after, limit, sent = self._fetches.pop(frame["rid"])
         events = [event_of(item) for item in frame["items"]]
         page = Fetched(
@@ -349,8 +417,3 @@ class Client:
         if self.held[conversation] >= self._fetching[conversation]:
             del self._fetching[conversation]
         self._wake.set()
-
-
-def event_of(frame: dict[str, Any]) -> Event:
-    """The event in a `msg`."""
-    return Event(frame["seq"], frame["id"], frame["from"], frame["body"]["text"], frame["ts"])

@@ -6,6 +6,8 @@ after it has come in, so an answer that was noted before something was sent real
 
 from __future__ import annotations
 
+from math import inf
+
 import trio
 from msgspec import Struct, field
 
@@ -76,7 +78,15 @@ class Announced(Struct, frozen=True, gc=False):
     last: int
 
 
-Frame = Pushed | Acknowledged | Announced
+class Introduced(Struct, frozen=True, gc=False):
+    """A `conv` of a conversation that is new to the session: events after `head` follow."""
+
+    at: float
+    conversation: str
+    head: int
+
+
+Frame = Pushed | Acknowledged | Announced | Introduced
 
 
 class Session(Struct, eq=False):
@@ -88,8 +98,13 @@ class Session(Struct, eq=False):
     starts: dict[str, int]
     """Where each conversation stood for it: the next event is the one after that."""
     frames: list[Frame] = field(default_factory=list)
-    closed: int | None = None
-    """The code of its end, if the server told one."""
+    node: int = 0
+    opened: float = 0.0
+    ended: float = inf
+    attentive: bool = True
+    """Whether it read all the time what it was sent."""
+    overheard: dict[str, str] = field(default_factory=dict)
+    """Conversations of which other frames came, and the name of such a frame."""
 
 
 class Fetched(Struct, frozen=True):
@@ -107,6 +122,42 @@ class Fetched(Struct, frozen=True):
     more: bool
 
 
+class Watermark(Struct, frozen=True, gc=False):
+    """How far a member has received and read a conversation, as somebody said at some time."""
+
+    at: float
+    conversation: str
+    user: str
+    recv: int
+    read: int
+    asked: float | None = None
+    """When that was asked for; nobody asks for a `receipt`."""
+
+
+class Trespass(Struct, frozen=True):
+    """What somebody asked about a conversation of which he was not told, and the answer.
+
+    That is the name of a frame, or an error code. By the end it may turn out that he is a member.
+    """
+
+    user: str
+    conversation: str
+    request: str
+    answer: str
+
+
+class Disruption(Struct, frozen=True, kw_only=True):
+    """A time in which nothing has to arrive.
+
+    At anybody, or only at the sessions of one node, or only in the conversations of one database.
+    """
+
+    start: float
+    end: float
+    node: int | None = None
+    database: int | None = None
+
+
 class History:
     """Everything the clients did and saw."""
 
@@ -114,6 +165,14 @@ class History:
         self.operations: list[Operation] = []
         self.sessions: list[Session] = []
         self.pages: list[Fetched] = []
+        self.claims: list[Watermark] = []
+        """What members said of themselves; noted before it goes out."""
+        self.watermarks: list[Watermark] = []
+        """What anybody was told of anybody."""
+        self.trespasses: list[Trespass] = []
+        self.disruptions: list[Disruption] = []
+        self.epoch = 0.0
+        """What the databases' clocks show, in seconds, when the history's clock shows 0."""
 
     def begin(self, conversation: str, sender: str, id_: str, text: str) -> Operation:
         """Somebody wants a message to be stored."""
@@ -148,11 +207,16 @@ class History:
         attempt.answered = trio.current_time()
         attempt.error = code
 
-    def open(self, user: str, device: str, starts: dict[str, int]) -> Session:
+    def open(self, user: str, device: str, starts: dict[str, int], node: int) -> Session:
         """A session got its `ready`."""
-        session = Session(len(self.sessions), user, device, starts)
+        number, now = len(self.sessions), trio.current_time()
+        session = Session(number, user, device, starts, node=node, opened=now)
         self.sessions.append(session)
         return session
+
+    def introduce(self, session: Session, conversation: str, head: int) -> None:
+        """`conv` of a new conversation was received."""
+        session.frames.append(Introduced(trio.current_time(), conversation, head))
 
     def push(self, session: Session, conversation: str, event: Event) -> None:
         """`msg` was received."""
@@ -174,3 +238,7 @@ class Tables(Struct, frozen=True):
     """Rows of each conversation by seq, as they stand: nothing is made unique."""
     heads: dict[str, int]
     members: dict[str, list[str]]
+    watermarks: dict[tuple[str, str], tuple[int, int]] = {}
+    """`recv` and `read` by conversation and user."""
+    homes: dict[str, int] = {}
+    """The number of the database that holds a conversation, where there are several."""

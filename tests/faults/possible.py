@@ -211,4 +211,4 @@ class World:
 
 def _events(session: Session | None, room: str) -> list[Pushed | Acknowledged]:
     frames = [] if session is None else session.frames
-    return [f for f in frames if not isinstance(f, Announced) and f.conversation == room]
+    return [f for f in frames if isinstance(f, Pushed | Acknowledged) and f.conversation == room]

@@ -21,6 +21,8 @@ class Progress:
         """The last seq that was acknowledged in each conversation."""
         self.fresh = 0
         """Messages that were sent and acknowledged since the last `restart`."""
+        self.sent: dict[str, float] = {}
+        """When the last message was sent that was acknowledged, by conversation."""
         self._since = 0.0
         self._waiting = trio.lowlevel.ParkingLot()
 
@@ -28,6 +30,7 @@ class Progress:
         """A message was."""
         assert attempt.seq is not None
         self.heads[conversation] = max(self.heads[conversation], attempt.seq)
+        self.sent[conversation] = max(self.sent.get(conversation, 0.0), attempt.sent)
         if attempt.sent > self._since:
             self.fresh += 1
         self.changed()

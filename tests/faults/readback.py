@@ -9,8 +9,9 @@ import msgpack  # type: ignore[import-untyped]
 import trio
 from trio_websocket import open_websocket_url
 
-from tests.faults.client import MAX_FRAME, event_of
+from tests.faults.client import MAX_FRAME
 from tests.faults.history import Event, Fetched, Tables
+from tests.faults.notes import event_of
 from tests.storage_servers import fetch
 
 if TYPE_CHECKING:
@@ -77,17 +78,20 @@ async def requests(port: int, user: str, token: str) -> AsyncIterator[Requests]:
 async def read_back(
     history: History,
     rng: random.Random,
-    port: int,
+    ports: Sequence[int],
     tokens: Mapping[str, str],
     members: Mapping[str, Sequence[str]],
     *,
     ranges: int,
 ) -> dict[str, list[Event]]:
-    """Each log from its first to its last page; the history gets those, and some random ranges."""
+    """Each log from its first to its last page; the history gets those, and some random ranges.
+
+    Each is read through one of the `ports`.
+    """
     logs: dict[str, list[Event]] = {}
     for conversation, names in members.items():
         user = rng.choice(names)
-        async with requests(port, user, tokens[user]) as api:
+        async with requests(rng.choice(ports), user, tokens[user]) as api:
             log = logs[conversation] = []
             more = True
             while more:
@@ -103,23 +107,40 @@ async def read_back(
     return logs
 
 
-async def read_tables(dsn: str) -> Tables:
-    """The database, straight from its tables."""
-    rows = await trio.to_thread.run_sync(
-        fetch,
-        dsn,
-        "SELECT conversation::text, seq, id::text, sender, body, ts FROM events"
-        " ORDER BY conversation, seq, id",
-    )
+async def read_tables(*dsns: str) -> Tables:
+    """The databases, straight from their tables."""
     logs: dict[str, list[Event]] = {}
-    for conversation, seq, id_, sender, body, ts in rows:
-        text = msgpack.unpackb(body)["text"]
-        logs.setdefault(conversation, []).append(Event(seq, id_, sender, text, ts))
-    heads = await trio.to_thread.run_sync(fetch, dsn, "SELECT id::text, head FROM conversations")
-    members: dict[str, list[str]] = {conversation: [] for conversation, _ in heads}
-    joined = await trio.to_thread.run_sync(
-        fetch, dsn, "SELECT conversation::text, username FROM members"
-    )
-    for conversation, username in joined:
-        members[conversation].append(username)
-    return Tables(logs, dict(heads), members)
+    heads: dict[str, int] = {}
+    members: dict[str, list[str]] = {}
+    watermarks: dict[tuple[str, str], tuple[int, int]] = {}
+    homes: dict[str, int] = {}
+    for number, dsn in enumerate(dsns):
+        rows = await _rows(
+            dsn,
+            "SELECT conversation::text, seq, id::text, sender, body, ts FROM events"
+            " ORDER BY conversation, seq, id",
+        )
+        for conversation, seq, id_, sender, body, ts in rows:
+            text = msgpack.unpackb(body)["text"]
+            logs.setdefault(conversation, []).append(Event(seq, id_, sender, text, ts))
+        for conversation, head in await _rows(dsn, "SELECT id::text, head FROM conversations"):
+            assert conversation not in heads, f"{conversation} is in two databases"
+            heads[conversation], homes[conversation] = head, number
+            members[conversation] = []
+        joined = await _rows(dsn, "SELECT conversation::text, username, recv, read FROM members")
+        for conversation, username, recv, read in joined:
+            members[conversation].append(username)
+            watermarks[conversation, username] = recv, read
+    return Tables(logs, heads, members, watermarks, homes)
+
+
+async def read_homes(*dsns: str) -> list[list[str]]:
+    """The conversations of each database."""
+    return [
+        [conversation for (conversation,) in await _rows(dsn, "SELECT id::text FROM conversations")]
+        for dsn in dsns
+    ]
+
+
+async def _rows(dsn: str, query: str) -> list[tuple[Any, ...]]:
+    return await trio.to_thread.run_sync(fetch, dsn, query)

@@ -18,23 +18,13 @@ if TYPE_CHECKING:
     from tests.faults.injector import Injected
 
 
-class Report(Struct, frozen=True):
-    """The findings of a run, and its figures."""
+class Findings(Struct, frozen=True, kw_only=True):
+    """What was found in the history of any run."""
 
     scenario: str
     history: History
     tables: Tables
-    injected: list[Injected]
-    seconds: float
-    """From the first message to the end of the last fault, with what was written after it."""
-    healing: float
-    """From then until every member had everything."""
     violations: list[str]
-
-    @property
-    def kills(self) -> int:
-        """Processes that were killed."""
-        return sum(KILLS[fault.name] for fault in self.injected)
 
     @property
     def outcomes(self) -> Counter[str]:
@@ -55,6 +45,38 @@ class Report(Struct, frozen=True):
         """Gaps that were announced."""
         return sum(isinstance(f, Announced) for s in self.history.sessions for f in s.frames)
 
+    def figures(self) -> list[str]:
+        """Lines that say how much happened."""
+        stored = sum(len(log) for log in self.tables.logs.values())
+        received = sum(len(session.frames) for session in self.history.sessions)
+        return [
+            f"  messages stored     {stored} in {len(self.tables.heads)} conversations",
+            f"  operations          {_counted(self.outcomes)}",
+            f"  answers             {_counted(self.answers)}",
+            f"  sessions            {len(self.history.sessions)}, {received} events received,"
+            f" {self.gaps} gaps announced, {len(self.history.pages)} pages read",
+        ]
+
+    def verdict(self) -> list[str]:
+        """Lines that say what was wrong."""
+        lines = [f"  violations          {len(self.violations)}"]
+        return lines + [f"    {line}" for line in self.violations[:20]]
+
+
+class Report(Findings, frozen=True, kw_only=True):
+    """The findings of a run of one server, and its figures."""
+
+    injected: list[Injected]
+    seconds: float
+    """From the first message to the end of the last fault, with what was written after it."""
+    healing: float
+    """From then until every member had everything."""
+
+    @property
+    def kills(self) -> int:
+        """Processes that were killed."""
+        return sum(KILLS[fault.name] for fault in self.injected)
+
     def recoveries(self) -> dict[str, list[float]]:
         """By fault: the seconds until something sent after it was acknowledged."""
         acknowledged = sorted(
@@ -73,18 +95,12 @@ class Report(Struct, frozen=True):
         return found
 
     def __str__(self) -> str:
-        stored = sum(len(log) for log in self.tables.logs.values())
-        received = sum(len(session.frames) for session in self.history.sessions)
         waiting = [fault.in_flight for fault in self.injected if KILLS[fault.name]]
         lines = [
             f"fault run: {self.scenario}, {self.seconds:.1f} s",
             f"  processes killed    {self.kills}, with {min(waiting, default=0)} to"
             f" {max(waiting, default=0)} messages in flight (median {median(waiting or [0]):.0f})",
-            f"  messages stored     {stored} in {len(self.tables.heads)} conversations",
-            f"  operations          {_counted(self.outcomes)}",
-            f"  answers             {_counted(self.answers)}",
-            f"  sessions            {len(self.history.sessions)}, {received} events received,"
-            f" {self.gaps} gaps announced, {len(self.history.pages)} pages read",
+            *self.figures(),
             f"  everybody had everything {self.healing:.2f} s after the end",
             "  until something sent after the fault was acknowledged (s):",
         ]
@@ -93,9 +109,7 @@ class Report(Struct, frozen=True):
                 f"    {name:<18} {len(times):>3} times, median {median(times):.2f},"
                 f" max {max(times):.2f}"
             )
-        lines.append(f"  violations          {len(self.violations)}")
-        lines += [f"    {line}" for line in self.violations[:20]]
-        return "\n".join(lines)
+        return "\n".join(lines + self.verdict())
 
 
 def _counted(counter: Counter[str]) -> str:

@@ -62,14 +62,14 @@ async def fault_run(
     where += ["--postgres", postgres] if postgres is not None else []
     async with AsyncExitStack() as stack:
         log = stack.enter_context(server_log(data_dir))
-        await _add_users(plan.users, where, log)
+        await add_users(plan.users, where, log)
         server = await stack.enter_async_context(server_process(scenario.launcher, where, log))
-        rooms = await _create_rooms(plan, tokens, server.port)
+        rooms = await create_rooms(plan, tokens, server.port)
         clients = [
             Client(
                 history,
                 random.Random(rng.random()),
-                port=server.port,
+                ports=[server.port],
                 user=person.user,
                 device=person.device,
                 token=tokens[person.user],
@@ -94,10 +94,10 @@ async def fault_run(
             crowd = list(zip(clients, plan.people, strict=True))
             await _faults(scenario, injector, crowd, rng, progress)
             calm = trio.current_time()
-            converged = await _heal(scenario, clients, rooms, progress)
+            converged = await heal(scenario.healing_limit, clients, rooms, progress)
             healed = trio.current_time()
             nursery.cancel_scope.cancel()
-        logs = await read_back(history, rng, server.port, tokens, rooms, ranges=20)
+        logs = await read_back(history, rng, [server.port], tokens, rooms, ranges=20)
         dsn = DatabaseProcess(data_dir).dsn if postgres is None else postgres
         tables = await read_tables(dsn)
     violations = check(history, tables, logs)
@@ -130,13 +130,13 @@ async def _faults(
         nursery.cancel_scope.cancel()
 
 
-async def _heal(
-    scenario: Scenario,
+async def heal(
+    limit: float,
     clients: Sequence[Client],
     rooms: dict[str, list[str]],
     progress: Progress,
 ) -> bool:
-    """Wait until everybody has everything, and false if that does not come."""
+    """Wait until everybody has everything, and false if that does not come in `limit` seconds."""
 
     def nothing_waits() -> bool:
         return not any(client.outbox for client in clients)
@@ -146,7 +146,7 @@ async def _heal(
             held >= progress.heads[room] for client in clients for room, held in client.held.items()
         )
 
-    with trio.move_on_after(scenario.healing_limit):
+    with trio.move_on_after(limit):
         await progress.reach(nothing_waits)
         # A last word in each room: it shows everybody what was missed before it.
         for room, members in rooms.items():
@@ -157,7 +157,8 @@ async def _heal(
     return False
 
 
-async def _add_users(users: Sequence[str], where: Sequence[str], log: IO[bytes]) -> None:
+async def add_users(users: Sequence[str], where: Sequence[str], log: IO[bytes]) -> None:
+    """Give these users accounts, in the databases that these arguments name."""
     await trio.run_process(
         command("user", "add", *users, "--password", "not of any use", *where),
         cwd=ROOT,
@@ -167,7 +168,8 @@ async def _add_users(users: Sequence[str], where: Sequence[str], log: IO[bytes])
     )
 
 
-async def _create_rooms(plan: Plan, tokens: dict[str, str], port: int) -> dict[str, list[str]]:
+async def create_rooms(plan: Plan, tokens: dict[str, str], port: int) -> dict[str, list[str]]:
+    """Create the conversations of the plan; who is in which."""
     rooms: dict[str, list[str]] = {}
     for room in plan.rooms:
         creator, *others = room.members

@@ -16,94 +16,16 @@ from tests.faults.history import (
     Attempt,
     Event,
     Fetched,
-    History,
     Operation,
     Pushed,
     Session,
-    Tables,
 )
 from tests.faults.possible import World
+from tests.faults.scene import ONE, THREE, TWO, Scene, page_of
 
 T = TypeVar("T")
 
 ROOMS = {"room": ["ana", "bob", "cem"], "pair": ["ana", "bob"]}
-ONE = Event(1, "i1", "ana", "one", 1)
-TWO = Event(2, "i2", "bob", "two", 2)
-THREE = Event(3, "i3", "ana", "three", 3)
-
-
-class Scene:
-    """Ana writes one and three, bob writes two; she retries three, he fetches it."""
-
-    def __init__(self) -> None:
-        self.one = Operation("c", "ana", "i1", "one", [Attempt(0, 1.0, 2.0, 1, 1)])
-        self.two = Operation("c", "bob", "i2", "two", [Attempt(1, 3.0, 4.0, 2, 2)])
-        self.three = Operation(
-            "c", "ana", "i3", "three", [Attempt(0, 5.0), Attempt(2, 8.0, 9.0, 3, 3, dup=True)]
-        )
-        self.refused = Operation("c", "ana", "i4", "no", [Attempt(2, 10.0, 11.0, error="NO")])
-        self.ana = Session(
-            0,
-            "ana",
-            "laptop",
-            {"c": 0},
-            [Acknowledged(2.0, "c", ONE, False), Pushed(4.1, "c", TWO)],
-        )
-        self.bob = Session(
-            1,
-            "bob",
-            "laptop",
-            {"c": 0},
-            [Pushed(2.1, "c", ONE), Acknowledged(4.0, "c", TWO, False)],
-        )
-        self.ana_again = Session(
-            2,
-            "ana",
-            "laptop",
-            {"c": 2},
-            [Pushed(7.0, "c", THREE), Acknowledged(9.0, "c", THREE, True)],
-        )
-        self.bob_again = Session(3, "bob", "laptop", {"c": 2}, [Announced(7.0, "c", 3, 3)])
-        self.history = History()
-        self.history.operations = [self.one, self.two, self.three, self.refused]
-        self.history.sessions = [self.ana, self.bob, self.ana_again, self.bob_again]
-        self.history.pages = [_page([THREE], after=2)]
-        self.log = [ONE, TWO, THREE]
-        self.heads = {"c": 3}
-        self.read_back: dict[str, list[Event]] | None = None
-
-    def violations(self) -> list[str]:
-        tables = Tables({"c": self.log}, self.heads, {"c": ["ana", "bob"]})
-        read_back = {"c": self.log} if self.read_back is None else self.read_back
-        return check(self.history, tables, read_back)
-
-    def finds(self, rule: int, words: str) -> bool:
-        found = self.violations()
-        assert found
-        return any(line.startswith(f"{rule}: ") and words in line for line in found)
-
-
-def _page(
-    events: list[Event],
-    *,
-    after: int | None = None,
-    before: int | None = None,
-    limit: int = 100,
-    more: bool = False,
-    sent: float = 8.0,
-) -> Fetched:
-    return Fetched(
-        user="bob",
-        device="laptop",
-        conversation="c",
-        after=after,
-        before=before,
-        limit=limit,
-        sent=sent,
-        answered=sent + 1,
-        events=events,
-        more=more,
-    )
 
 
 @pytest.fixture
@@ -303,49 +225,49 @@ def test_a_fetch_does_not_stand_for_events_that_no_gap_announced(scene: Scene) -
 def test_what_comes_with_the_page_of_a_gap_counts_as_seen(scene: Scene) -> None:
     scene.bob_again.starts["c"] = 1
     scene.bob_again.frames = [Announced(7.0, "c", 2, 2)]
-    scene.history.pages = [_page([TWO, THREE], after=1)]
+    scene.history.pages = [page_of([TWO, THREE], after=1)]
     assert scene.violations() == []
 
 
 def test_a_page_of_other_events_is_reported(scene: Scene) -> None:
-    scene.history.pages.append(_page([TWO, THREE], after=0))
+    scene.history.pages.append(page_of([TWO, THREE], after=0))
     assert scene.finds(8, "not the events of that range")
 
 
 def test_a_page_that_ends_before_what_was_known_is_reported(scene: Scene) -> None:
-    scene.history.pages.append(_page([ONE], after=0))
+    scene.history.pages.append(page_of([ONE], after=0))
     assert scene.finds(8, "ends at 1, though a later event was known")
 
 
 def test_a_page_that_promises_more_than_there_is_is_reported(scene: Scene) -> None:
-    scene.history.pages.append(_page([TWO, THREE], after=1, more=True))
+    scene.history.pages.append(page_of([TWO, THREE], after=1, more=True))
     assert scene.finds(8, "`more` is True")
 
 
 def test_a_page_of_more_events_than_asked_for_is_reported(scene: Scene) -> None:
-    scene.history.pages.append(_page([TWO, THREE], after=1, limit=1))
+    scene.history.pages.append(page_of([TWO, THREE], after=1, limit=1))
     assert scene.finds(8, "not the events of that range")
 
 
 def test_a_last_page_that_lacks_the_last_event_is_reported(scene: Scene) -> None:
-    scene.history.pages.append(_page([ONE, TWO]))
+    scene.history.pages.append(page_of([ONE, TWO]))
     assert scene.finds(8, "the last, limit 100: ends at 2")
 
 
 @pytest.mark.parametrize(
     "page",
     [
-        _page([ONE, TWO], after=0, limit=2, more=True),
-        _page([], after=3),
-        _page([], after=7),
-        _page([ONE], after=0, sent=2.2),
-        _page([THREE], limit=1, more=True),
-        _page([ONE, TWO, THREE]),
-        _page([ONE, TWO], before=3),
-        _page([TWO], before=3, limit=1, more=True),
-        _page([TWO, THREE], before=9, limit=2, more=True),
-        _page([], before=1),
-        _page([ONE, TWO], before=9, sent=5.0),
+        page_of([ONE, TWO], after=0, limit=2, more=True),
+        page_of([], after=3),
+        page_of([], after=7),
+        page_of([ONE], after=0, sent=2.2),
+        page_of([THREE], limit=1, more=True),
+        page_of([ONE, TWO, THREE]),
+        page_of([ONE, TWO], before=3),
+        page_of([TWO], before=3, limit=1, more=True),
+        page_of([TWO, THREE], before=9, limit=2, more=True),
+        page_of([], before=1),
+        page_of([ONE, TWO], before=9, sent=5.0),
     ],
 )
 def test_a_page_as_it_may_be_is_accepted(scene: Scene, page: Fetched) -> None:

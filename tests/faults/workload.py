@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
 
-    from tests.faults.client import Client, Pending
+    from tests.faults.client import Client
+    from tests.faults.outbox import Pending
     from tests.faults.progress import Progress
 
 MISSED: Final = 130
@@ -38,6 +39,9 @@ class Shape(Struct, frozen=True, kw_only=True):
     """Clients that leave and come back when they have missed a lot."""
     dawdlers: int = 2
     """Clients that stop reading, and go on when a lot has piled up."""
+    curious: bool = False
+    """Whether clients also open conversations, ask who has read what, and ask for what is not
+    theirs."""
 
 
 class Room(Struct, frozen=True):
@@ -85,10 +89,10 @@ def make_plan(shape: Shape, rng: random.Random) -> Plan:
 
 async def write(client: Client, rng: random.Random, shape: Shape, progress: Progress) -> None:
     """Write bursts of messages, some of them twice, some impossible, some long."""
-    rooms = list(client.held)
     written: list[Pending] = []
     while True:
         await progress.reach(lambda: len(client.outbox) < shape.window)
+        rooms = list(client.held)
         room = rng.choice(rooms) if rng.random() < 0.6 else rooms[0]
         for _ in range(rng.randint(1, 6)):
             dice = rng.random()
@@ -127,6 +131,26 @@ async def dawdle(client: Client, rng: random.Random, progress: Progress) -> None
         client.unpause()
 
 
+async def wonder(client: Client, rng: random.Random, users: list[str], progress: Progress) -> None:
+    """Ask for this and that, also for what is none of this client's business."""
+    while True:
+        await trio.sleep(rng.expovariate(1))
+        own = rng.choice(list(client.held))
+        others = [room for room in progress.heads if room not in client.held]
+        dice = rng.random()
+        if dice < 0.4:
+            client.ask({"t": "info", "conv": own})
+        elif dice < 0.6:
+            client.ask({"t": "typing", "conv": own})
+        elif dice < 0.7:
+            peer = rng.choice([user for user in users if user != client.user])
+            client.ask({"t": "create", "type": "private", "members": [peer]})
+        elif others and dice < 0.9:
+            client.ask({"t": rng.choice(["info", "fetch", "typing"]), "conv": rng.choice(others)})
+        elif others:
+            client.put(rng.choice(others), "from outside")
+
+
 async def _stored(count: int, progress: Progress) -> None:
     """Wait until so many more messages have been stored."""
     until = sum(progress.heads.values()) + count
@@ -137,10 +161,13 @@ async def live(
     clients: Sequence[tuple[Client, Person]], rng: random.Random, shape: Shape, progress: Progress
 ) -> None:
     """Everybody does as is their habit, until cancelled; then everybody attends."""
+    users = sorted({person.user for _, person in clients})
     try:
         async with trio.open_nursery() as nursery:
             for client, person in clients:
                 nursery.start_soon(write, client, _child(rng), shape, progress)
+                if shape.curious:
+                    nursery.start_soon(wonder, client, _child(rng), users, progress)
                 if person.habit == "wanders":
                     nursery.start_soon(wander, client, _child(rng), progress)
                 elif person.habit == "dawdles":
