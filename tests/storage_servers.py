@@ -130,7 +130,7 @@ class PostgresServer:
 @contextmanager
 def run_postgres() -> Iterator[PostgresServer]:
     """Run an embedded PostgreSQL in a directory of its own for as long as the block lasts."""
-    data_dir = Path(tempfile.mkdtemp(prefix="chat4all-tests-", dir=_memory_disk()))
+    data_dir = Path(tempfile.mkdtemp(prefix="chat4all-tests-", dir=memory_disk()))
     layout = Layout(data_dir)
     layout.logs.mkdir(mode=0o700)
     command = [sys.executable, "-P", "-m", "chat4all_storage.keeper"]
@@ -155,7 +155,7 @@ def run_postgres() -> Iterator[PostgresServer]:
             keeper.wait(STOP_LIMIT)
 
 
-def _memory_disk() -> str | None:
+def memory_disk() -> str | None:
     """Where nobody waits for a disk, if there is room. A crashed server finds its files there."""
     path = "/dev/shm"
     if os.access(path, os.W_OK) and shutil.disk_usage(path).free > 4 * 2**30:

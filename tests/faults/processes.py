@@ -9,13 +9,16 @@ import socket
 import subprocess
 import sys
 from contextlib import asynccontextmanager, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
+import asyncpg
 import trio
 
 from chat4all_storage.embedded import find_embedded
-from chat4all_storage.processes import command_line
+from chat4all_storage.processes import command_line, mark_of, marked_processes
+from tests.storage_servers import fetch
 from tests.support.server import environment
 
 if TYPE_CHECKING:
@@ -102,9 +105,27 @@ class ServerProcess:
 
     async def drain(self) -> int:
         """SIGTERM; the exit code."""
+        self.signal(signal.SIGTERM)
+        return await self.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(number)
+
+    async def wait(self) -> int:
+        """Wait until it has ended; the exit code."""
+        assert self._process is not None
         return await self._process.wait()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It does not move; connections stay open."""
+        self.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
 
 
 @contextmanager
@@ -144,9 +165,9 @@ class DatabaseProcess:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
 
-    @property
+    @cached_property
     def dsn(self) -> str:
-        """Where it is."""
+        """Where it is, for good."""
         addresses = find_embedded(self._data_dir)
         assert addresses is not None
         return addresses.postgres_dsn
@@ -170,6 +191,32 @@ class DatabaseProcess:
             yield
         finally:
             os.kill(pids["keeper"], signal.SIGCONT)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Nothing in it moves; connections stay open."""
+        pids = list(marked_processes(f"{mark_of(self._data_dir)}-postgres"))
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+    async def execute(self, statement: str) -> None:
+        """Run a statement on a connection of its own."""
+        await trio.to_thread.run_sync(fetch, self.dsn, statement)
+
+    async def ready(self) -> None:
+        """Wait until it accepts connections (again)."""
+        while True:
+            try:
+                await self.execute("SELECT 1")
+            except (OSError, asyncpg.PostgresError):
+                await trio.sleep(0.02)
+            else:
+                return
 
     def _pids(self) -> Mapping[str, int]:
         addresses = find_embedded(self._data_dir)

@@ -151,9 +151,11 @@ async def test_a_closed_proxy_breaks_what_is_there_and_what_comes_until_it_opens
 
 
 async def test_a_client_of_a_server_that_is_not_there_is_broken_at_once(tmp_path: Path) -> None:
-    async with open_proxy(unix(str(tmp_path / "nothing")), random.Random(1)) as proxy:
-        async with await trio.open_tcp_stream("127.0.0.1", proxy.port) as client:
-            assert await _until_broken(client) == b""
+    async with (
+        open_proxy(unix(str(tmp_path / "nothing")), random.Random(1)) as proxy,
+        await trio.open_tcp_stream("127.0.0.1", proxy.port) as client,
+    ):
+        assert await _until_broken(client) == b""
 
 
 async def test_a_unix_socket_is_reached_over_tcp(tmp_path: Path) -> None:
