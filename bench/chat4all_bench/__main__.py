@@ -1,4 +1,4 @@
-"""`python -m chat4all_bench chat|echo|idle`: a measurement, as JSON lines."""
+"""`python -m chat4all_bench chat|cluster|echo|idle`: a measurement, as JSON lines."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ import tempfile
 
 def main() -> int:
     """Run one measurement; 1 when messages were lost or out of order."""
-    if len(sys.argv) != 2 or sys.argv[1] not in ("chat", "echo", "idle"):
+    if len(sys.argv) != 2 or sys.argv[1] not in ("chat", "cluster", "echo", "idle"):
         print(__doc__, file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="chat4all-bench-") as data_dir:
-        if sys.argv[1] == "chat":
+        if sys.argv[1] in ("chat", "cluster"):
             from .chat import run as chat
+            from .cluster import run as cluster
 
-            lines = chat(data_dir)
-            for line in lines:
-                print(json.dumps(line))
-            return 1 if any(line["lost"] or line["errors"] for line in lines) else 0
+            wrong = False
+            for line in (chat if sys.argv[1] == "chat" else cluster)(data_dir):
+                print(json.dumps(line), flush=True)
+                wrong = wrong or bool(line["lost"] or line["errors"])
+            return 1 if wrong else 0
         if sys.argv[1] == "echo":
             from .echo import run as echo
 

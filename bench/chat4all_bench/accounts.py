@@ -6,10 +6,12 @@ import subprocess
 import sys
 
 
-def tokens(data_dir: str, names: list[str], env: dict[str, str]) -> list[str]:
-    """Make sure that these users exist in the server's directory; a token for each."""
+def tokens(place: list[str], names: list[str], env: dict[str, str]) -> list[str]:
+    """Make sure that these users exist in the directory that is at `place`; a token for each.
+
+    `place` are the arguments that name it to a command.
+    """
     base = [sys.executable, "-m", "chat4all_actors"]
-    place = ["--data-dir", data_dir]
     subprocess.run(
         [*base, "user", "add", *names, "--password", "bench-password", *place],
         env=env,

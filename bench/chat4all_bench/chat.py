@@ -93,10 +93,10 @@ class Client:
         self.position = seq
 
 
-async def set_up(port: int, names: list[str], access: list[str]) -> list[Client]:
-    """Connect everybody, and open a conversation for each pair."""
+async def set_up(ports: list[int], names: list[str], access: list[str]) -> list[Client]:
+    """Connect everybody, each at his port, and open a conversation for each pair."""
     clients = [Client(name) for name in names]
-    for client, token in zip(clients, access, strict=True):
+    for client, port, token in zip(clients, ports, access, strict=True):
         await client.start(port, token)
     for one, other in zip(clients[::2], clients[1::2], strict=True):
         other.answer = asyncio.get_running_loop().create_future()
@@ -106,10 +106,10 @@ async def set_up(port: int, names: list[str], access: list[str]) -> list[Client]
     return clients
 
 
-async def open_loop(clients: list[Client], rate: int) -> None:
+async def open_loop(clients: list[Client], rate: int, seconds: float = SECONDS) -> None:
     """`rate` messages a second over all clients, each at its due time."""
     started = time.perf_counter()
-    count = int(rate * SECONDS)
+    count = int(rate * seconds)
     for number in range(count):
         due = started + number / rate
         if (wait := due - time.perf_counter()) > 0:
@@ -117,13 +117,13 @@ async def open_loop(clients: list[Client], rate: int) -> None:
         clients[number % len(clients)].send(due)
 
 
-async def closed_loop(clients: list[Client], window: int) -> None:
+async def closed_loop(clients: list[Client], window: int, seconds: float = SECONDS) -> None:
     """`window` messages under way for each client."""
     for client in clients:
         client.window = window
         for _ in range(window):
             client.send(time.perf_counter())
-    await asyncio.sleep(SECONDS)
+    await asyncio.sleep(seconds)
     for client in clients:
         client.window = 0
 
@@ -138,6 +138,13 @@ async def settle(clients: list[Client]) -> None:
         await asyncio.sleep(0.01)
 
 
+def lost_by(clients: list[Client]) -> int:
+    """Messages that were not acknowledged, or acknowledged and not delivered."""
+    unanswered = sum(len(client.waiting) for client in clients)
+    acks = sum(len(client.acks) for client in clients)
+    return unanswered + acks - sum(len(client.deliveries) for client in clients)
+
+
 def quantile(values: list[float], q: float) -> float:
     """Milliseconds."""
     ordered = sorted(values)
@@ -150,12 +157,12 @@ def run(data_dir: str) -> list[dict[str, object]]:
     command = ["-m", "chat4all_actors", "serve", "--port", "0", "--data-dir", data_dir]
     names = [f"bench-{number}" for number in range(2 * PAIRS)]
     with server_process(command, env) as (pid, port):
-        access = tokens(data_dir, names, env)
+        access = tokens(["--data-dir", data_dir], names, env)
         return asyncio.run(_run(pid, port, names, access))
 
 
 async def _run(pid: int, port: int, names: list[str], access: list[str]) -> list[dict[str, object]]:
-    clients = await set_up(port, names, access)
+    clients = await set_up([port] * len(names), names, access)
     databases = processes_with("postgres")
     lines: list[dict[str, object]] = []
     loops = [("open", rate) for rate in RATES] + [("closed", window) for window in WINDOWS]
@@ -170,7 +177,7 @@ async def _run(pid: int, port: int, names: list[str], access: list[str]) -> list
         acks = [ack for client in clients for ack in client.acks]
         deliveries = [delivery for client in clients for delivery in client.deliveries]
         errors = [error for client in clients for error in client.errors]
-        lost = sum(len(client.waiting) for client in clients) + len(acks) - len(deliveries)
+        lost = lost_by(clients)
         lines.append(
             {
                 "loop": kind,

@@ -59,7 +59,7 @@ def run(data_dir: str) -> dict[str, object]:
     }
     command = ["-m", "chat4all_actors", "serve", "--port", "0", "--data-dir", data_dir]
     with server_process(command, env) as (pid, port):
-        (token,) = tokens(data_dir, ["idle"], env)
+        (token,) = tokens(["--data-dir", data_dir], ["idle"], env)
         points = asyncio.run(ramp(pid, port, token))
     counts = [float(count) for count, _ in points[1:]]
     sizes = [size / 1024 for _, size in points[1:]]

@@ -9,8 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from chat4all_storage.embedded import find_embedded
+from chat4all_storage.servers import Layout
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from chat4all_storage.embedded import Addresses
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
@@ -19,6 +24,21 @@ def cpu_seconds(pid: int) -> float:
     """Processor time of a process so far, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def with_descendants(pid: int) -> list[int]:
+    """A process, its children, and theirs."""
+    parents: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        parents[int(path.parent.name)] = int(fields[1])
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return found
 
 
 def pss_bytes(pid: int) -> int:
@@ -39,6 +59,30 @@ def processes_with(text: str) -> list[int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
     return found
+
+
+@contextmanager
+def embedded_servers(data_dir: str) -> Iterator[Addresses]:
+    """PostgreSQL and Redis, without a node: for several nodes to stand on."""
+    logs = Layout(Path(data_dir)).logs
+    logs.mkdir(parents=True)
+    with (logs / "keeper.log").open("ab") as log:
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", "chat4all_storage.keeper", data_dir],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
+    assert keeper.stdin is not None
+    assert keeper.stdout is not None
+    with keeper:
+        said = keeper.stdout.readline()
+        addresses = find_embedded(Path(data_dir))
+        if addresses is None:
+            raise RuntimeError(f"no servers: {said.decode()}")
+        yield addresses
+        keeper.stdin.close()
 
 
 @contextmanager
