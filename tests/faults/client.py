@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgpack  # type: ignore[import-untyped]
 import trio
-from trio_websocket import ConnectionClosed, HandshakeError, wrap_client_stream
+from trio_websocket import ConnectionClosed
 
 from tests.faults.history import Fetched, Watermark
-from tests.faults.line import LARGE_BUFFER, SMALL_BUFFER, Line
+from tests.faults.line import LARGE_BUFFER, SMALL_BUFFER
 from tests.faults.notes import event_of, note_details, note_ready, note_receipt, note_trespass
+from tests.faults.opening import NotNow, next_frame, open_session
 from tests.faults.outbox import Pending
 
 if TYPE_CHECKING:
@@ -30,20 +31,14 @@ if TYPE_CHECKING:
     from trio_websocket import WebSocketConnection
 
     from tests.faults.history import Attempt, History, Session
+    from tests.faults.line import Line
+    from tests.faults.opening import Opened
     from tests.faults.progress import Progress
 
-OPEN_TIMEOUT: Final = 5.0
-"""Seconds from connecting to `ready`, after which a client tries again."""
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds without an answer after which a message is sent again in the same session."""
 MARK_EVERY: Final = 25
 """Events after which a client says up to where it holds them."""
-
-MAX_FRAME: Final = 4 * 1024 * 1024
-
-
-class _NotNow(Exception):
-    """`connect` was answered with an error."""
 
 
 class Client:
@@ -76,6 +71,9 @@ class Client:
         self._ahead: dict[str, set[int]] = {conversation: set() for conversation in conversations}
         self._errands: deque[dict[str, Any]] = deque()
         self._back_off = 0.0
+        self._moving: trio.Event | None = None
+        """Set when a move to another node has succeeded or failed."""
+        self._next: Opened | None = None
         self._reading = trio.Event()
         self._reading.set()
         self._wake = trio.Event()
@@ -146,67 +144,60 @@ class Client:
 
     async def run(self) -> None:
         """Connect, again and again."""
-        while True:
-            if not self.stay_away():
-                try:
-                    await self._connection()
-                except (OSError, trio.BrokenResourceError):
-                    pass  # that node is not there
-                finally:
-                    if self.session is not None:
-                        self.session.ended = trio.current_time()
-                self._reset()
-            await trio.sleep(self._back_off + self._rng.uniform(0.01, 0.06))
+        async with trio.open_nursery() as nursery:
+            while True:
+                opened = await self._next_session(nursery)
+                if opened is not None:
+                    await self._live(opened, nursery)
+                if self._moving is None:
+                    await trio.sleep(self._back_off + self._rng.uniform(0.01, 0.06))
 
-    async def _connection(self) -> None:
+    async def _next_session(self, nursery: trio.Nursery) -> Opened | None:
+        """The one to which this client moves, or a new one if it does not stay away."""
+        if self._moving is not None:
+            await self._moving.wait()
+            self._moving = None
+            opened, self._next = self._next, None
+            return opened
+        return None if self.stay_away() else await self._open(nursery)
+
+    async def _open(self, nursery: trio.Nursery) -> Opened | None:
         node = self._rng.randrange(len(self._ports))
         self._back_off = 0.0
-        with trio.move_on_after(OPEN_TIMEOUT) as patience:
-            with trio.socket.socket() as connected:
-                await connected.connect(("127.0.0.1", self._ports[node]))
-                await self._converse(Line(connected, patience.cancel), patience, node)
+        arguments = (self._ports[node], node, self._token, self.device, dict(self.held))
+        try:
+            return await open_session(nursery, *arguments)
+        except NotNow as error:
+            self._back_off = error.retry_after
+            return None
 
-    async def _converse(self, line: Line, patience: trio.CancelScope, node: int) -> None:
-        async with trio.open_nursery() as nursery:
-            with suppress(HandshakeError, ConnectionClosed, _NotNow):
-                socket = await wrap_client_stream(
-                    nursery,
-                    line,  # type: ignore[arg-type]  # any stream will do
-                    "127.0.0.1",
-                    "/ws",
-                    subprotocols=["chat4all.v1"],
-                    max_message_size=MAX_FRAME,
-                )
-                asked = trio.current_time()
-                cursors = dict(self.held)
-                ready = await self._handshake(socket, cursors)
-                patience.deadline = inf
-                line.settled = True
-                self._line = line
-                heads = {state["conv"]: state["head"] for state in ready["convs"]}
-                starts = {conv: min(head, cursors.get(conv, head)) for conv, head in heads.items()}
-                self.session = self._history.open(self.user, self.device, starts, node)
-                note_ready(self._history, self.session, ready, asked)
-                for conversation, head in heads.items():
-                    if conversation not in cursors:
-                        self._learn(conversation, head)
-                nursery.start_soon(self._pump, socket)
-                await self._receive(socket, self.session)
-            nursery.cancel_scope.cancel()
+    async def _move(self, after: float, nursery: trio.Nursery, moved: trio.Event) -> None:
+        """Open the next session while this one lasts, as a node that drains asks for."""
+        await trio.sleep(after)
+        self._next = await self._open(nursery)
+        moved.set()
+        if self._next is not None:
+            self.cut()
 
-    async def _handshake(
-        self, socket: WebSocketConnection, cursors: dict[str, int]
-    ) -> dict[str, Any]:
-        """From `hello` to `ready`."""
-        assert (await self._next(socket))["t"] == "hello"
-        connect = {"t": "connect", "token": self._token, "device": self.device, "cursors": cursors}
-        await socket.send_message(msgpack.packb(connect))
-        ready = await self._next(socket)
-        if ready["t"] == "error":
-            self._back_off = ready.get("retry_after_ms", 0) / 1000
-            raise _NotNow(ready["code"])
-        assert ready["t"] == "ready", ready
-        return ready
+    async def _live(self, opened: Opened, nursery: trio.Nursery) -> None:
+        """A session from `ready` to its end."""
+        self._line = opened.line
+        session = self._history.open(self.user, self.device, opened.starts, opened.node)
+        self.session = session
+        note_ready(self._history, session, opened.ready, opened.asked)
+        for conversation, head in opened.heads.items():
+            if conversation not in opened.cursors:
+                self._learn(conversation, head)
+        try:
+            async with trio.open_nursery() as talking:
+                talking.start_soon(self._pump, opened.socket)
+                with suppress(ConnectionClosed):
+                    await self._receive(opened.socket, session, nursery)
+                talking.cancel_scope.cancel()
+        finally:
+            session.ended = trio.current_time()
+            opened.line.close()
+            self._reset()
 
     def _learn(self, conversation: str, head: int) -> None:
         """There is a conversation, of which events after `head` will come."""
@@ -215,11 +206,6 @@ class Client:
         if head > self.held[conversation]:
             self._fetching[conversation] = max(self._fetching.get(conversation, 0), head)
             self._wake.set()
-
-    async def _next(self, socket: WebSocketConnection) -> dict[str, Any]:
-        message = await socket.get_message()
-        frame: dict[str, Any] = msgpack.unpackb(message)
-        return frame
 
     # --- sending ------------------------------------------------------------------------------
 
@@ -298,10 +284,12 @@ class Client:
 
     # --- receiving ----------------------------------------------------------------------------
 
-    async def _receive(self, socket: WebSocketConnection, session: Session) -> None:
+    async def _receive(
+        self, socket: WebSocketConnection, session: Session, nursery: trio.Nursery
+    ) -> None:
         while True:
             await self._reading.wait()
-            frame = await self._next(socket)
+            frame = await next_frame(socket)
             kind = frame["t"]
             if kind == "msg":
                 event = event_of(frame)
@@ -324,6 +312,9 @@ class Client:
                 note_receipt(self._history, session, frame)
             elif kind == "typing":
                 session.overheard[frame["conv"]] = kind
+            elif kind == "reconnect" and self._moving is None:
+                self._moving = trio.Event()
+                nursery.start_soon(self._move, frame["after_ms"] / 1000, nursery, self._moving)
             self._progress.changed()
 
     def _conv(self, session: Session, frame: dict[str, Any]) -> None:

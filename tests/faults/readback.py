@@ -9,9 +9,9 @@ import msgpack  # type: ignore[import-untyped]
 import trio
 from trio_websocket import open_websocket_url
 
-from tests.faults.client import MAX_FRAME
 from tests.faults.history import Event, Fetched, Tables
 from tests.faults.notes import event_of
+from tests.faults.opening import MAX_FRAME
 from tests.storage_servers import fetch
 
 if TYPE_CHECKING:
