@@ -18,6 +18,7 @@ from tests.faults.progress import Progress
 from tests.faults.readback import read_back, read_tables, requests
 from tests.faults.report import Report
 from tests.faults.workload import Shape, live, make_plan
+from tests.storage_servers import execute
 from tests.support.server import command, environment, token
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ async def fault_run(
         await add_users(plan.users, where, log)
         server = await stack.enter_async_context(server_process(scenario.launcher, where, log))
         rooms = await create_rooms(plan, tokens, server.port)
+        dsn = DatabaseProcess(data_dir).dsn if postgres is None else postgres
+        # The rooms are there for good, even where the server's own commits are not.
+        await trio.to_thread.run_sync(execute, dsn, "CHECKPOINT")
         clients = [
             Client(
                 history,
@@ -98,7 +102,6 @@ async def fault_run(
             healed = trio.current_time()
             nursery.cancel_scope.cancel()
         logs = await read_back(history, rng, [server.port], tokens, rooms, ranges=20)
-        dsn = DatabaseProcess(data_dir).dsn if postgres is None else postgres
         tables = await read_tables(dsn)
     violations = check(history, tables, logs)
     if not converged:
