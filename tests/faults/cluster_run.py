@@ -34,8 +34,11 @@ if TYPE_CHECKING:
 
 LAUNCHER: Final = ("tests.faults.crash_points",)
 
-SHAPE: Final = Shape(users=13, second_devices=3, pause=0.3, wanderers=2, dawdlers=0, curious=True)
-"""Nobody dawdles: a proxy reads what a client does not."""
+SHAPE: Final = Shape(
+    users=11, second_devices=3, window=8, pause=1.0, wanderers=2, dawdlers=0, curious=True
+)
+"""Nobody dawdles: a proxy reads what a client does not. They write as little as shows anything, so
+that what is late is late because of the cluster, and not because of a busy machine."""
 
 
 class ClusterScenario(Struct, frozen=True, kw_only=True):
