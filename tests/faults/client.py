@@ -187,6 +187,7 @@ class Client:
         note_ready(self._history, session, opened.ready, opened.asked)
         for conversation, head in opened.heads.items():
             if conversation not in opened.cursors:
+                self._history.introduce(session, conversation, head)
                 self._learn(conversation, head)
         try:
             async with trio.open_nursery() as talking:
