@@ -79,7 +79,7 @@ class Announced(Struct, frozen=True, gc=False):
 
 
 class Introduced(Struct, frozen=True, gc=False):
-    """A conversation that is new to the client, by `conv` or `ready`: what follows is after `head`."""
+    """A conversation that is new to the client: events after `head` follow."""
 
     at: float
     conversation: str
