@@ -221,18 +221,22 @@ class ConversationActor(Actor[ToConversation]):
                 post.origin.refused(post, explain(post.rid, answer.error))
             elif answer.status not in (Status.STORED, Status.DUPLICATE):
                 post.origin.refused(post, explain(post.rid, answer.status))
-            elif answer.seq < expected:
-                # It was passed before: a retry, or an event that was read as part of a hole.
-                dup = answer.status is Status.DUPLICATE
-                post.origin.stored(post, answer.seq, answer.ts, dup=dup)
             else:
                 if answer.seq > expected:
                     await self._pass(passing, posts)
                     passing, posts = [], {}
                     await self._catch_up(answer.seq - 1, waiting=False)
-                passing.append(_event(post, answer))
-                posts[answer.seq] = (post, answer.status is Status.DUPLICATE)
-                expected = answer.seq + 1
+                    expected = (
+                        self.head + 1
+                    )  # perhaps further: the event came from another node, too
+                dup = answer.status is Status.DUPLICATE
+                if answer.seq < expected:
+                    # It was passed before: a retry, or an event that was read as part of a hole.
+                    post.origin.stored(post, answer.seq, answer.ts, dup=dup)
+                else:
+                    passing.append(_event(post, answer))
+                    posts[answer.seq] = (post, dup)
+                    expected = answer.seq + 1
         await self._pass(passing, posts)
         if self._early or self._deferred > self.head:
             await self._catch_up(self._deferred)

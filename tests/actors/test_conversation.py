@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from chat4all_actors.messages import Relayed
+from chat4all_actors.wire import framed, message
 from chat4all_protocol.codec import encode_body
 from chat4all_protocol.frames import (
     Conv,
@@ -18,7 +20,7 @@ from chat4all_protocol.frames import (
     TextBody,
 )
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports import Append, InDoubt, Mark, Unavailable
+from chat4all_storage.ports import Append, InDoubt, Mark, Range, Unavailable
 
 from .harness import Person, person, running_node
 
@@ -84,6 +86,27 @@ async def test_events_of_another_writer_are_passed_before_what_follows_them() ->
         await ana.say(text(conv))
         assert [one.seq for one in bob.outlet.of(Msg)] == [1, 2, 3, 4]
         assert [type(f).__name__ for f in ana.outlet.taken[-4:]] == ["Msg", "Msg", "Msg", "Sent"]
+
+
+async def test_an_event_that_came_from_another_node_is_not_passed_again_with_its_answer() -> None:
+    async with running_node() as node:
+        ana, bob = await person(node, "ana"), await person(node, "bob")
+        conv = await begun(ana, "bob")
+        body = encode_body(TextBody("far"))
+        first, second = (Append(conv, "bob", new_id(), "message", body, 1) for _ in range(2))
+        # Both were stored through another node, which tells of the second one only.
+        store = node.logs.all[0].store
+        await store.commit([first, second], [])
+        (events,) = await store.history([Range(conv, 1, 2, 2)])
+        conversation = node.conversations.read_by(conv, bob.session)
+        assert conversation is not None
+        conversation.tell_nowait(Relayed(2, ["bob"], [framed(message(events[0]))]))
+        # And the second one is sent again through this one.
+        retry = await post(node, second, bob)
+        assert retry.answers == ["stored"]
+        assert [one.seq for one in ana.outlet.of(Msg)] == [1, 2]
+        await ana.say(text(conv))
+        assert [one.seq for one in bob.outlet.of(Msg)] == [1, 2, 3]
 
 
 async def test_a_commit_in_doubt_is_answered_once_it_is_certain(
