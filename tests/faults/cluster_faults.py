@@ -67,7 +67,8 @@ class ClusterFaults:
         self.by_name: dict[str, Callable[[], Awaitable[None]]] = {
             "kill a node": self._kill_node,
             "kill all nodes": self._kill_all,
-            "kill a node between commit and publish": self._kill_after_commit,
+            "kill a node between commit and answer": self._kill_after_commit,
+            "kill a node between answer and publish": self._kill_before_telling,
             "freeze a node": self._freeze_node,
             "restart the nodes in turn": self._rolling_restart,
             "kill Redis": self._kill_redis,
@@ -151,8 +152,15 @@ class ClusterFaults:
         await start_all(self.cluster.nodes)
 
     async def _kill_after_commit(self) -> None:
+        await self._let_kill_itself(signal.SIGUSR1)
+
+    async def _kill_before_telling(self) -> None:
+        await self._let_kill_itself(signal.SIGUSR2)
+
+    async def _let_kill_itself(self, number: signal.Signals) -> None:
+        """See `crash_points`."""
         node = self._some_node()
-        node.server.signal(signal.SIGUSR1)
+        node.server.signal(number)
         code = await node.server.wait()
         assert code == -signal.SIGKILL, f"it exited with {code}"
         await self._dead(node)

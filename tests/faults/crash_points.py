@@ -4,6 +4,9 @@
 
 SIGUSR1: the next time that a database has committed something and says so, this is the last thing
 that happens. Nobody was told by then: neither who sent it, nor any other node.
+
+SIGUSR2: the next time that other nodes are to be told of an event, this is the last thing that
+happens. Who sent it was answered by then, and who reads it on this node has it.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import signal
 from typing import TYPE_CHECKING
 
 from chat4all_actors.__main__ import main
+from chat4all_actors.cluster.backbone import Backbone
+from chat4all_actors.cluster.items import Events, decode_entry
 from chat4all_storage.ports import Status
 from chat4all_storage.postgres_shard import PostgresShard
 from tests.faults.mutants import patch
@@ -22,28 +27,50 @@ if TYPE_CHECKING:
 
     from chat4all_storage.ports import Append, CommitResult, Mark
 
+_armed: set[int] = set()
+
+
+def _arm(number: int, _: object) -> None:
+    _armed.add(number)
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
 
 def die_after_commit_when_told() -> None:
     """Arm the next commit at SIGUSR1."""
     commit = PostgresShard.commit
-    armed = False
-
-    def arm(*_: object) -> None:
-        nonlocal armed
-        armed = True
 
     async def fatal(
         store: PostgresShard, appends: Sequence[Append], marks: Sequence[Mark]
     ) -> CommitResult:
         result = await commit(store, appends, marks)
-        if armed and any(outcome.status is Status.STORED for outcome in result.outcomes):
-            os.kill(os.getpid(), signal.SIGKILL)
+        if signal.SIGUSR1 in _armed and any(o.status is Status.STORED for o in result.outcomes):
+            _die()
         return result
 
-    signal.signal(signal.SIGUSR1, arm)
+    signal.signal(signal.SIGUSR1, _arm)
     patch(PostgresShard, "commit", fatal)
+
+
+def die_before_telling_when_told() -> None:
+    """Arm the next entry with an event at SIGUSR2."""
+    take = Backbone._take_entries
+
+    def fatal(backbone: Backbone) -> list[tuple[str, bytes]]:
+        entries = take(backbone)
+        if signal.SIGUSR2 in _armed and any(
+            isinstance(item, Events) for _, data in entries for item in decode_entry(data).items
+        ):
+            _die()
+        return entries
+
+    signal.signal(signal.SIGUSR2, _arm)
+    patch(Backbone, "_take_entries", fatal)
 
 
 if __name__ == "__main__":
     die_after_commit_when_told()
+    die_before_telling_when_told()
     main()
