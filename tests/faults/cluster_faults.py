@@ -31,6 +31,21 @@ OLDER: Final = 60
 DIRECTORY, SHARD = 0, 1
 """The databases: the second one is only a shard."""
 
+GO_ON: Final = {
+    "freeze a node": (DIRECTORY, SHARD),
+    "freeze Redis": (DIRECTORY, SHARD),
+    "Redis outage": (DIRECTORY, SHARD),
+    "CLIENT PAUSE": (DIRECTORY, SHARD),
+    "Redis out of memory": (DIRECTORY, SHARD),
+    "cut a node off from Redis": (DIRECTORY, SHARD),
+    "cut a node off from the databases": (DIRECTORY, SHARD),
+    "stall the clients of a node": (DIRECTORY, SHARD),
+    "slow links": (DIRECTORY, SHARD),
+    "shard outage": (DIRECTORY,),
+    "freeze a shard": (DIRECTORY,),
+}
+"""In which databases messages are stored and acknowledged while a fault lasts."""
+
 TERMINATE: Final = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend'"
     " AND pid <> pg_backend_pid() AND random() < 0.5"

@@ -15,7 +15,7 @@ from tests.faults.checker import check
 from tests.faults.checker_members import arrivals
 from tests.faults.client import Client
 from tests.faults.cluster import open_cluster
-from tests.faults.cluster_faults import ClusterFaults, Lengths
+from tests.faults.cluster_faults import GO_ON, ClusterFaults, Lengths
 from tests.faults.cluster_report import ClusterReport, Recovery
 from tests.faults.facts import Facts
 from tests.faults.history import History
@@ -78,7 +78,7 @@ async def cluster_run(scenario: ClusterScenario, directory: Path) -> ClusterRepo
         clients = [client for client, _ in crowd]
         steady = [client for client, person in crowd if person.habit == "steady"]
         faults = ClusterFaults(rng, cluster, history, progress, scenario.lengths)
-        campaign = _Campaign(scenario, faults, steady, progress, homes)
+        campaign = _Campaign(rng, scenario, faults, steady, progress, homes)
         async with trio.open_nursery() as nursery:
             for client in clients:
                 nursery.start_soon(client.run)
@@ -86,7 +86,7 @@ async def cluster_run(scenario: ClusterScenario, directory: Path) -> ClusterRepo
             async with trio.open_nursery() as living:
                 child = random.Random(rng.random())
                 living.start_soon(live, crowd, child, scenario.shape, progress)
-                await campaign.run(rng)
+                await campaign.run()
                 living.cancel_scope.cancel()
             calm = trio.current_time()
             converged = await heal(scenario.recovery_limit, clients, rooms, progress)
@@ -140,6 +140,7 @@ class _Campaign:
 
     def __init__(
         self,
+        rng: random.Random,
         scenario: ClusterScenario,
         faults: ClusterFaults,
         clients: Sequence[Client],
@@ -149,13 +150,14 @@ class _Campaign:
         """`clients` are those that attend all the time, `homes` the rooms of each database."""
         self.recoveries: list[Recovery] = []
         self.violations: list[str] = []
+        self._rng = rng
         self._scenario = scenario
         self._faults = faults
         self._clients = clients
         self._progress = progress
         self._homes = homes
 
-    async def run(self, rng: random.Random) -> None:
+    async def run(self) -> None:
         """Each fault as often as there are rounds.
 
         Raises:
@@ -163,11 +165,11 @@ class _Campaign:
         """
         for _ in range(self._scenario.rounds):
             names = list(self._scenario.faults or self._faults.by_name)
-            rng.shuffle(names)
+            self._rng.shuffle(names)
             for name in names:
                 self._progress.restart()
                 await self._reach(lambda: self._progress.fresh >= 40)
-                await trio.sleep(rng.uniform(0, 0.05))
+                await trio.sleep(self._rng.uniform(0, 0.05))
                 await self._one(name)
         self._progress.restart()
         await self._reach(lambda: self._progress.fresh >= 100)
@@ -177,6 +179,9 @@ class _Campaign:
         with trio.fail_after(2 * self._scenario.recovery_limit):
             end = await self._faults.inject(name)
         wanted = dict(self._progress.heads)
+        for database in GO_ON.get(name, ()):
+            if not self._answered(database, start):
+                self.violations.append(f"8: nothing is acknowledged in database {database}: {name}")
         took = {"delivered": inf, "acknowledged": inf}
 
         async def measure(figure: str, condition: Callable[[], bool]) -> None:
@@ -195,6 +200,9 @@ class _Campaign:
         if took["acknowledged"] == inf:
             self.violations.append(f"8: nothing is acknowledged any more after: {name}")
         await self._faults.mend()
+        # Who was started again has no clients: some come.
+        for client in self._rng.sample(self._clients, len(self._clients) // 3):
+            client.cut()
 
     def _everybody_has(self, heads: dict[str, int]) -> bool:
         return all(
@@ -204,9 +212,11 @@ class _Campaign:
         )
 
     def _each_answered(self, since: float) -> bool:
-        """Something that was sent after `since`, in some conversation of each."""
-        sent = self._progress.sent
-        return all(any(sent.get(room, 0.0) > since for room in rooms) for rooms in self._homes)
+        return all(self._answered(number, since) for number in range(len(self._homes)))
+
+    def _answered(self, database: int, since: float) -> bool:
+        """Something that was sent after `since`, in some conversation of that database."""
+        return any(self._progress.sent.get(room, 0.0) > since for room in self._homes[database])
 
     async def _reach(self, condition: Callable[[], bool]) -> None:
         with trio.fail_after(self._scenario.recovery_limit):

@@ -1,0 +1,52 @@
+"""A cluster with a defect makes its fault run fail, and for the right reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.faults.cluster_faults import Lengths
+from tests.faults.cluster_run import ClusterScenario, cluster_run
+from tests.faults.workload import Shape
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHAPE: Final = Shape(
+    users=6, second_devices=0, groups=2, privates=2, window=8, pause=0.5, wanderers=0, dawdlers=0
+)
+
+FOUND: Final = [
+    ("trust_the_backbone", "10: session", " late, at "),
+    ("tell_nobody", "8: ", "never saw"),
+    ("tell_everybody", "9: ", "was told: pushed"),
+    ("forget_watermarks", "11: ", "but the table says 0, 0"),
+]
+
+
+def _scenario(mutant: str) -> ClusterScenario:
+    return ClusterScenario(
+        seed=7,
+        rounds=1,
+        nodes=2,
+        faults=["Redis outage"],
+        lengths=Lengths(outage=4.0),
+        shape=SHAPE,
+        launcher=["tests.faults.cluster_mutants", mutant],
+        patience=3.0,
+        recovery_limit=6.0,
+    )
+
+
+async def test_without_a_defect_the_same_run_finds_nothing(tmp_path: Path) -> None:
+    report = await cluster_run(_scenario("no_defect"), tmp_path)
+    assert not report.violations
+
+
+@pytest.mark.parametrize(("mutant", "rule", "words"), FOUND)
+async def test_a_defect_is_found(mutant: str, rule: str, words: str, tmp_path: Path) -> None:
+    report = await cluster_run(_scenario(mutant), tmp_path)
+    assert any(line.startswith(rule) and words in line for line in report.violations), (
+        f"not found: {rule} … {words}; but: {report.violations[:10]}"
+    )
