@@ -226,9 +226,8 @@ class ConversationActor(Actor[ToConversation]):
                     await self._pass(passing, posts)
                     passing, posts = [], {}
                     await self._catch_up(answer.seq - 1, waiting=False)
-                    expected = (
-                        self.head + 1
-                    )  # perhaps further: the event came from another node, too
+                    # Perhaps further than asked: the event itself may have come from elsewhere.
+                    expected = self.head + 1
                 dup = answer.status is Status.DUPLICATE
                 if answer.seq < expected:
                     # It was passed before: a retry, or an event that was read as part of a hole.
