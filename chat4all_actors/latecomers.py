@@ -129,15 +129,15 @@ class Latecomers:
         if self._conversations.read_by(id_, session) is not None:
             return  # somebody has added the user meanwhile
         conversation = self._conversations.enter(id_, head, membership.type, session)
+        start, gap = conversation.head, None
         after = waiting.cursors.get(id_)
-        gap = None
-        if after is not None and after < conversation.head:
-            gap = Gap(conv=id_, from_=after + 1, to=conversation.head)
+        if after is not None and after < start:
+            start, gap = after, Gap(conv=id_, from_=after + 1, to=start)
         conv = Conv(
             conv=id_,
             type=membership.type,
             title=membership.title,
             members=names,
-            head=conversation.head,
+            head=start,
         )
         session.introduced(conv, gap)

@@ -115,7 +115,7 @@ async def test_a_session_starts_without_it_and_gets_the_rest_when_it_is_back(
         assert introduced(bob) == []
         outage.heal()
         await trio.sleep(5)
-        assert introduced(bob) == [(there, 5, ["ana", "bob"])]
+        assert introduced(bob) == [(there, 2, ["ana", "bob"])]
         assert gaps(bob) == [(there, 3, 5)]
         assert node.degraded() == []
         assert len(node.latecomers) == 0
