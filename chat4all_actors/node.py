@@ -49,7 +49,7 @@ from .presence import Presences
 from .ratelimit import RateLimiter
 from .revocations import Revocations
 from .roster import Roster
-from .session import wall_clock
+from .services import wall_clock
 
 if TYPE_CHECKING:
     import socket

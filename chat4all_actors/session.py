@@ -12,63 +12,36 @@ back every event up to the conversation's head, in order.
 from __future__ import annotations
 
 import logging
-import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import trio
 
 from chat4all_protocol.codes import CloseCode
 from chat4all_protocol.connection import Refusal, ServerConnection, State
 from chat4all_protocol.frames import (
-    PROTOCOL_VERSION,
     Connect,
     Gap,
-    Hello,
-    Limits,
     Reconnect,
     Sent,
 )
 from chat4all_protocol.ids import new_id
 
 from . import requests, resume
+from .services import greeting
 from .wire import framed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from chat4all_protocol.frames import Conv, Error, ServerFrame
 
-    from .accounts.tokens import Identity, Tokens
-    from .admission import Turnstile
-    from .config import Settings
-    from .conversations import Conversations
-    from .fanout import LocalReaders, Passing
-    from .heartbeat import Heartbeat
-    from .latecomers import Latecomers
+    from .accounts.tokens import Identity
+    from .fanout import Passing
     from .messages import Post
     from .outlet import Outlet
-    from .presence import Presences
-    from .ratelimit import RateLimiter
-    from .revocations import Revocations
+    from .services import Services
 
 logger = logging.getLogger(__name__)
-
-
-class Services(Protocol):
-    """What a session uses of its node."""
-
-    settings: Settings
-    node_id: str
-    tokens: Tokens
-    revocations: Revocations
-    conversations: Conversations
-    latecomers: Latecomers
-    local: LocalReaders
-    presence: Presences
-    heartbeat: Heartbeat
-    limiter: RateLimiter
-    resumes: Turnstile
-    wall_clock: Callable[[], float]
 
 
 class Session:
@@ -152,22 +125,8 @@ class Session:
 
     def start(self) -> None:
         """Greet the client."""
-        settings = self.services.settings
         self.services.heartbeat.add(self)
-        self.send(
-            Hello(
-                proto=PROTOCOL_VERSION,
-                node=self.services.node_id,
-                now=self.now_ms(),
-                heartbeat_ms=int(settings.heartbeat * 1000),
-                limits=Limits(
-                    frame=settings.max_frame,
-                    text=settings.max_text,
-                    inflight=settings.max_inflight,
-                    rate=settings.rate_messages_per_minute,
-                ),
-            )
-        )
+        self.send(greeting(self.services))
 
     def touched(self) -> None:
         """Something came from the client."""
@@ -477,8 +436,3 @@ class Session:
 def _sent(post: Post, seq: int, ts: int, dup: bool) -> Sent:
     append = post.append
     return Sent(rid=post.rid, conv=append.conversation, id=append.id, seq=seq, ts=ts, dup=dup)
-
-
-def wall_clock() -> float:
-    """Seconds since the epoch."""
-    return time.time()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from ..kernel import Member
-    from ..session import Services
+    from ..services import Services
 
 logger = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from chat4all_protocol.frames import AnyClientFrame, AnyServerFrame
+    from chat4all_storage.bus import Bus
 
 F = TypeVar("F")
 
@@ -140,14 +141,17 @@ async def memory_with_users() -> Storage:
 
 
 @asynccontextmanager
-async def running_node(storage: Storage | None = None, **settings: Any) -> AsyncIterator[Node]:
-    """A node that accepts work; time is the test's."""
+async def running_node(
+    storage: Storage | None = None, *, bus: Bus | None = None, **settings: Any
+) -> AsyncIterator[Node]:
+    """A node that accepts work, alone without a `bus`; time is the test's."""
     chosen = {"rate_messages_per_minute": 0} | settings
     node = Node(
         Settings(**chosen),
         storage or await memory_with_users(),
         jwt_key=KEY,
         listeners=[],
+        bus=bus,
         clock=lambda: EPOCH + trio.current_time(),
     )
     async with trio.open_nursery() as nursery:

@@ -177,7 +177,11 @@ async def test_when_too_many_connect_the_last_are_told_when_to_come_back(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
 ) -> None:
     storage = await memory_with_users()
-    limits = {"max_connecting": 1, "max_connecting_waiting": 1, "connecting_patience": 5.0}
+    limits: dict[str, Any] = {
+        "max_connecting": 1,
+        "max_connecting_waiting": 1,
+        "connecting_patience": 5.0,
+    }
     async with running_node(storage, **limits) as node:
         live = await person(node, "bob", "d")
         store = SlowStore(monkeypatch, storage)

@@ -7,6 +7,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from chat4all_actors.messages import Post
 from chat4all_protocol.codec import encode_body
+from chat4all_protocol.codes import CloseCode
 from chat4all_protocol.frames import (
     Conv,
     Create,
@@ -21,6 +22,7 @@ from chat4all_protocol.frames import (
     Watch,
 )
 from chat4all_protocol.ids import new_id
+from chat4all_storage.bus import MemoryBus
 from chat4all_storage.ports import Append, Unavailable
 
 from .harness import EPOCH, Person, memory_with_users, person, running_node
@@ -397,6 +399,31 @@ async def test_when_somebody_was_last_there_survives_a_restart_and_little_memory
         for name in ("bob", "carla", "bob"):
             await ana.say(Watch(users=[name]))
             assert shown(ana) == [(name, "offline", left[name])]
+
+
+async def test_it_is_the_same_over_two_nodes(autojump_clock: MockClock) -> None:
+    storage, bus = await memory_with_users(), MemoryBus()
+    async with running_node(storage, bus=bus) as one, running_node(storage, bus=bus) as two:
+        await trio.sleep(5)
+        ana, elsewhere = await person(one, "ana"), await person(two, "bob")
+        await private(ana, "bob")
+        await ana.say(Watch(users=["bob"]))
+        assert shown(ana) == [("bob", "online", None)]
+        here = await person(one, "bob")
+        await trio.sleep(1)
+        assert elsewhere.outlet.closed is not None
+        assert elsewhere.outlet.closed[0] == CloseCode.REPLACED
+        assert here.outlet.closed is None
+        await hang_up(elsewhere)
+        await trio.sleep(2 * DAMPING)
+        assert shown(ana) == []
+        await here.say(Mode(rid=1, background=True))
+        tablet = await person(two, "bob", "tablet", background=True)
+        await trio.sleep(2 * DAMPING)
+        assert shown(ana) == [("bob", "away", None)]
+        await tablet.say(Mode(rid=1, invisible=True))
+        await trio.sleep(1)
+        assert shown(ana) == [("bob", "offline", None)]
 
 
 async def test_it_is_asked_for_without_a_session_too(autojump_clock: MockClock) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from chat4all_actors.session import Services
+    from chat4all_actors.services import Services
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
