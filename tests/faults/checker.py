@@ -187,12 +187,13 @@ def _pipelines(facts: Facts) -> Iterator[str]:
 
 def _session(session: Session, facts: Facts) -> Iterator[str]:
     positions = dict(session.starts)
+    introduced: dict[str, int] = {}
     who = f"7: session {session.number} of {session.user} on {session.device}"
     for frame in session.frames:
         conversation = frame.conversation
         log = facts.log(conversation)
         if isinstance(frame, Introduced):
-            positions[conversation] = frame.head
+            introduced[conversation] = positions[conversation] = frame.head
             continue
         position = positions.get(conversation)
         if position is None:
@@ -202,6 +203,8 @@ def _session(session: Session, facts: Facts) -> Iterator[str]:
             first, last = frame.first, frame.last
             if last < first or last > len(log):
                 yield f"{who}: {conversation}: gap {first}..{last} names no events"
+            if last == position == introduced.get(conversation):
+                continue  # from the client's cursor to where the conversation was introduced
         else:
             event = frame.event
             first = last = event.seq

@@ -103,9 +103,9 @@ def arrivals(facts: Facts, patience: float) -> Iterator[Arrival]:
     for session in facts.history.sessions:
         if not session.attentive:
             continue
-        starts, seen = _seen(session)
+        seen = _seen(session)
         for conversation in rooms[session.user]:
-            start = starts.get(conversation, 0)
+            start = session.starts.get(conversation, 0)
             log, times = facts.log(conversation), stored.get(conversation, [])
             has = seen.get(conversation, {})
             home = facts.tables.homes.get(conversation)
@@ -125,19 +125,19 @@ def arrivals(facts: Facts, patience: float) -> Iterator[Arrival]:
                     yield Arrival(session, conversation, event, since, max(0.0, at - since))
 
 
-def _seen(session: Session) -> tuple[dict[str, int], dict[str, dict[int, float]]]:
-    """Where conversations began for a session, and when it had or was told of each event."""
-    starts = dict(session.starts)
+def _seen(session: Session) -> dict[str, dict[int, float]]:
+    """When a session had each event, or was told that there is one that it may fetch."""
     seen: dict[str, dict[int, float]] = defaultdict(dict)
     for frame in session.frames:
         if isinstance(frame, Introduced):
-            starts[frame.conversation] = frame.head
+            told = range(1, frame.head + 1)
         elif isinstance(frame, Announced):
-            for seq in range(frame.first, frame.last + 1):
-                seen[frame.conversation].setdefault(seq, frame.at)
+            told = range(frame.first, frame.last + 1)
         else:
-            seen[frame.conversation].setdefault(frame.event.seq, frame.at)
-    return starts, seen
+            told = range(frame.event.seq, frame.event.seq + 1)
+        for seq in told:
+            seen[frame.conversation].setdefault(seq, frame.at)
+    return seen
 
 
 def _postponed(

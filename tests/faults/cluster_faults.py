@@ -17,9 +17,10 @@ from tests.faults.history import Disruption
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from tests.faults.client import Client
     from tests.faults.cluster import Cluster, Node
     from tests.faults.history import History
     from tests.faults.progress import Progress
@@ -71,21 +72,29 @@ class ClusterFaults:
         history: History,
         progress: Progress,
         lengths: Lengths,
+        clients: Sequence[Client],
     ) -> None:
         self.cluster = cluster
+        self.violations: list[str] = []
+        """What a fault has shown itself."""
+        self._clients = clients
         self._rng = rng
         self._history = history
         self._progress = progress
         self._lengths = lengths
         self._ended: float | None = None
         self._afterwards: list[Node] = []
-        self.by_name: dict[str, Callable[[], Awaitable[None]]] = {
+        nodes = {
             "kill a node": self._kill_node,
             "kill all nodes": self._kill_all,
             "kill a node between commit and answer": self._kill_after_commit,
             "kill a node between answer and publish": self._kill_before_telling,
             "freeze a node": self._freeze_node,
             "restart the nodes in turn": self._rolling_restart,
+            "cut clients at random bytes": self._cut_clients,
+            "stall the clients of a node": self._stall_clients,
+        }
+        redis = {
             "kill Redis": self._kill_redis,
             "kill Redis, restart it empty": self._empty_redis,
             "put Redis back in time": self._older_redis,
@@ -95,21 +104,30 @@ class ClusterFaults:
             "CLIENT PAUSE": self._pause_redis,
             "Redis out of memory": self._fill_redis,
             "cut a node off from Redis": self._isolate_from_redis,
+            "slow links": self._slow_links,
+        }
+        databases = {
             "crash a database": self._crash_database,
             "shard outage": self._shard_outage,
             "freeze a shard": self._freeze_shard,
             "terminate backends": self._terminate_backends,
             "lose commit replies": self._lose_replies,
             "cut a node off from the databases": self._isolate_from_databases,
-            "slow links": self._slow_links,
-            "cut clients at random bytes": self._cut_clients,
-            "stall the clients of a node": self._stall_clients,
         }
+        self._groups: dict[str, list[str]] = {
+            "nodes and databases": [*nodes, *databases],
+            "Redis": list(redis),
+        }
+        self._by_name: Mapping[str, Callable[[], Awaitable[None]]] = nodes | redis | databases
+
+    def names(self, chosen: Sequence[str]) -> list[str]:
+        """The faults of these groups, or of these names."""
+        return [name for each in chosen for name in self._groups.get(each, [each])]
 
     async def inject(self, name: str) -> float:
         """Let it happen; the time of its end."""
         self._ended = None
-        await self.by_name[name]()
+        await self._by_name[name]()
         return trio.current_time() if self._ended is None else self._ended
 
     async def mend(self) -> None:
@@ -247,11 +265,22 @@ class ClusterFaults:
 
     async def _shard_outage(self) -> None:
         async with self._down(SHARD), self.cluster.databases[SHARD].outage():
-            await self._outage()
+            await self._come_without_shard("shard outage")
 
     async def _freeze_shard(self) -> None:
         with self._disruption(database=SHARD), self.cluster.databases[SHARD].frozen():
-            await self._outage()
+            await self._come_without_shard("freeze a shard")
+
+    async def _come_without_shard(self, name: str) -> None:
+        """Clients that connect while a shard is away have the rest."""
+        await trio.sleep(self._lengths.outage / 6)
+        comers = self._rng.sample(self._clients, 4)
+        for client in comers:
+            client.cut()
+        await trio.sleep(self._lengths.outage * 5 / 6)
+        absent = sum(client.session is None for client in comers)
+        if absent:
+            self.violations.append(f"8: {absent} clients could not connect: {name}")
 
     @asynccontextmanager
     async def _down(self, number: int) -> AsyncIterator[None]:

@@ -47,8 +47,8 @@ class ClusterScenario(Struct, frozen=True, kw_only=True):
     seed: int
     rounds: int
     """How often each fault comes."""
-    faults: Sequence[str] | None = None
-    """Which; all if none are named."""
+    faults: Sequence[str]
+    """Which; a group of faults, or a fault."""
     nodes: int = 3
     databases: int = 2
     lengths: Lengths = Lengths()
@@ -77,7 +77,7 @@ async def cluster_run(scenario: ClusterScenario, directory: Path) -> ClusterRepo
         crowd = _crowd(history, rng, cluster.ports, plan, rooms, tokens, progress)
         clients = [client for client, _ in crowd]
         steady = [client for client, person in crowd if person.habit == "steady"]
-        faults = ClusterFaults(rng, cluster, history, progress, scenario.lengths)
+        faults = ClusterFaults(rng, cluster, history, progress, scenario.lengths, steady)
         campaign = _Campaign(rng, scenario, faults, steady, progress, homes)
         async with trio.open_nursery() as nursery:
             for client in clients:
@@ -94,7 +94,7 @@ async def cluster_run(scenario: ClusterScenario, directory: Path) -> ClusterRepo
             nursery.cancel_scope.cancel()
         tables = await read_tables(*cluster.dsns)
         logs = await read_back(history, rng, cluster.ports, tokens, tables.members, ranges=5)
-    violations = campaign.violations
+    violations = campaign.violations + faults.violations
     if not converged:
         violations.append(f"8: no convergence within {scenario.recovery_limit} s")
     violations += check(history, tables, logs, patience=scenario.patience)
@@ -164,7 +164,7 @@ class _Campaign:
             TooSlowError: the cluster does not recover.
         """
         for _ in range(self._scenario.rounds):
-            names = list(self._scenario.faults or self._faults.by_name)
+            names = self._faults.names(self._scenario.faults)
             self._rng.shuffle(names)
             for name in names:
                 self._progress.restart()

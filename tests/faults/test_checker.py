@@ -16,6 +16,7 @@ from tests.faults.history import (
     Attempt,
     Event,
     Fetched,
+    Introduced,
     Operation,
     Pushed,
     Session,
@@ -192,6 +193,24 @@ def test_a_gap_that_leaves_something_out_is_reported(scene: Scene) -> None:
 def test_a_gap_beyond_the_log_is_reported(scene: Scene) -> None:
     scene.bob_again.frames = [Announced(7.0, "c", 3, 4)]
     assert scene.finds(7, "gap 3..4 names no events")
+
+
+def test_a_gap_up_to_an_introduction_is_possible(scene: Scene) -> None:
+    del scene.bob_again.starts["c"]
+    scene.bob_again.frames = [Introduced(6.0, "c", 3), Announced(6.0, "c", 3, 3)]
+    assert scene.violations() == []
+
+
+def test_a_gap_that_does_not_end_at_the_introduction_is_reported(scene: Scene) -> None:
+    del scene.bob_again.starts["c"]
+    scene.bob_again.frames = [Introduced(6.0, "c", 3), Announced(6.0, "c", 2, 2)]
+    assert scene.finds(7, "seq 2 follows 3 without a gap")
+
+
+def test_what_follows_an_introduction_without_a_hole_is_possible(scene: Scene) -> None:
+    del scene.ana_again.starts["c"]
+    scene.ana_again.frames.insert(0, Introduced(6.0, "c", 2))
+    assert scene.violations() == []
 
 
 def test_an_event_that_differs_from_the_log_is_reported(scene: Scene) -> None:

