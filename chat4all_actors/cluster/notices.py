@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SECONDS: Final = 1.0
-EVERY: Final = 1 * SECONDS
+EVERY: Final = 0.75 * SECONDS
+"""Twice this is the longest that a notice takes."""
 KEEP: Final = 600 * SECONDS
 TRIM_EVERY: Final = 60 * SECONDS
 LIMIT: Final = 200
