@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "user": "manage accounts: user add NAME… --password P, user revoke NAME…",
     "token": "print access tokens",
     "chat": "chat from the terminal",
+    "shards": "show where conversations are, and move shards between databases",
     "doctor": "check this machine and say what to mend",
 }
 

@@ -181,6 +181,11 @@ class MemoryShard:
         log.members[mark.user] = MemberInfo(member.role, recv, read)
         return Mark(mark.conversation, mark.user, recv, read)
 
+    def _served(self) -> list[_Log]:
+        return [
+            log for log in self._logs.values() if logical_shard(log.id) not in self.moved_shards
+        ]
+
     def _fenced(self, conversation: str) -> bool:
         return logical_shard(conversation) in self.moved_shards | self.frozen_shards
 
@@ -334,7 +339,7 @@ class MemoryShard:
         """See `ShardStore.acquainted`."""
         await trio.lowlevel.checkpoint()
         found: set[str] = set()
-        for log in self._logs.values():
+        for log in self._served():
             if user in log.members:
                 found.update(name for name in others if name in log.members)
         return found
@@ -342,19 +347,15 @@ class MemoryShard:
     async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
         """See `ShardStore.heads`."""
         await trio.lowlevel.checkpoint()
-        self._check_served(*conversations)
-        return {
-            id_: len(log.events)
-            for id_ in conversations
-            if (log := self._logs.get(id_)) is not None
-        }
+        wanted = set(conversations)
+        return {log.id: len(log.events) for log in self._served() if log.id in wanted}
 
     async def conversations_of(self, users: Sequence[str]) -> list[tuple[str, str, int]]:
         """See `ShardStore.conversations_of`."""
         await trio.lowlevel.checkpoint()
         return [
-            (id_, name, log.members[name].recv)
-            for id_, log in self._logs.items()
+            (log.id, name, log.members[name].recv)
+            for log in self._served()
             for name in users
             if name in log.members
         ]

@@ -352,7 +352,10 @@ class ShardStore(Protocol):
         ...
 
     async def acquainted(self, user: str, others: Collection[str]) -> set[str]:
-        """Those of `others` who are in a conversation of this store together with `user`."""
+        """Those of `others` who are in a conversation of this store together with `user`.
+
+        Like the following two, it leaves out conversations that are not served here.
+        """
         ...
 
     async def heads(self, conversations: Sequence[str]) -> dict[str, int]:

@@ -238,12 +238,17 @@ class Database:
                 self._pool.terminate()
 
 
-async def connect(dsn: str, settings: dict[str, str] | None = None) -> Any:
+async def connect(
+    dsn: str,
+    settings: dict[str, str] | None = None,
+    *,
+    command_timeout: float = COMMAND_TIMEOUT,
+) -> Any:
     """A connection of its own, on the asyncio loop, with our settings."""
     return await asyncpg.connect(
         dsn,
         timeout=CONNECT_TIMEOUT,
-        command_timeout=COMMAND_TIMEOUT,
+        command_timeout=command_timeout,
         server_settings=_SETTINGS | (settings or {}),
     )
 

@@ -60,6 +60,9 @@ _HEAD_FOR_MEMBER: Final = """
     WHERE c.id = $1 AND m.username = $2 AND check_served(ARRAY[$1])
 """
 
+_SERVED: Final = "NOT IN (SELECT shard FROM shard_fences WHERE state <> 'frozen')"
+"""Of a logical shard: it is not elsewhere."""
+
 _CREATE: Final = "SELECT create_conversation($1, $2, $3, $4, $5, $6, $7)"
 
 _MEMBERS: Final = """
@@ -68,12 +71,11 @@ _MEMBERS: Final = """
     WHERE c.id = ANY ($1) AND check_served($1) GROUP BY c.id
 """
 
-_ACQUAINTED: Final = """
+_ACQUAINTED: Final = f"""
     SELECT DISTINCT o.username
     FROM members m JOIN members o ON o.conversation = m.conversation
     WHERE m.username = $1 AND o.username = ANY ($2)
-        AND logical_shard(m.conversation) NOT IN (
-            SELECT shard FROM shard_fences WHERE state IN ('copying', 'moved'))
+        AND logical_shard(m.conversation) {_SERVED}
 """
 
 # Own rows are not worth reading, unless somebody came in: an own creation may have been in doubt.
@@ -228,13 +230,14 @@ class PostgresShard:
 
     async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
         """See `ShardStore.heads`."""
-        query = "SELECT id, head FROM conversations WHERE id = ANY ($1) AND check_served($1)"
+        query = f"SELECT id, head FROM conversations WHERE id = ANY ($1) AND shard {_SERVED}"
         rows = await self._database.read(lambda c: c.fetch(query, list(conversations)))
         return {str(id_): head for id_, head in rows}
 
     async def conversations_of(self, users: Sequence[str]) -> list[tuple[str, str, int]]:
         """See `ShardStore.conversations_of`."""
-        query = "SELECT conversation, username, recv FROM members WHERE username = ANY ($1)"
+        query = f"""SELECT conversation, username, recv FROM members
+                    WHERE username = ANY ($1) AND logical_shard(conversation) {_SERVED}"""
         rows = await self._database.read(lambda c: c.fetch(query, list(users)))
         return [(str(id_), name, recv) for id_, name, recv in rows]
 

@@ -95,17 +95,6 @@ class Shards:
         found = await self._gather(conversations, read)
         return {id_: each for id_, each in zip(conversations, found, strict=True) if each}
 
-    async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
-        """See `ShardStore.heads`."""
-
-        async def read(store: ShardStore, positions: list[int]) -> list[int | None]:
-            asked = [conversations[position] for position in positions]
-            found = await store.heads(asked)
-            return [found.get(id_) for id_ in asked]
-
-        found = await self._gather(conversations, read)
-        return {id_: at for id_, at in zip(conversations, found, strict=True) if at is not None}
-
     async def page(
         self, conversation: str, reader: str, *, after: int | None, before: int | None, limit: int
     ) -> Page | None:

@@ -27,3 +27,11 @@ CREATE TABLE databases (
     name    uuid PRIMARY KEY,
     address text NOT NULL
 );
+
+-- In the directory: moves that are not over, so that whoever comes next finishes them.
+CREATE TABLE shard_moves (
+    shard      smallint PRIMARY KEY,
+    source     uuid NOT NULL,
+    target     uuid NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now()
+);

@@ -98,8 +98,12 @@ async def test_what_is_elsewhere_is_not_read(
             await shard_store.conversation(missing)
         with pytest.raises(Moved):
             await shard_store.members([THERE, missing])
-        with pytest.raises(Moved):
-            await shard_store.heads([missing])
+    # What is asked of a whole database leaves it out.
+    assert await shard_store.heads([HERE, THERE]) == {THERE: 2}
+    assert [id_ for id_, _, _ in await shard_store.conversations_of(["ann"])] == [THERE]
+    another = conversation_of(SHARD + 1)
+    await new_conversation(shard_store, "ann", "carl", id=another)
+    assert await shard_store.acquainted("ann", ["bob", "carl"]) == {"bob", "carl"}
     assert len((await shard_store.history([Range(THERE, *EVERYTHING)]))[0]) == 2
     assert await shard_store.conversation(THERE) is not None
 

@@ -1,0 +1,231 @@
+"""Copy the conversations of a logical shard from one database to another, while they are written.
+
+Round after round, what has changed since the round before is copied again: a row that was written
+since has an `xmin` that is not older than the oldest transaction that was under way then. That
+costs the writers nothing, and a row too many does no harm. Events are only ever added, but for the
+target of an edit or a deletion, which is written in the commit of the event that names it.
+
+Everything here that is `async` runs on the bridge's asyncio loop.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MAX_EVENTS: Final = 5000
+"""Events copied in one transaction."""
+MAX_CONVERSATIONS: Final = 500
+
+_CONVERSATION: Final = ("id", "type", "title", "created_by", "created_at", "head", "active_at")
+_MEMBER: Final = ("conversation", "username", "role", "position", "recv", "read")
+_EVENT: Final = (
+    "conversation",
+    "seq",
+    "id",
+    "sender",
+    "kind",
+    "ts",
+    "digest",
+    "reply_to",
+    "target",
+    "body",
+    "meta",
+    "channel",
+    "deleted",
+)
+
+_HORIZON: Final = "SELECT pg_snapshot_xmin(pg_current_snapshot())::xid::text"
+
+_CHANGED: Final = """
+    SELECT c.id, c.head FROM conversations c
+    WHERE c.shard = $1 AND ($2::text IS NULL OR age(c.xmin) <= age($2::text::xid) OR EXISTS (
+        SELECT FROM members m WHERE m.conversation = c.id AND age(m.xmin) <= age($2::text::xid)))
+    ORDER BY c.id
+"""
+_HEADS: Final = "SELECT id, head FROM conversations WHERE id = ANY ($1::uuid[])"
+
+_PARTS: Final = "unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS p (conversation, after, upto)"
+_READ_CONVERSATIONS: Final = f"""
+    SELECT c.id, c.type, c.title, c.created_by, c.created_at, p.upto, c.active_at
+    FROM {_PARTS} JOIN conversations c ON c.id = p.conversation
+"""
+_READ_MEMBERS: Final = f"""
+    SELECT {", ".join("m." + name for name in _MEMBER)}
+    FROM {_PARTS} JOIN members m ON m.conversation = p.conversation
+"""
+_READ_EVENTS: Final = f"""
+    SELECT {", ".join("e." + name for name in _EVENT)}
+    FROM {_PARTS} JOIN events e ON e.conversation = p.conversation
+        AND e.seq > p.after AND e.seq <= p.upto
+    UNION ALL
+    SELECT DISTINCT ON (t.conversation, t.seq) {", ".join("t." + name for name in _EVENT)}
+    FROM {_PARTS} JOIN events e ON e.conversation = p.conversation
+        AND e.seq > p.after AND e.seq <= p.upto
+    JOIN events t ON t.conversation = e.conversation AND t.seq = e.target AND t.seq <= p.after
+"""
+_STAGE: Final = """
+    CREATE TEMPORARY TABLE staged_conversations (
+        id uuid, type text, title text, created_by text, created_at bigint, head bigint,
+        active_at bigint) ON COMMIT DELETE ROWS;
+    CREATE TEMPORARY TABLE staged_members (LIKE members) ON COMMIT DELETE ROWS;
+    CREATE TEMPORARY TABLE staged_events (LIKE events) ON COMMIT DELETE ROWS;
+"""
+_WRITE: Final = f"""
+    INSERT INTO conversations ({", ".join(_CONVERSATION)})
+        SELECT {", ".join(_CONVERSATION)} FROM staged_conversations
+        ON CONFLICT (id) DO UPDATE
+        SET title = EXCLUDED.title, head = EXCLUDED.head, active_at = EXCLUDED.active_at;
+    DELETE FROM members m USING staged_conversations c WHERE m.conversation = c.id;
+    INSERT INTO members SELECT * FROM staged_members;
+    INSERT INTO events SELECT * FROM staged_events
+        ON CONFLICT (conversation, seq) DO UPDATE
+        SET body = EXCLUDED.body, meta = EXCLUDED.meta, deleted = EXCLUDED.deleted,
+            digest = EXCLUDED.digest, channel = EXCLUDED.channel;
+"""
+_SUMMARY: Final = f"""
+    SELECT c.id, c.head, c.active_at, c.title,
+        (SELECT (count(*), sum(hash_record_extended(
+                ROW({", ".join("m." + name for name in _MEMBER)}), 0)))::text
+            FROM members m WHERE m.conversation = c.id) AS members,
+        (SELECT (count(*), max(e.seq), sum(hash_record_extended(
+                ROW({", ".join("e." + name for name in _EVENT)}), 0)))::text
+            FROM events e WHERE e.conversation = c.id) AS events
+    FROM conversations c WHERE c.id = ANY ($1::uuid[]) ORDER BY c.id
+"""
+_TOTALS: Final = "SELECT count(*), sum(head) FROM conversations WHERE shard = $1"
+
+
+class Part(Struct, frozen=True):
+    """Events `after < seq <= upto` of a conversation that are to be copied."""
+
+    conversation: str
+    after: int
+    upto: int
+
+
+class Copied(Struct):
+    """What has been copied so far."""
+
+    conversations: int = 0
+    events: int = 0
+    rounds: int = 0
+
+
+class Copier:
+    """Copies one logical shard over a connection to each database."""
+
+    def __init__(self, shard: int, source: Any, target: Any) -> None:
+        self.copied = Copied()
+        self._shard = shard
+        self._source = source
+        self._target = target
+        self._horizon: str | None = None
+        self._verified_since: str | None = None
+        self._doubted: set[str] = set()
+        """Conversations that differed when both were compared while one was written."""
+
+    async def prepare(self) -> None:
+        """Make room for what is on its way, for as long as the connection lasts."""
+        await self._target.execute(_STAGE)
+
+    async def round(self) -> int:
+        """Copy what has changed since the last round, all at first; how many conversations."""
+        horizon: str = await self._source.fetchval(_HORIZON)
+        changed = await self._changed(self._horizon)
+        for start in range(0, len(changed), MAX_CONVERSATIONS):
+            heads = dict(changed[start : start + MAX_CONVERSATIONS])
+            for parts in _batches(await self._missing(heads)):
+                await self._copy(parts)
+        self._horizon = horizon
+        self.copied.rounds += 1
+        self.copied.conversations += len(changed)
+        return len(changed)
+
+    async def compare(self) -> None:
+        """Compare everything once, before the shard is frozen; that takes the longest."""
+        self._verified_since = await self._source.fetchval(_HORIZON)
+        ids = [id_ for id_, _ in await self._changed(None)]
+        self._doubted = set(await self._different(ids))
+
+    async def verify(self) -> list[str]:
+        """The conversations that are not the same in both, now that nobody writes them."""
+        changed = {id_ for id_, _ in await self._changed(self._verified_since)}
+        different = await self._different(sorted(changed | self._doubted))
+        ours, theirs = [
+            tuple(await connection.fetchrow(_TOTALS, self._shard))
+            for connection in (self._source, self._target)
+        ]
+        return different if different or ours == theirs else ["the number of all of them"]
+
+    async def _changed(self, since: str | None) -> list[tuple[str, int]]:
+        rows = await self._source.fetch(_CHANGED, self._shard, since)
+        return [(str(id_), head) for id_, head in rows]
+
+    async def _missing(self, heads: dict[str, int]) -> list[Part]:
+        rows = await self._target.fetch(_HEADS, list(heads))
+        there = {str(id_): head for id_, head in rows}
+        return [Part(id_, there.get(id_, 0), head) for id_, head in heads.items()]
+
+    async def _copy(self, parts: Sequence[Part]) -> None:
+        arguments = (
+            [part.conversation for part in parts],
+            [part.after for part in parts],
+            [part.upto for part in parts],
+        )
+        async with self._source.transaction(isolation="repeatable_read", readonly=True):
+            # Of one moment: what a later commit changes is found by the next round.
+            staged: list[tuple[str, Sequence[str], str]] = [
+                ("staged_conversations", _CONVERSATION, _READ_CONVERSATIONS),
+                ("staged_members", _MEMBER, _READ_MEMBERS),
+                ("staged_events", _EVENT, _READ_EVENTS),
+            ]
+            read: list[tuple[str, Sequence[str], io.BytesIO]] = []
+            for table, columns, query in staged:
+                data = io.BytesIO()
+                await self._source.copy_from_query(query, *arguments, output=data, format="binary")
+                data.seek(0)
+                read.append((table, columns, data))
+        async with self._target.transaction():
+            for table, columns, data in read:
+                await self._target.copy_to_table(
+                    table, source=data, columns=list(columns), format="binary"
+                )
+            await self._target.execute(_WRITE)
+        self.copied.events += sum(part.upto - part.after for part in parts)
+
+    async def _different(self, ids: Sequence[str]) -> list[str]:
+        found: list[str] = []
+        for start in range(0, len(ids), MAX_CONVERSATIONS):
+            batch = list(ids[start : start + MAX_CONVERSATIONS])
+            ours, theirs = [
+                {str(row["id"]): tuple(row) for row in await connection.fetch(_SUMMARY, batch)}
+                for connection in (self._source, self._target)
+            ]
+            found += [id_ for id_ in batch if ours.get(id_) != theirs.get(id_)]
+        return found
+
+
+def _batches(parts: Sequence[Part]) -> Iterator[list[Part]]:
+    """The parts, divided so that no transaction copies too many events."""
+    batch: list[Part] = []
+    room = MAX_EVENTS
+    for part in parts:
+        after = part.after
+        while True:
+            upto = min(part.upto, after + room)
+            batch.append(Part(part.conversation, after, upto))
+            room -= upto - after
+            after = upto
+            if room <= 0:
+                yield batch
+                batch, room = [], MAX_EVENTS
+            if after >= part.upto:
+                break
+    if batch:
+        yield batch
