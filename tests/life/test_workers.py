@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from chat4all_client import Client, Connected, open_client
+from chat4all_client import Client, Connected, Msg, open_client
 from chat4all_protocol.frames import Ping
 from chat4all_storage.embedded import find_embedded
 from chat4all_storage.processes import command_line, mark_of, marked_processes
@@ -237,67 +237,87 @@ async def test_workers_whose_parent_is_killed_drain_and_end(
 
 
 class Talker:
-    """A client of the SDK that sends without a pause."""
+    """A client of the SDK that sends without a pause, and notes what it hears."""
 
     def __init__(self, client: Client, conversation: str, nodes: set[str]) -> None:
         """`nodes` are those it is to be moved away from."""
         self.longest = 0.0
         """Seconds that a message took from the call to its acknowledgement, at most."""
         self.sent: dict[str, int] = {}
-        self.conversation = conversation
+        self.heard: list[tuple[int, str]] = []
+        """Seq and id of each message, its own among them."""
         self.moved = trio.Event()
+        self._conversation = conversation
         self._client = client
         self._nodes = nodes
+        self._news = trio.Event()
 
-    async def talk(self) -> None:
-        while True:
+    async def talk(self, until: trio.Event) -> None:
+        while not until.is_set():
             began = time.perf_counter()
-            sent = await self._client.send(self.conversation, f"{len(self.sent)}")
+            sent = await self._client.send(self._conversation, f"{len(self.sent)}")
             self.longest = max(self.longest, time.perf_counter() - began)
             self.sent[sent.id] = sent.seq
 
     async def listen(self) -> None:
         async for event in self._client.events():
-            if isinstance(event, Connected) and event.node not in self._nodes:
+            if isinstance(event, Msg):
+                self.heard.append((event.seq, event.id))
+            elif isinstance(event, Connected) and event.node not in self._nodes:
                 self.moved.set()
+            self._news.set()
+
+    async def heard_up_to(self, seq: int) -> None:
+        while not self.heard or self.heard[-1][0] < seq:
+            self._news = trio.Event()
+            await self._news.wait()
 
 
-async def test_a_rolling_restart_under_load_fails_no_send(
-    start_server: StartServer, names: Names
+async def test_a_rolling_restart_under_load_fails_no_send_and_loses_nothing(
+    start_server: StartServer, names: Names, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = start_server("--workers", "2")
     before, nodes = accepting(server), nodes_of(server, 2)
-    silent, *busy = names(5)
-    talkers = []
+    busy = names(4)
     async with AsyncExitStack() as stack:
-        for name in busy:
-            client = await stack.enter_async_context(
+        clients = [
+            await stack.enter_async_context(
                 open_client(server.url, token=token(name), device="device")
             )
-            conversation = await client.create("private", [silent])
-            talkers.append(Talker(client, conversation.conv, nodes))
-        async with trio.open_nursery() as nursery:
+            for name in busy
+        ]
+        conversation = (await clients[0].create("group", busy[1:])).conv
+        talkers = [Talker(client, conversation, nodes) for client in clients]
+        async with trio.open_nursery() as listening:
             for talker in talkers:
-                nursery.start_soon(talker.talk)
-                nursery.start_soon(talker.listen)
-            server.tell(signal.SIGHUP)
-            await log_says(server, "rolling restart: done")
+                listening.start_soon(talker.listen)
+            enough = trio.Event()
+            async with trio.open_nursery() as talking:
+                for talker in talkers:
+                    talking.start_soon(talker.talk, enough)
+                server.tell(signal.SIGHUP)
+                await log_says(server, "rolling restart: done")
+                for talker in talkers:
+                    await talker.moved.wait()
+                enough.set()
+            sent = {id_: seq for talker in talkers for id_, seq in talker.sent.items()}
             for talker in talkers:
-                await talker.moved.wait()
-            nursery.cancel_scope.cancel()
+                await talker.heard_up_to(max(sent.values()))
+            listening.cancel_scope.cancel()
     longest = max(talker.longest for talker in talkers)
-    print(f"rolling restart: the longest send took {longest * 1000:.0f} ms")
+    print(f"rolling restart: {len(sent)} sends, the longest took {longest * 1000:.0f} ms")
     assert longest < PROMISED_GAP
+    assert "broke the protocol" not in caplog.text
     assert nodes.isdisjoint(nodes_of(server, 2))
     assert set(before.values()).isdisjoint(accepting(server).values())
-    async with member(server.port, silent) as reader:
-        for talker in talkers:
-            events = await reader.fetch_after(talker.conversation, 0)
-            assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
-            stored = {event["id"]: event["seq"] for event in events}
-            assert len(stored) == len(events)
-            assert talker.sent
-            assert {id_: stored[id_] for id_ in talker.sent} == talker.sent
+    async with member(server.port, busy[0], "reader") as reader:
+        events = await reader.fetch_after(conversation, 0)
+    stored = [(event["seq"], event["id"]) for event in events]
+    assert [seq for seq, _ in stored] == list(range(1, len(stored) + 1))
+    assert {id_: seq for seq, id_ in stored} == sent
+    for talker in talkers:
+        assert talker.sent
+        assert talker.heard == stored
     assert server.stop() == 0
 
 
