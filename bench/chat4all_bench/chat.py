@@ -86,6 +86,8 @@ class Client:
             self.answer.set_result(frame)
         elif kind in ("error", "gap"):
             self.errors.append(str(frame))
+            if self.answer is not None and not self.answer.done():
+                self.answer.set_exception(RuntimeError(str(frame)))
 
     def _pass(self, seq: int) -> None:
         if seq != self.position + 1:
@@ -136,6 +138,12 @@ async def settle(clients: list[Client]) -> None:
         if not any(client.waiting for client in clients) and acks == arrived:
             return
         await asyncio.sleep(0.01)
+
+
+def leave(clients: list[Client]) -> None:
+    """Disconnect everybody: a server that is stopped then has nobody to send elsewhere."""
+    for client in clients:
+        client.peer.transport.close()
 
 
 def lost_by(clients: list[Client]) -> int:

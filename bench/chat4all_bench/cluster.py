@@ -18,7 +18,17 @@ from typing import TYPE_CHECKING, Any, Final
 import redis
 
 from .accounts import tokens
-from .chat import PAIRS, Client, closed_loop, lost_by, open_loop, quantile, set_up, settle
+from .chat import (
+    PAIRS,
+    Client,
+    closed_loop,
+    leave,
+    lost_by,
+    open_loop,
+    quantile,
+    set_up,
+    settle,
+)
 from .processes import cpu_seconds, embedded_servers, server_process, with_descendants
 
 if TYPE_CHECKING:
@@ -54,7 +64,8 @@ def run(data_dir: str) -> Iterator[Line]:
     }
     with embedded_servers(data_dir) as servers:
         place = ["--postgres", servers.postgres_dsn, "--data-dir", data_dir]
-        names = [f"bench-{number}" for number in range(MEMBERS)]
+        needed = 2 * PAIRS * (ROUNDS * len(WORKERS) + 1)
+        names = [f"bench-{number}" for number in range(max(MEMBERS, needed))]
         access = tokens(place, names, env)
         bench = _Bench(servers, place, env, names, access)
         yield from bench.workers()
@@ -77,6 +88,12 @@ class _Bench:
         self._env = env
         self._names = names
         self._access = access
+        self._met = 0
+
+    def _strangers(self, count: int) -> tuple[list[str], list[str]]:
+        """So many users who have no conversation yet, and their tokens."""
+        first, self._met = self._met, self._met + count
+        return self._names[first : self._met], self._access[first : self._met]
 
     # --- workers ------------------------------------------------------------------------------
 
@@ -95,10 +112,12 @@ class _Bench:
 
     async def _throughput(self, pid: int, port: int) -> Line:
         await asyncio.sleep(SETTLING)
-        names, access = self._names[: 2 * PAIRS], self._access[: 2 * PAIRS]
+        names, access = self._strangers(2 * PAIRS)
         clients = await set_up([port] * len(names), names, access)
         load = _Load(clients, with_descendants(pid), self._servers)
-        return await load.measure(lambda: closed_loop(clients, WINDOW, SECONDS))
+        line = await load.measure(lambda: closed_loop(clients, WINDOW, SECONDS))
+        leave(clients)
+        return line
 
     # --- a hop --------------------------------------------------------------------------------
 
@@ -123,19 +142,17 @@ class _Bench:
 
     async def _hops(self, pids: list[int], ports: list[int], found: dict[str, list[Line]]) -> None:
         await asyncio.sleep(SETTLING)
-        half = PAIRS // 2
-        names, access = self._names[: 4 * half], self._access[: 4 * half]
-        # Half the pairs of each kind on either node, so both nodes work as much in each round.
-        together = [ports[0], ports[0], ports[1], ports[1]] * (half // 2)
-        apart = [ports[0], ports[1], ports[1], ports[0]] * (half // 2)
-        size = len(together)
-        local = await set_up(together, names[:size], access[:size])
-        across = await set_up(apart, names[size : 2 * size], access[size : 2 * size])
+        # Either node works as much in each round.
+        together = [ports[0], ports[0], ports[1], ports[1]] * (PAIRS // 4)
+        apart = [ports[0], ports[1], ports[1], ports[0]] * (PAIRS // 4)
+        local = await set_up(together, *self._strangers(len(together)))
+        across = await set_up(apart, *self._strangers(len(apart)))
         for _ in range(ROUNDS):
             for where, clients in (("same node", local), ("two nodes", across)):
                 load = _Load(clients, pids, self._servers)
                 line = await load.measure(partial(open_loop, clients, RATE, SECONDS))
                 found[where].append(line)
+        leave(local + across)
 
     # --- a large group ------------------------------------------------------------------------
 
@@ -150,12 +167,12 @@ class _Bench:
 
     async def _group(self, ports: list[int]) -> Line:
         await asyncio.sleep(SETTLING)
-        clients = [Client(name) for name in self._names]
+        clients = [Client(name) for name in self._names[:MEMBERS]]
         for client, port, token in zip(clients, itertools.cycle(ports), self._access):
             await client.start(port, token)
         for client in clients:
             client.answer = asyncio.get_running_loop().create_future()
-        frame = {"t": "create", "rid": 0, "type": "group", "members": self._names[1:]}
+        frame = {"t": "create", "rid": 0, "type": "group", "members": self._names[1:MEMBERS]}
         conversation = (await clients[0].ask(frame))["conv"]
         await asyncio.gather(*(client.answer for client in clients if client.answer))
         for client in clients:
@@ -173,6 +190,7 @@ class _Bench:
                 slowest.append(max(c.deliveries[-1] for c in clients if c is not sender))
             seconds = time.perf_counter() - started
             entries = _entries(counter) - before - idle * seconds
+        leave(clients)
         reached = sum(len(client.deliveries) for client in clients)
         return {
             "measure": "group",
