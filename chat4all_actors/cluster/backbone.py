@@ -205,7 +205,7 @@ class Backbone:
             await self._forget(bus, changes.forgotten)
         if self._listener is None:
             self._recover()  # nobody reads yet: the beat alone must do
-        elif now - self._heard_at > SILENT:
+        elif self.trouble is None and now - self._heard_at > SILENT:
             self._fail("what other nodes tell does not arrive")
 
     def _check_memory(self, beat: Beat, read: str) -> None:

@@ -11,7 +11,7 @@ import trio
 from msgspec import Struct
 
 from .identity import Identity, LateOpening, address_of, claim_database, read_identity
-from .memory import MemoryDirectory, MemoryShard
+from .memory import MemoryDirectory, MemoryShard, wall_clock_ms
 from .migrations import migrate, pending
 from .ports import Rejected, Unavailable
 from .postgres import with_connection
@@ -21,7 +21,7 @@ from .sharding import default_placement
 from .shards import Shards
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from .bridge import Bridge
     from .ports import Directory
@@ -39,13 +39,19 @@ class Storage(Struct, frozen=True):
     """The lasting name of the directory's database: what all nodes on it have in common."""
 
 
-def memory_storage(databases: int = 1, *, member_limit: int = 1000) -> Storage:
+def memory_storage(
+    databases: int = 1,
+    *,
+    member_limit: int = 1000,
+    clock_ms: Callable[[], int] = wall_clock_ms,
+) -> Storage:
     """Stores in memory, for simulations."""
     shards = [
-        MemoryShard(f"memory-{number}", member_limit=member_limit) for number in range(databases)
+        MemoryShard(f"memory-{number}", member_limit=member_limit, clock_ms=clock_ms)
+        for number in range(databases)
     ]
     places = default_placement(databases)
-    directory = MemoryDirectory([shards[index].name for index in places])
+    directory = MemoryDirectory([shards[index].name for index in places], clock_ms=clock_ms)
     return Storage(directory, Shards(shards, places, directory))
 
 

@@ -134,7 +134,7 @@ async def person(node: Node, user: str, device: str = "device", **fields: Any) -
 
 
 async def memory_with_users() -> Storage:
-    storage = memory_storage()
+    storage = memory_storage(clock_ms=lambda: int((EPOCH + trio.current_time()) * 1000))
     for name in USERS:
         await storage.directory.add_user(User(f"id of {name}", name, b""))
     return storage
