@@ -1,0 +1,270 @@
+"""One node's place on the bus: telling, hearing, and knowing when that does not work."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from chat4all_actors.cluster import backbone as backbone_module
+from chat4all_actors.cluster.backbone import BEAT, MAX_ENTRY, SILENT, Backbone
+from chat4all_actors.cluster.items import AnyItem, Bye, Stands, encode_entry, encode_item
+from chat4all_actors.cluster.peers import LOST_AFTER
+from chat4all_storage.bus import MemoryBus
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import pytest
+    from trio.testing import MockClock
+
+
+class Ear:
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.items: list[tuple[str, AnyItem]] = []
+        self.news: list[tuple[str, str]] = []
+
+    def arrived(self, sender: str, items: list[AnyItem]) -> None:
+        self.items += [(sender, item) for item in items]
+
+    def joined(self, node: str) -> None:
+        self.news.append(("joined", node))
+
+    def lost(self, node: str) -> None:
+        self.news.append(("lost", node))
+
+    def left(self, node: str) -> None:
+        self.news.append(("left", node))
+
+    def missed(self, node: str) -> None:
+        self.news.append(("missed", node))
+
+    def shaken(self) -> None:
+        self.news.append(("shaken", ""))
+
+    def seqs(self) -> list[int]:
+        """Of the items that came since the last call."""
+        items, self.items = self.items, []
+        return [item.seq for _, item in items if isinstance(item, Stands)]
+
+
+class Member:
+    """A backbone and its ear."""
+
+    def __init__(self, name: str, bus: MemoryBus) -> None:
+        self.backbone = Backbone(name, bus)
+        self.ear = Ear()
+        self.scope = trio.CancelScope()
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        with self.scope:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.backbone.run)
+                await nursery.start(self.backbone.hear, self.ear)
+                task_status.started()
+
+    def tell(self, node: str, *seqs: int) -> None:
+        for seq in seqs:
+            self.backbone.send_nowait([node], item(seq))
+
+    def lately(self) -> list[tuple[str, str]]:
+        """The news since the last call."""
+        news, self.ear.news = self.ear.news, []
+        return news
+
+
+def item(seq: int, padding: int = 0) -> bytes:
+    return encode_item(Stands("x" * padding, seq, []))
+
+
+@asynccontextmanager
+async def members(*names: str) -> AsyncIterator[tuple[MemoryBus, list[Member]]]:
+    """Members that know each other."""
+    bus = MemoryBus()
+    found = [Member(name, bus) for name in names]
+    async with trio.open_nursery() as nursery:
+        for member in found:
+            await nursery.start(member.run)
+        await trio.sleep(2 * BEAT)
+        for member in found:
+            member.lately()
+        yield bus, found
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_told_arrives_in_order_and_in_one_entry(autojump_clock: MockClock) -> None:
+    async with members("one", "two") as (bus, (one, two)):
+        before = bus.appended
+        one.tell("two", 1, 2, 3)
+        await wait_all_tasks_blocked()
+        assert two.ear.seqs() == [1, 2, 3]
+        assert bus.appended - before == 1
+        one.tell("two", 4)
+        await wait_all_tasks_blocked()
+        assert two.ear.seqs() == [4]
+        assert two.lately() == one.lately() == []
+
+
+async def test_an_item_for_several_is_one_entry_for_each(autojump_clock: MockClock) -> None:
+    async with members("one", "two", "three") as (bus, (one, two, three)):
+        before = bus.appended
+        one.backbone.send_nowait(one.backbone.peers.living, item(1))
+        await wait_all_tasks_blocked()
+        assert bus.appended - before == 2
+        assert two.ear.seqs() == three.ear.seqs() == [1]
+
+
+async def test_large_batches_are_several_entries(autojump_clock: MockClock) -> None:
+    async with members("one", "two") as (bus, (one, two)):
+        before = bus.appended
+        for seq in range(1, 5):
+            one.backbone.send_nowait(["two"], item(seq, padding=MAX_ENTRY // 2))
+        await wait_all_tasks_blocked()
+        assert bus.appended - before == 2
+        assert two.ear.seqs() == [1, 2, 3, 4]
+
+
+async def test_beyond_a_bound_items_are_dropped_and_the_receiver_notices(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backbone_module, "MAX_OUTBOX", 1000)
+    async with members("one", "two") as (_, (one, two)):
+        one.backbone.send_nowait(["two"], item(1, padding=900))
+        one.backbone.send_nowait(["two"], item(2, padding=900))
+        await wait_all_tasks_blocked()
+        assert two.ear.seqs() == [1]
+        assert two.lately() == [("missed", "one")]
+        assert one.backbone.statistics().dropped_items == 1
+
+
+async def test_while_the_bus_is_down_nothing_is_kept_and_afterwards_all_is_asked_for(
+    autojump_clock: MockClock,
+) -> None:
+    async with members("one", "two") as (bus, (one, two)):
+        bus.down = True
+        await trio.sleep(2 * BEAT)
+        assert not one.backbone.working
+        assert one.backbone.trouble == "the bus is down"
+        one.tell("two", 1)
+        bus.down = False
+        await trio.sleep(4 * BEAT)
+        assert one.backbone.working
+        assert two.backbone.working
+        assert ("shaken", "") in one.lately()
+        assert two.ear.seqs() == []
+        one.tell("two", 2)
+        await wait_all_tasks_blocked()
+        assert two.ear.seqs() == [2]
+        assert ("missed", "one") in two.lately()
+
+
+async def test_nobody_is_lost_because_the_bus_was_down_for_long(autojump_clock: MockClock) -> None:
+    async with members("one", "two") as (bus, (one, two)):
+        bus.down = True
+        await trio.sleep(10 * LOST_AFTER)
+        bus.down = False
+        await trio.sleep(2 * LOST_AFTER)
+        assert ("lost", "two") not in one.lately()
+        assert one.backbone.peers.living == ("two",)
+        assert two.backbone.peers.living == ("one",)
+
+
+async def test_a_bus_that_lost_its_memory_is_noticed_and_joined_anew(
+    autojump_clock: MockClock,
+) -> None:
+    async with members("one", "two") as (bus, (one, two)):
+        bus.forget()
+        await trio.sleep(4 * BEAT)
+        assert ("shaken", "") in one.lately()
+        assert one.backbone.working
+        one.tell("two", 1)
+        await wait_all_tasks_blocked()
+        assert two.ear.seqs() == [1]
+
+
+async def test_an_older_copy_of_the_bus_is_noticed(autojump_clock: MockClock) -> None:
+    async with members("one", "two") as (bus, (one, two)):
+        one.tell("two", *range(50))
+        await wait_all_tasks_blocked()
+        bus._ids = 1  # the ids of new entries are lower than those that were read
+        bus._streams.clear()
+        await trio.sleep(4 * BEAT)
+        assert ("shaken", "") in two.lately()
+        two.ear.seqs()
+        one.tell("two", 99)
+        await wait_all_tasks_blocked()
+        assert two.ear.seqs() == [99]
+
+
+async def test_a_node_that_beats_no_more_is_lost_and_welcomed_back(
+    autojump_clock: MockClock,
+) -> None:
+    async with members("one") as (bus, (one,)):
+        await bus.beat("two", encode_entry("two", 1, []))
+        await trio.sleep(2 * BEAT)
+        assert one.lately() == [("joined", "two")]
+        await trio.sleep(LOST_AFTER + 2 * BEAT)
+        assert one.lately() == [("lost", "two")]
+        await bus.beat("two", encode_entry("two", 2, []))
+        await trio.sleep(2 * BEAT)
+        assert one.lately() == [("joined", "two")]
+
+
+async def test_what_a_lost_node_has_on_the_bus_is_removed_in_the_end(
+    autojump_clock: MockClock,
+) -> None:
+    async with members("one") as (bus, _):
+        await bus.beat("two", encode_entry("two", 1, []))
+        await trio.sleep(100)
+        assert "two" not in bus._beats
+        assert "two" not in bus._streams
+
+
+async def test_who_leaves_says_so_and_is_forgotten(autojump_clock: MockClock) -> None:
+    async with members("one", "two") as (bus, (one, two)):
+        two.tell("one", 5)
+        await wait_all_tasks_blocked()
+        two.scope.cancel()
+        await wait_all_tasks_blocked()
+        await two.backbone.leave()
+        await wait_all_tasks_blocked()
+        assert one.ear.items[-1] == ("two", Bye())
+        assert one.lately() == [("left", "two")]
+        assert one.backbone.peers.living == ()
+        assert "two" not in bus._beats
+
+
+async def test_what_can_not_be_read_counts_as_lost(autojump_clock: MockClock) -> None:
+    async with members("one") as (bus, (one,)):
+        await bus.append([("one", b"no entry")])
+        await wait_all_tasks_blocked()
+        assert one.lately() == [("shaken", "")]
+
+
+async def test_a_node_that_does_not_hear_itself_is_in_trouble(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with members("one") as (bus, (one,)):
+
+        async def deaf(*_: object, **__: object) -> list[object]:
+            await trio.sleep(1)
+            return []
+
+        monkeypatch.setattr(bus, "read", deaf)
+        await trio.sleep(SILENT + 3 * BEAT)
+        assert one.backbone.trouble == "what other nodes tell does not arrive"
+        monkeypatch.undo()
+        await trio.sleep(3 * BEAT)
+        assert one.backbone.working
+
+
+async def test_without_a_bus_there_is_nobody_and_no_trouble() -> None:
+    backbone = Backbone("one", None)
+    backbone.send_nowait(["two"], b"item")
+    await backbone.leave()
+    assert (backbone.working, backbone.trouble) == (False, None)
+    assert backbone.statistics().dropped_items == 0

@@ -1,0 +1,51 @@
+"""What nodes tell each other comes out as it went in."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from chat4all_actors.cluster.items import (
+    AnyItem,
+    Bye,
+    Composes,
+    Events,
+    Marks,
+    Stands,
+    decode_entry,
+    encode_entry,
+    encode_item,
+)
+from chat4all_actors.roster import RosterChanges, RosterWanted, UserState
+
+ITEMS: list[AnyItem] = [
+    Events("conversation", 7, ["ana", "bob"], [b"\x82\x01\x00", b""]),
+    Stands("conversation", 0, ["ana", "bob"]),
+    Marks("conversation", [("ana", 5, 3, 4, 0)]),
+    Composes("conversation", "ana", "voice", 1_700_000_000_000),
+    RosterChanges([UserState("ana", {"phone": 17}, active=True)]),
+    RosterWanted(),
+    Bye(),
+]
+
+
+def test_an_entry_carries_items_in_order() -> None:
+    entry = decode_entry(encode_entry("node", 9, [encode_item(item) for item in ITEMS]))
+    assert (entry.sender, entry.number) == ("node", 9)
+    assert entry.items == ITEMS
+
+
+def test_events_know_their_last() -> None:
+    events = ITEMS[0]
+    assert isinstance(events, Events)
+    assert events.last == 8
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\xc0", msgspec.msgpack.encode(["node", 1, [["unheard of", 1]]])],
+    ids=["nothing", "nil", "a newer item"],
+)
+def test_what_is_no_entry_of_this_version_is_refused(data: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode_entry(data)
