@@ -1,0 +1,128 @@
+"""What happened on other nodes, as the conversations alive here take it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from chat4all_actors.elsewhere import MAX_RELAYED, Elsewhere
+from chat4all_actors.wire import framed, message
+from chat4all_protocol.codec import encode_body
+from chat4all_protocol.frames import Conv, Create, Gap, Msg, TextBody
+from chat4all_protocol.ids import new_id
+from chat4all_storage.ports import Append, Range
+
+from .harness import Person, person, running_node
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+    from chat4all_actors.node import Node
+
+
+class Scene:
+    """A node with one conversation, to which another node writes."""
+
+    def __init__(self, node: Node, ana: Person, conv: str) -> None:
+        self.node = node
+        self.ana = ana
+        self.conv = conv
+        self.store = node._storage.shards.of(conv)
+        self.elsewhere = Elsewhere(node.conversations)
+
+    async def store_elsewhere(self, words: str) -> None:
+        body = encode_body(TextBody(words))
+        await self.store.commit([Append(self.conv, "bob", new_id(), "message", body, 0)], [])
+
+    async def relay(self, first: int, last: int) -> None:
+        (events,) = await self.store.history([Range(self.conv, first - 1, last, 100)])
+        senders = [event.sender for event in events]
+        self.elsewhere.events(
+            self.conv, first, senders, [framed(message(event)) for event in events]
+        )
+        await trio.testing.wait_all_tasks_blocked()
+
+    def heard(self) -> list[int]:
+        return [msg.seq for msg in self.ana.outlet.of(Msg)]
+
+
+async def scene_of(node: Node, events: int) -> Scene:
+    ana = await person(node, "ana")
+    await ana.say(Create(rid=1, type="private", members=["bob"]))
+    scene = Scene(node, ana, ana.outlet.of(Conv)[0].conv)
+    for number in range(events):
+        await scene.store_elsewhere(str(number))
+    return scene
+
+
+async def test_events_are_passed_once_however_often_they_come(autojump_clock: MockClock) -> None:
+    async with running_node() as node:
+        scene = await scene_of(node, 3)
+        for first, last in ((1, 2), (1, 2), (2, 3)):
+            await scene.relay(first, last)
+        scene.elsewhere.stands(scene.conv, 3)
+        await trio.testing.wait_all_tasks_blocked()
+        assert scene.heard() == [1, 2, 3]
+
+
+async def test_what_is_missing_before_them_is_read_from_the_store(
+    autojump_clock: MockClock,
+) -> None:
+    async with running_node() as node:
+        scene = await scene_of(node, 3)
+        await scene.relay(3, 3)
+        assert scene.heard() == []
+        await trio.sleep(0.1)
+        assert scene.heard() == [1, 2, 3]
+
+
+async def test_a_conversation_with_too_much_waiting_reads_it_later(
+    autojump_clock: MockClock,
+) -> None:
+    async with running_node() as node:
+        scene = await scene_of(node, 2)
+        actor = node.conversations.get(scene.conv)
+        assert actor is not None
+        actor.relayed_bytes = MAX_RELAYED + 1
+        await scene.relay(1, 2)
+        assert scene.heard() == [1, 2]
+        assert actor.relayed_bytes == MAX_RELAYED + 1
+
+
+async def test_what_nobody_reads_here_changes_nothing(autojump_clock: MockClock) -> None:
+    async with running_node() as node:
+        elsewhere, unknown = Elsewhere(node.conversations), new_id()
+        elsewhere.events(unknown, 1, ["bob"], [b""])
+        elsewhere.stands(unknown, 1)
+        elsewhere.marks(unknown, [])
+        elsewhere.composes(unknown, "bob", "text")
+        elsewhere.introduce(unknown, 0, ["nobody"])
+        await trio.testing.wait_all_tasks_blocked()
+        assert node.conversations.alive() == []
+
+
+async def test_who_came_in_elsewhere_is_introduced_where_it_starts_and_told_of_the_rest(
+    autojump_clock: MockClock,
+) -> None:
+    async with running_node() as node:
+        carla, conv = await person(node, "carla"), new_id()
+        store = node._storage.shards.of(conv)
+        await store.create(conv, "group", "title", "bob", {"bob": "owner", "carla": "member"})
+        body = encode_body(TextBody("hello"))
+        await store.commit([Append(conv, "bob", new_id(), "message", body, 0)], [])
+        for _ in range(2):
+            Elsewhere(node.conversations).introduce(conv, 0, ["bob", "carla"])
+            await trio.testing.wait_all_tasks_blocked()
+        (introduced,) = carla.outlet.of(Conv)
+        assert (introduced.conv, introduced.head) == (conv, 0)
+        assert [(gap.from_, gap.to) for gap in carla.outlet.of(Gap)] == [(1, 1)]
+
+
+async def test_who_is_no_member_any_more_is_not_introduced(autojump_clock: MockClock) -> None:
+    async with running_node() as node:
+        carla, conv = await person(node, "carla"), new_id()
+        await node._storage.shards.of(conv).create(conv, "group", None, "bob", {"bob": "owner"})
+        Elsewhere(node.conversations).introduce(conv, 0, ["carla"])
+        await trio.testing.wait_all_tasks_blocked()
+        assert carla.outlet.of(Conv) == []
