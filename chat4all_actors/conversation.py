@@ -39,6 +39,7 @@ from .messages import (
     Relayed,
     RisenElsewhere,
     ToConversation,
+    stored_up_to,
 )
 from .watermarks import RECENT, Watermarks
 from .wire import explain, framed, message, unavailable, view
@@ -176,14 +177,14 @@ class ConversationActor(Actor[ToConversation]):
 
     def on_fault(self, error: BaseException, unhandled: list[ToConversation]) -> None:
         """Let clients connect again and resume: their sessions hold no position of their own."""
-        self.surroundings.forget(self, _stored_up_to(unhandled, self.head))
+        self.surroundings.forget(self, stored_up_to(unhandled, self.head))
         for reader in list(self.readers):
             reader.close_internal()
         self._lose(unhandled)
 
     def on_stop(self, unhandled: list[ToConversation]) -> None:
         """Who waits for an answer that won't come is told so."""
-        self.surroundings.forget(self, _stored_up_to(unhandled, self.head))
+        self.surroundings.forget(self, stored_up_to(unhandled, self.head))
         self._lose(unhandled)
 
     # --- storing ------------------------------------------------------------------------------
@@ -207,7 +208,7 @@ class ConversationActor(Actor[ToConversation]):
             self.reply_nowait(Committed(answers))
         except ActorStopped:
             unhandled: list[ToConversation] = [Committed(answers)]
-            self.surroundings.overtaken(self.id, _stored_up_to(unhandled, self.head))
+            self.surroundings.overtaken(self.id, stored_up_to(unhandled, self.head))
             self._lose(unhandled)
 
     async def _committed(self, answers: list[tuple[Entry[Post], Answer]]) -> None:
@@ -233,7 +234,7 @@ class ConversationActor(Actor[ToConversation]):
                     # It was passed before: a retry, or an event that was read as part of a hole.
                     post.origin.stored(post, answer.seq, answer.ts, dup=dup)
                 else:
-                    passing.append(_event(post, answer))
+                    passing.append(post.event(answer))
                     posts[answer.seq] = (post, dup)
                     expected = answer.seq + 1
         await self._pass(passing, posts)
@@ -414,33 +415,3 @@ class ConversationActor(Actor[ToConversation]):
         if self._watermarks is None:
             self._watermarks = Watermarks(self)
         return self._watermarks
-
-
-def _event(post: Post, outcome: Outcome) -> StoredEvent:
-    append = post.append
-    return StoredEvent(
-        conversation=append.conversation,
-        seq=outcome.seq,
-        id=append.id,
-        sender=append.sender,
-        kind=append.kind,
-        ts=outcome.ts,
-        body=append.body,
-        reply_to=append.reply_to,
-        target=append.target,
-        meta=append.meta,
-    )
-
-
-def _stored_up_to(unhandled: list[ToConversation], head: int) -> int:
-    """The last event known to be stored: `head`, or one that was not passed."""
-    for message_ in unhandled:
-        if isinstance(message_, Committed):
-            for _, answer in message_.answers:
-                if not isinstance(answer, Refused):
-                    head = max(head, answer.seq)
-        elif isinstance(message_, Overtaken):
-            head = max(head, message_.seq)
-        elif isinstance(message_, Relayed):
-            head = max(head, message_.first + len(message_.frames) - 1)
-    return head

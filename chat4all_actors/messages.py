@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from msgspec import Struct
 
+from chat4all_storage.group_commit import Refused
+from chat4all_storage.ports import StoredEvent
+
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Error, TypingKind
     from chat4all_storage.group_commit import Answer, Entry
-    from chat4all_storage.ports import Append, Mark
+    from chat4all_storage.ports import Append, Mark, Outcome
 
     from .fanout import Reader
     from .watermarks import Risen
@@ -39,6 +42,22 @@ class Post(Struct, frozen=True, eq=False):
     append: Append
     rid: int
     origin: Origin
+
+    def event(self, outcome: Outcome) -> StoredEvent:
+        """The event that it has become."""
+        append = self.append
+        return StoredEvent(
+            conversation=append.conversation,
+            seq=outcome.seq,
+            id=append.id,
+            sender=append.sender,
+            kind=append.kind,
+            ts=outcome.ts,
+            body=append.body,
+            reply_to=append.reply_to,
+            target=append.target,
+            meta=append.meta,
+        )
 
 
 class Committed(Struct, frozen=True, eq=False):
@@ -140,3 +159,17 @@ ToConversation: TypeAlias = (
     | ComposingElsewhere
     | MembersRead
 )
+
+
+def stored_up_to(unhandled: list[ToConversation], head: int) -> int:
+    """The last event known to be stored: `head`, or one that a message told of."""
+    for message in unhandled:
+        if isinstance(message, Committed):
+            for _, answer in message.answers:
+                if not isinstance(answer, Refused):
+                    head = max(head, answer.seq)
+        elif isinstance(message, Overtaken):
+            head = max(head, message.seq)
+        elif isinstance(message, Relayed):
+            head = max(head, message.first + len(message.frames) - 1)
+    return head
