@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 from msgspec import Struct
 
+from chat4all_storage.sharding import default_placement, logical_shard
 from tests.faults.checker import check
 from tests.faults.checker_members import arrivals
 from tests.faults.client import Client
@@ -20,7 +21,7 @@ from tests.faults.cluster_report import ClusterReport, Recovery
 from tests.faults.facts import Facts
 from tests.faults.history import History
 from tests.faults.progress import Progress
-from tests.faults.readback import read_back, read_homes, read_tables
+from tests.faults.readback import read_back, read_tables
 from tests.faults.run import add_users, create_rooms, heal
 from tests.faults.workload import Shape, live, make_plan
 from tests.support.server import token
@@ -73,12 +74,11 @@ async def cluster_run(scenario: ClusterScenario, directory: Path) -> ClusterRepo
         where += ["--data-dir", str(directory / "node0")]
         await add_users(plan.users, where, cluster.log)
         rooms = await create_rooms(plan, tokens, cluster.ports[0])
-        homes = await read_homes(*cluster.dsns)
         crowd = _crowd(history, rng, cluster.ports, plan, rooms, tokens, progress)
         clients = [client for client, _ in crowd]
         steady = [client for client, person in crowd if person.habit == "steady"]
         faults = ClusterFaults(rng, cluster, history, progress, scenario.lengths, steady)
-        campaign = _Campaign(rng, scenario, faults, steady, progress, homes)
+        campaign = _Campaign(rng, scenario, faults, steady, progress)
         async with trio.open_nursery() as nursery:
             for client in clients:
                 nursery.start_soon(client.run)
@@ -145,9 +145,8 @@ class _Campaign:
         faults: ClusterFaults,
         clients: Sequence[Client],
         progress: Progress,
-        homes: Sequence[Sequence[str]],
     ) -> None:
-        """`clients` are those that attend all the time, `homes` the rooms of each database."""
+        """`clients` are those that attend all the time."""
         self.recoveries: list[Recovery] = []
         self.violations: list[str] = []
         self._rng = rng
@@ -155,7 +154,7 @@ class _Campaign:
         self._faults = faults
         self._clients = clients
         self._progress = progress
-        self._homes = homes
+        self._homes = default_placement(scenario.databases)
 
     async def run(self) -> None:
         """Each fault as often as there are rounds.
@@ -212,11 +211,14 @@ class _Campaign:
         )
 
     def _each_answered(self, since: float) -> bool:
-        return all(self._answered(number, since) for number in range(len(self._homes)))
+        return all(self._answered(number, since) for number in range(self._scenario.databases))
 
     def _answered(self, database: int, since: float) -> bool:
         """Something that was sent after `since`, in some conversation of that database."""
-        return any(self._progress.sent.get(room, 0.0) > since for room in self._homes[database])
+        return any(
+            sent > since and self._homes[logical_shard(room)] == database
+            for room, sent in self._progress.sent.items()
+        )
 
     async def _reach(self, condition: Callable[[], bool]) -> None:
         with trio.fail_after(self._scenario.recovery_limit):

@@ -134,13 +134,5 @@ async def read_tables(*dsns: str) -> Tables:
     return Tables(logs, heads, members, watermarks, homes)
 
 
-async def read_homes(*dsns: str) -> list[list[str]]:
-    """The conversations of each database."""
-    return [
-        [conversation for (conversation,) in await _rows(dsn, "SELECT id::text FROM conversations")]
-        for dsn in dsns
-    ]
-
-
 async def _rows(dsn: str, query: str) -> list[tuple[Any, ...]]:
     return await trio.to_thread.run_sync(fetch, dsn, query)

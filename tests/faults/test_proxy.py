@@ -40,7 +40,11 @@ async def _pair() -> AsyncIterator[Pair]:
         async with open_proxy(tcp(port), random.Random(1)) as proxy:
             client = await trio.open_tcp_stream("127.0.0.1", proxy.port)
             async with client:
-                yield Pair(proxy, client, await arrivals.receive())
+                server = await arrivals.receive()
+                # The proxy itself may learn of it later than the server does.
+                await server.send_all(b"!")
+                await _exactly(client, 1)
+                yield Pair(proxy, client, server)
         nursery.cancel_scope.cancel()
     accepted.close()
     arrivals.close()
