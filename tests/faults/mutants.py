@@ -35,11 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from chat4all_actors.fanout import Passing, Reader
-    from chat4all_actors.resume import Held
     from chat4all_actors.session import Session
     from chat4all_protocol.frames import ServerFrame
     from chat4all_storage.group_commit import Answer, Entry
-    from chat4all_storage.ports import Append, Mark, Range
+    from chat4all_storage.ports import Append, Mark
 
 LAG: Final = 0.2
 """Seconds by which a commit comes after its acknowledgement."""
@@ -161,12 +160,14 @@ def skip_what_was_missed() -> None:
     """A session that resumes is not given the events after its cursors."""
 
     async def nothing(
-        session: Session, _store: object, ranges: Sequence[Range], held: Held
+        session: Session, cursors: dict[str, int], _starts: object, _found: object
     ) -> None:
-        for wanted in ranges:
-            session.outlet.send_nowait(held.release(wanted.conversation))
+        held, session.held = session.held, None
+        if held is not None:
+            for conversation in cursors:
+                session.outlet.send_nowait(held.release(conversation))
 
-    patch(resume_module, "_replay_batch", nothing)
+    patch(resume_module, "_replay", nothing)
 
 
 def swallow_gaps() -> None:
