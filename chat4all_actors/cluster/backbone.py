@@ -81,10 +81,10 @@ class BackboneStatistics(Struct, frozen=True):
 class _Outbox:
     __slots__ = ("items", "number", "size")
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
         self.items: list[bytes] = []
         self.size = 0
-        self.number = 0
+        self.number = number
 
 
 class Backbone:
@@ -99,6 +99,8 @@ class Backbone:
         self._bus = bus
         self._listener: Listener | None = None
         self._outboxes: dict[str, _Outbox] = {}
+        self._numbered = 0
+        """Beyond the last number of every node whose outbox is gone: it may come back."""
         self._wake = trio.Event()
         self._beats = 0
         self._proof = 0
@@ -123,9 +125,7 @@ class Backbone:
         if self._bus is None:
             return
         for node in nodes:
-            outbox = self._outboxes.get(node)
-            if outbox is None:
-                outbox = self._outboxes[node] = _Outbox()
+            outbox = self._outbox(node)
             if self.trouble is not None or outbox.size + len(item) > MAX_OUTBOX:
                 outbox.number += 1  # as in `_drop`
                 self._dropped += 1
@@ -167,7 +167,7 @@ class Backbone:
             return
         bye = encode_item(Bye())
         for node in self.peers.living:
-            self._outboxes.setdefault(node, _Outbox()).items.append(bye)
+            self._outbox(node).items.append(bye)
         entries = self._take_entries()
         try:
             if entries:
@@ -220,7 +220,7 @@ class Backbone:
     async def _forget(self, bus: Bus, forgotten: list[tuple[str, bytes]]) -> None:
         try:
             for node, last in forgotten:
-                self._outboxes.pop(node, None)
+                self._close_outbox(node)
                 if await bus.remove(node, unless=last):
                     logger.info("what the lost node %s had on the bus is removed", node)
         except Unavailable as error:
@@ -237,6 +237,17 @@ class Backbone:
                     self._fail(str(error))
                 else:
                     self._sent_entries += len(entries)
+
+    def _outbox(self, node: str) -> _Outbox:
+        outbox = self._outboxes.get(node)
+        if outbox is None:
+            outbox = self._outboxes[node] = _Outbox(self._numbered)
+        return outbox
+
+    def _close_outbox(self, node: str) -> None:
+        outbox = self._outboxes.pop(node, None)
+        if outbox is not None:
+            self._numbered = max(self._numbered, outbox.number + 1)
 
     def _take_entries(self) -> list[tuple[str, bytes]]:
         entries: list[tuple[str, bytes]] = []
@@ -311,7 +322,7 @@ class Backbone:
         if entry.items:
             listener.arrived(entry.sender, entry.items)
         if any(isinstance(item, Bye) for item in entry.items) and self.peers.left(entry.sender):
-            self._outboxes.pop(entry.sender, None)
+            self._close_outbox(entry.sender)
             listener.left(entry.sender)
 
     # --- trouble ------------------------------------------------------------------------------

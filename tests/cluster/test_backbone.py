@@ -11,7 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 from chat4all_actors.cluster import backbone as backbone_module
 from chat4all_actors.cluster.backbone import BEAT, MAX_ENTRY, SILENT, Backbone
 from chat4all_actors.cluster.items import AnyItem, Bye, Stands, encode_entry, encode_item
-from chat4all_actors.cluster.peers import LOST_AFTER
+from chat4all_actors.cluster.peers import FORGOTTEN_AFTER, LOST_AFTER
 from chat4all_storage.bus import MemoryBus
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     import pytest
     from trio.testing import MockClock
+
+    from chat4all_storage.bus import Beat
 
 
 class Ear:
@@ -223,6 +225,32 @@ async def test_what_a_lost_node_has_on_the_bus_is_removed_in_the_end(
         await trio.sleep(100)
         assert "two" not in bus._beats
         assert "two" not in bus._streams
+
+
+async def test_a_node_that_was_forgotten_and_returns_still_sees_a_loss(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with members("one", "two") as (bus, (one, two)):
+        for seq in range(5):
+            one.tell("two", seq)
+            await wait_all_tasks_blocked()
+        beat = bus.beat
+
+        async def stopped(node: str, data: bytes) -> Beat:
+            if node == "two":
+                await trio.sleep(2 * FORGOTTEN_AFTER)
+            return await beat(node, data)
+
+        monkeypatch.setattr(bus, "beat", stopped)
+        await trio.sleep(FORGOTTEN_AFTER + LOST_AFTER + 2 * BEAT)
+        assert "two" not in bus._beats
+        monkeypatch.undo()
+        await trio.sleep(2 * FORGOTTEN_AFTER)
+        assert one.backbone.peers.living == ("two",)
+        two.lately()
+        one.tell("two", 101)
+        await wait_all_tasks_blocked()
+        assert two.lately() == [("missed", "one")]  # whatever was told meanwhile
 
 
 async def test_who_leaves_says_so_and_is_forgotten(autojump_clock: MockClock) -> None:
