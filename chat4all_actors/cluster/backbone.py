@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from chat4all_storage.ports import Unavailable
 
-from .items import Bye, decode_entry, encode_entry, encode_item
+from .items import Bye, decode_entry, encode_entry, encode_item, portions
 from .peers import SECONDS, Peers
 
 if TYPE_CHECKING:
@@ -253,14 +253,9 @@ class Backbone:
         entries: list[tuple[str, bytes]] = []
         for node, outbox in self._outboxes.items():
             items, outbox.items, outbox.size = outbox.items, [], 0
-            start = size = 0
-            for index, item in enumerate(items, 1):
-                size += len(item)
-                if size >= MAX_ENTRY or index == len(items):
-                    outbox.number += 1
-                    data = encode_entry(self.name, outbox.number, items[start:index])
-                    entries.append((node, data))
-                    start, size = index, 0
+            for some in portions(map(len, items), MAX_ENTRY):
+                outbox.number += 1
+                entries.append((node, encode_entry(self.name, outbox.number, items[some])))
             self._sent_items += len(items)
         return entries
 
