@@ -92,6 +92,7 @@ class Watermarks:
         self._told: dict[str, tuple[int, int]] = {}
         """The `recv` and `read` of each member that were written here last."""
         self._viewers: dict[Reader, float] = {}
+        """When they last did something there."""
 
     @property
     def busy(self) -> bool:
@@ -101,6 +102,8 @@ class Watermarks:
     def view(self, reader: Reader) -> None:
         """A session has done something in this conversation."""
         self._viewers[reader] = trio.current_time()
+        if len(self._viewers) > len(self._room.readers):
+            self._look_round()  # else sessions that have ended would gather here
 
     # --- from the clients to the log ----------------------------------------------------------
 
@@ -204,12 +207,7 @@ class Watermarks:
     def _tell_concerned(self, due: Iterable[tuple[Risen, Reader | None]]) -> None:
         """Senders and viewers get all their receipts of the interval in one send."""
         room = self._room
-        until = trio.current_time() - VIEWING
-        self._viewers = {
-            reader: at
-            for reader, at in self._viewers.items()
-            if at > until and reader in room.readers
-        }
+        self._look_round()
         parts: dict[Reader, list[bytes]] = {}
         for risen, by in due:
             data = self._receipt(risen)
@@ -223,6 +221,13 @@ class Watermarks:
                 parts.setdefault(reader, []).append(data)
         for reader, receipts in parts.items():
             reader.deliver_passing(b"".join(receipts))
+
+    def _look_round(self) -> None:
+        """See who is still looking."""
+        until, readers = trio.current_time() - VIEWING, self._room.readers
+        self._viewers = {
+            reader: at for reader, at in self._viewers.items() if at > until and reader in readers
+        }
 
     def _senders(self, risen: Risen) -> set[str]:
         """Who sent what the member has received or read since, as far as is known."""

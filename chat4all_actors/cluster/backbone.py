@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from chat4all_storage.ports import Unavailable
 
-from .items import Bye, decode_entry, encode_entry, encode_item
+from .items import Bye, decode_entry, encode_entry, encode_item, portions
 from .peers import SECONDS, Peers
 
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ class BackboneStatistics(Struct, frozen=True):
 class _Outbox:
     __slots__ = ("items", "number", "size")
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
         self.items: list[bytes] = []
         self.size = 0
-        self.number = 0
+        self.number = number
 
 
 class Backbone:
@@ -99,6 +99,8 @@ class Backbone:
         self._bus = bus
         self._listener: Listener | None = None
         self._outboxes: dict[str, _Outbox] = {}
+        self._numbered = 0
+        """Beyond the last number of every node whose outbox is gone: it may come back."""
         self._wake = trio.Event()
         self._beats = 0
         self._proof = 0
@@ -123,9 +125,7 @@ class Backbone:
         if self._bus is None:
             return
         for node in nodes:
-            outbox = self._outboxes.get(node)
-            if outbox is None:
-                outbox = self._outboxes[node] = _Outbox()
+            outbox = self._outbox(node)
             if self.trouble is not None or outbox.size + len(item) > MAX_OUTBOX:
                 outbox.number += 1  # as in `_drop`
                 self._dropped += 1
@@ -167,7 +167,7 @@ class Backbone:
             return
         bye = encode_item(Bye())
         for node in self.peers.living:
-            self._outboxes.setdefault(node, _Outbox()).items.append(bye)
+            self._outbox(node).items.append(bye)
         entries = self._take_entries()
         try:
             if entries:
@@ -220,7 +220,7 @@ class Backbone:
     async def _forget(self, bus: Bus, forgotten: list[tuple[str, bytes]]) -> None:
         try:
             for node, last in forgotten:
-                self._outboxes.pop(node, None)
+                self._close_outbox(node)
                 if await bus.remove(node, unless=last):
                     logger.info("what the lost node %s had on the bus is removed", node)
         except Unavailable as error:
@@ -238,18 +238,24 @@ class Backbone:
                 else:
                     self._sent_entries += len(entries)
 
+    def _outbox(self, node: str) -> _Outbox:
+        outbox = self._outboxes.get(node)
+        if outbox is None:
+            outbox = self._outboxes[node] = _Outbox(self._numbered)
+        return outbox
+
+    def _close_outbox(self, node: str) -> None:
+        outbox = self._outboxes.pop(node, None)
+        if outbox is not None:
+            self._numbered = max(self._numbered, outbox.number + 1)
+
     def _take_entries(self) -> list[tuple[str, bytes]]:
         entries: list[tuple[str, bytes]] = []
         for node, outbox in self._outboxes.items():
             items, outbox.items, outbox.size = outbox.items, [], 0
-            start = size = 0
-            for index, item in enumerate(items, 1):
-                size += len(item)
-                if size >= MAX_ENTRY or index == len(items):
-                    outbox.number += 1
-                    data = encode_entry(self.name, outbox.number, items[start:index])
-                    entries.append((node, data))
-                    start, size = index, 0
+            for some in portions(map(len, items), MAX_ENTRY):
+                outbox.number += 1
+                entries.append((node, encode_entry(self.name, outbox.number, items[some])))
             self._sent_items += len(items)
         return entries
 
@@ -311,7 +317,7 @@ class Backbone:
         if entry.items:
             listener.arrived(entry.sender, entry.items)
         if any(isinstance(item, Bye) for item in entry.items) and self.peers.left(entry.sender):
-            self._outboxes.pop(entry.sender, None)
+            self._close_outbox(entry.sender)
             listener.left(entry.sender)
 
     # --- trouble ------------------------------------------------------------------------------

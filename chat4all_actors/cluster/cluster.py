@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from .. import composing
 from ..roster import RosterChanges, RosterSnapshot, RosterWanted
 from ..watermarks import Risen
-from .items import Bye, Composes, Events, Marks, Stands, encode_item
+from .items import Bye, Composes, Events, Marks, Stands, encode_item, portions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -107,14 +107,11 @@ class Cluster:
         nodes = self._nodes(room.members)
         if not nodes:
             return
-        start = size = 0
-        for index, event in enumerate(events, 1):
-            size += len(event.data)
-            if size >= MAX_EVENTS or index == len(events):
-                frames = [each.data for each in events[start:index]]
-                item = Events(room.id, events[start].seq, list(senders[start:index]), frames)
-                self._backbone.send_nowait(nodes, encode_item(item))
-                start, size = index, 0
+        frames = [event.data for event in events]
+        for some in portions(map(len, frames), MAX_EVENTS):
+            first = events[some.start].seq
+            item = Events(room.id, first, list(senders[some]), frames[some])
+            self._backbone.send_nowait(nodes, encode_item(item))
 
     def changed(self, room: Room, seq: int, user: str, *, joined: bool) -> None:
         """See `relay.Relay`."""

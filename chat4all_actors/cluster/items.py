@@ -6,7 +6,7 @@ of it is best effort; what is certain is in the databases.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 from msgspec import Raw, Struct
@@ -14,6 +14,9 @@ from msgspec import Raw, Struct
 from chat4all_protocol.frames import TypingKind  # noqa: TC001 - decoded by it
 
 from ..roster import RosterChanges, RosterSnapshot, RosterWanted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 class Item(Struct, array_like=True, frozen=True, gc=False):
@@ -105,3 +108,15 @@ def decode_entry(data: bytes) -> Entry:
         msgspec.DecodeError: it is none that this version knows.
     """
     return _decoder.decode(data)
+
+
+def portions(sizes: Iterable[int], limit: int) -> Iterator[slice]:
+    """Cut things of these sizes into runs of at most `limit`; what is larger stays alone."""
+    start = end = total = 0
+    for end, size in enumerate(sizes):
+        if total and total + size > limit:
+            yield slice(start, end)
+            start, total = end, 0
+        total += size
+    if total:
+        yield slice(start, end + 1)

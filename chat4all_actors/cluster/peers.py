@@ -22,6 +22,8 @@ class _Peer(Struct):
     living: bool
     received: int = 0
     """The number of its last entry to us."""
+    left: bool = False
+    """It has said that it leaves: a last beat that is seen afterwards is an old one."""
 
 
 class Changes(Struct, frozen=True):
@@ -56,7 +58,7 @@ class Peers:
                 joined.append(name)
             elif peer.beat != beat:
                 peer.beat, peer.changed_at = beat, now
-                if not peer.living:
+                if not peer.living and not peer.left:
                     peer.living = True
                     joined.append(name)
             elif peer.living and now - peer.changed_at > LOST_AFTER:
@@ -86,7 +88,7 @@ class Peers:
         if peer is None:
             peer = self._peers[name] = _Peer(None, now, living=True)
         if new:
-            peer.living, peer.changed_at = True, now
+            peer.living, peer.left, peer.changed_at = True, False, now
             self._note()
         missed = number > peer.received + 1
         peer.received = max(peer.received, number)
@@ -97,7 +99,7 @@ class Peers:
         peer = self._peers.get(name)
         if peer is None or not peer.living:
             return False
-        peer.living = False
+        peer.living, peer.left = False, True
         self._note()
         return True
 

@@ -97,8 +97,8 @@ class Sweeper:
         try:
             if not self._known:
                 self._follower.start(await self.store.journal_end())
-                self._known = True
                 await self._compare()  # what was committed before is certain by the heads alone
+                self._known = True  # not before: a comparison that failed is done again
             rows = await self._follower.poll()
             while rows:
                 self._take(rows)

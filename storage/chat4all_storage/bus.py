@@ -40,13 +40,13 @@ class Beat(Struct, frozen=True):
 class Bus(Protocol):
     """Streams and beats. Every method raises `Unavailable` when the bus can't be used in time.
 
-    Entries of a stream stay in the order in which `append` returned. A stream holds a bounded
-    number of them: the oldest go first, whether they were read or not. An `append` that raised may
-    have happened.
+    A node's first beat makes its stream. Entries of a stream stay in the order in which `append`
+    returned. A stream holds a bounded number of them: the oldest go first, whether they were read
+    or not. An `append` that raised may have happened.
     """
 
     async def append(self, entries: Sequence[tuple[str, bytes]]) -> None:
-        """Put entries into the inbound streams of these nodes."""
+        """Put entries into the inbound streams of these nodes; a node without one gets none."""
         ...
 
     async def read(self, node: str, after: str, *, wait: float, limit: int) -> list[Arrival]:
@@ -79,7 +79,7 @@ class MemoryBus:
         self.down = False
         """Nothing works while it is true."""
         self.appended = 0
-        """Entries put into streams by `append`."""
+        """Entries given to `append`."""
         self._max_entries = max_entries
         self._epoch = 0
         self._ids = 0
@@ -97,7 +97,8 @@ class MemoryBus:
         """See `Bus.append`."""
         await self._reach()
         for node, data in entries:
-            self._put(node, data)
+            if node in self._streams:
+                self._put(node, data)
         self.appended += len(entries)
 
     async def read(self, node: str, after: str, *, wait: float, limit: int) -> list[Arrival]:
@@ -113,6 +114,7 @@ class MemoryBus:
         """See `Bus.beat`."""
         await self._reach()
         self._beats[node] = data
+        self._streams.setdefault(node, [])
         self._put(node, data)
         return Beat(str(self._epoch), str(self._ids), dict(self._beats))
 
@@ -130,7 +132,7 @@ class MemoryBus:
 
     def _put(self, node: str, data: bytes) -> None:
         self._ids += 1
-        stream = self._streams.setdefault(node, [])
+        stream = self._streams[node]
         stream.append((self._ids, data))
         del stream[: -self._max_entries]
         self._news.set()

@@ -100,7 +100,10 @@ class RedisStreams:
         writer = self._writer = self._writer or self._connect()
         pipeline = writer.pipeline(transaction=False)
         for node, data in entries:
-            pipeline.xadd(self._stream(node), {"e": data}, maxlen=self._max_entries)
+            # No new stream: that of a node that has left would never expire.
+            pipeline.xadd(
+                self._stream(node), {"e": data}, maxlen=self._max_entries, nomkstream=True
+            )
         await pipeline.execute()
 
     async def _read(self, node: str, after: str, wait: float, limit: int) -> list[Arrival]:

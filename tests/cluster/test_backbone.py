@@ -6,19 +6,30 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import trio
-from trio.testing import wait_all_tasks_blocked
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chat4all_actors.cluster import backbone as backbone_module
 from chat4all_actors.cluster.backbone import BEAT, MAX_ENTRY, SILENT, Backbone
-from chat4all_actors.cluster.items import AnyItem, Bye, Stands, encode_entry, encode_item
-from chat4all_actors.cluster.peers import LOST_AFTER
+from chat4all_actors.cluster.items import (
+    AnyItem,
+    Bye,
+    Stands,
+    decode_entry,
+    encode_entry,
+    encode_item,
+)
+from chat4all_actors.cluster.peers import FORGOTTEN_AFTER, LOST_AFTER
 from chat4all_storage.bus import MemoryBus
+from chat4all_storage.ports import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     import pytest
-    from trio.testing import MockClock
+
+    from chat4all_storage.bus import Beat
 
 
 class Ear:
@@ -122,7 +133,7 @@ async def test_large_batches_are_several_entries(autojump_clock: MockClock) -> N
     async with members("one", "two") as (bus, (one, two)):
         before = bus.appended
         for seq in range(1, 5):
-            one.backbone.send_nowait(["two"], item(seq, padding=MAX_ENTRY // 2))
+            one.backbone.send_nowait(["two"], item(seq, padding=MAX_ENTRY // 3))
         await wait_all_tasks_blocked()
         assert bus.appended - before == 2
         assert two.ear.seqs() == [1, 2, 3, 4]
@@ -191,7 +202,8 @@ async def test_an_older_copy_of_the_bus_is_noticed(autojump_clock: MockClock) ->
         one.tell("two", *range(50))
         await wait_all_tasks_blocked()
         bus._ids = 1  # the ids of new entries are lower than those that were read
-        bus._streams.clear()
+        for stream in bus._streams.values():
+            stream.clear()
         await trio.sleep(4 * BEAT)
         assert ("shaken", "") in two.lately()
         two.ear.seqs()
@@ -222,6 +234,57 @@ async def test_what_a_lost_node_has_on_the_bus_is_removed_in_the_end(
         await trio.sleep(100)
         assert "two" not in bus._beats
         assert "two" not in bus._streams
+
+
+async def test_a_node_that_was_forgotten_and_returns_still_sees_a_loss(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with members("one", "two") as (bus, (one, two)):
+        for seq in range(5):
+            one.tell("two", seq)
+            await wait_all_tasks_blocked()
+        beat = bus.beat
+
+        async def stopped(node: str, data: bytes) -> Beat:
+            if node == "two":
+                await trio.sleep(2 * FORGOTTEN_AFTER)
+            return await beat(node, data)
+
+        monkeypatch.setattr(bus, "beat", stopped)
+        await trio.sleep(FORGOTTEN_AFTER + LOST_AFTER + 2 * BEAT)
+        assert "two" not in bus._beats
+        monkeypatch.undo()
+        await trio.sleep(2 * FORGOTTEN_AFTER)
+        assert one.backbone.peers.living == ("two",)
+        two.lately()
+        one.tell("two", 101)
+        await wait_all_tasks_blocked()
+        assert two.lately() == [("missed", "one")]  # whatever was told meanwhile
+
+
+async def test_what_waited_for_a_node_that_is_lost_is_missing_to_it_later(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with members("one") as (bus, (one,)):
+        await bus.beat("two", encode_entry("two", 1, []))
+        await trio.sleep(BEAT)
+        append, go = bus.append, trio.Event()
+
+        async def slow(entries: Sequence[tuple[str, bytes]]) -> None:
+            await go.wait()
+            await append(entries)
+
+        monkeypatch.setattr(bus, "append", slow)
+        one.tell("two", 1)
+        await wait_all_tasks_blocked()
+        one.tell("two", 2)
+        await trio.sleep(LOST_AFTER + 2 * BEAT)
+        assert ("lost", "two") in one.lately()
+        go.set()
+        one.tell("two", 3)
+        await wait_all_tasks_blocked()
+        _, *entries = await bus.read("two", "0", wait=0, limit=10)
+        assert [decode_entry(each.data).number for each in entries] == [1, 3]
 
 
 async def test_who_leaves_says_so_and_is_forgotten(autojump_clock: MockClock) -> None:
@@ -268,3 +331,94 @@ async def test_without_a_bus_there_is_nobody_and_no_trouble() -> None:
     await backbone.leave()
     assert (backbone.working, backbone.trouble) == (False, None)
     assert backbone.statistics().dropped_items == 0
+
+
+# --- whatever becomes of the entries --------------------------------------------------------------
+
+
+class UnreliableBus(MemoryBus):
+    """Does to the next `append` what it was told."""
+
+    fault: str | None = None
+
+    async def append(self, entries: Sequence[tuple[str, bytes]]) -> None:
+        fault, self.fault = self.fault, None
+        if fault == "refuse":
+            raise Unavailable("refused")
+        if fault != "lose":
+            await super().append(entries)
+        if fault == "answer with an error":
+            raise Unavailable("it happened")
+
+
+class Listing(Ear):
+    """Lists everything in one order: seqs, and that something may be missing (None)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.list: list[int | None] = []
+
+    def arrived(self, sender: str, items: list[AnyItem]) -> None:
+        self.list += [each.seq for each in items if isinstance(each, Stands)]
+
+    def missed(self, node: str) -> None:
+        self.list.append(None)
+
+    def shaken(self) -> None:
+        self.list.append(None)
+
+
+faults = st.sampled_from(["refuse", "lose", "answer with an error"])
+steps = st.one_of(faults, st.integers(1, 3), st.sampled_from(["wait", "go down", "forget"]))
+
+
+@given(st.lists(steps, max_size=12))
+def test_whatever_the_bus_does_nothing_is_lost_without_a_word(
+    steps: list[str | int],
+) -> None:
+    listed, last = trio.run(_tell_through, steps, clock=MockClock(autojump_threshold=0))
+    came = [seq for seq in listed if seq is not None]
+    if "forget" not in steps:  # else what is there is read again from the start
+        assert came == sorted(set(came))
+    highest, warned = 0, False
+    for seq in listed:
+        if seq is None:
+            warned = True
+        elif seq > highest:
+            assert seq == highest + 1 or warned
+            highest, warned = seq, False
+    assert listed[-1] == last
+
+
+async def _tell_through(steps: list[str | int]) -> tuple[list[int | None], int]:
+    """What comes of consecutive seqs when these things happen, and the last of them."""
+    bus = UnreliableBus()
+    one, two = Member("one", bus), Member("two", bus)
+    two.ear = listing = Listing()
+    async with trio.open_nursery() as nursery:
+        for member in (one, two):
+            await nursery.start(member.run)
+        await trio.sleep(2 * BEAT)
+        listing.list.clear()
+        seq = 0
+        for step in steps:
+            if isinstance(step, int):
+                one.tell("two", *range(seq + 1, seq + 1 + step))
+                seq += step
+                await wait_all_tasks_blocked()
+            elif step == "wait":
+                await trio.sleep(2 * BEAT)
+            elif step == "go down":
+                bus.down = True
+                await trio.sleep(2 * BEAT)
+                bus.down = False
+            elif step == "forget":
+                bus.forget()
+            else:
+                bus.fault = step
+        bus.fault = None
+        await trio.sleep(5 * BEAT)
+        one.tell("two", seq + 1)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    return listing.list, seq + 1

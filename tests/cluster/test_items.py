@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chat4all_actors.cluster.items import (
     AnyItem,
@@ -15,6 +19,7 @@ from chat4all_actors.cluster.items import (
     decode_entry,
     encode_entry,
     encode_item,
+    portions,
 )
 from chat4all_actors.roster import RosterChanges, RosterWanted, UserState
 
@@ -49,3 +54,14 @@ def test_events_know_their_last() -> None:
 def test_what_is_no_entry_of_this_version_is_refused(data: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         decode_entry(data)
+
+
+@given(st.lists(st.integers(1, 12)), st.integers(1, 10))
+def test_portions_are_all_of_it_in_order_and_as_large_as_they_may_be(
+    sizes: list[int], limit: int
+) -> None:
+    found = [sizes[some] for some in portions(sizes, limit)]
+    assert [size for some in found for size in some] == sizes
+    assert all(some and (sum(some) <= limit or len(some) == 1) for some in found)
+    for some, following in itertools.pairwise(found):
+        assert sum(some) + following[0] > limit

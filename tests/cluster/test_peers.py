@@ -80,3 +80,19 @@ def test_a_node_that_leaves_is_told_nothing_more() -> None:
     assert not peers.left("nobody")
     assert peers.observe({"you": b"1"}, 1) == NOTHING
     assert peers.observe({}, 2) == NOTHING
+
+
+def test_a_beat_from_just_before_a_node_left_does_not_bring_it_back() -> None:
+    peers = Peers("me")
+    peers.observe({"you": b"1"}, 0)
+    peers.left("you")
+    assert peers.observe({"you": b"2"}, 1) == NOTHING
+    assert peers.living == ()
+
+
+def test_what_a_node_could_not_take_away_when_it_left_is_to_be_removed() -> None:
+    peers = Peers("me")
+    peers.observe({"you": b"1"}, 0)
+    peers.left("you")
+    peers.observe({"you": b"2"}, 1)
+    assert peers.observe({"you": b"2"}, FORGOTTEN_AFTER + 2).forgotten == [("you", b"2")]

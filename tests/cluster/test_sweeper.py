@@ -111,6 +111,25 @@ async def test_what_was_stored_before_it_began_is_found_by_comparing(
     assert scene.rooms.stood == [(ROOM, 1)]
 
 
+async def test_a_first_comparison_that_fails_is_done_again(
+    autojump_clock: MockClock, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene()
+    await scene.create("ana")
+    await scene.send("one")
+    scene.rooms.living = [ROOM]
+
+    async def away(conversations: Collection[str]) -> dict[str, int]:
+        monkeypatch.undo()
+        raise Unavailable("gone")
+
+    monkeypatch.setattr(scene.store, "heads", away)
+    await scene.start(nursery)
+    assert scene.rooms.stood == []
+    await trio.sleep(EVERY_WITHOUT + 0.01)
+    assert scene.rooms.stood == [(ROOM, 1)]
+
+
 async def test_who_was_away_for_long_compares_heads_and_memberships(
     autojump_clock: MockClock, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,27 +59,48 @@ async def data(bus: Bus, node: str, after: str = "0", *, limit: int = 1000) -> l
     return [each.data for each in await bus.read(node, after, wait=0.01, limit=limit)]
 
 
+async def begin(bus: Bus, *nodes: str) -> str:
+    """Let nodes beat for the first time: they have streams then. The position of the last one."""
+    for node in nodes:
+        position = (await bus.beat(node, b"first")).position
+    return position
+
+
 async def test_entries_are_read_in_the_order_in_which_they_were_appended(bus: Bus) -> None:
+    await begin(bus, "one", "two")
     await bus.append([("one", b"a"), ("two", b"b"), ("one", b"\x00\xff")])
     await bus.append([("one", b"c")])
-    assert await data(bus, "one") == [b"a", b"\x00\xff", b"c"]
-    assert await data(bus, "two") == [b"b"]
+    assert await data(bus, "one") == [b"first", b"a", b"\x00\xff", b"c"]
+    assert await data(bus, "two") == [b"first", b"b"]
     assert await data(bus, "three") == []
 
 
+async def test_a_node_that_never_beat_or_was_removed_gets_nothing(bus: Bus) -> None:
+    await begin(bus, "one", "two")
+    await bus.remove("two")
+    await bus.append([("two", b"a"), ("one", b"b"), ("three", b"c")])
+    assert await data(bus, "two") == await data(bus, "three") == []
+    assert await data(bus, "one") == [b"first", b"b"]
+    await begin(bus, "two")
+    await bus.append([("two", b"d")])
+    assert await data(bus, "two") == [b"first", b"d"]
+
+
 async def test_reading_goes_on_after_a_position_and_stops_at_a_limit(bus: Bus) -> None:
+    start = await begin(bus, "one")
     await bus.append([("one", b"%d" % number) for number in range(5)])
-    first, second = await bus.read("one", "0", wait=0.01, limit=2)
+    first, second = await bus.read("one", start, wait=0.01, limit=2)
     assert (first.data, second.data) == (b"0", b"1")
     assert await data(bus, "one", second.position) == [b"2", b"3", b"4"]
 
 
 async def test_who_reads_waits_for_an_entry(bus: Bus) -> None:
+    start = await begin(bus, "one")
     async with trio.open_nursery() as nursery:
         found: list[bytes] = []
 
         async def read() -> None:
-            found.extend(each.data for each in await bus.read("one", "0", wait=60, limit=10))
+            found.extend(each.data for each in await bus.read("one", start, wait=60, limit=10))
 
         nursery.start_soon(read)
         await trio.testing.wait_all_tasks_blocked()
@@ -88,6 +109,7 @@ async def test_who_reads_waits_for_an_entry(bus: Bus) -> None:
 
 
 async def test_a_stream_keeps_the_last_entries(bus: Bus) -> None:
+    await begin(bus, "one")
     for start in range(0, 10 * ENTRIES, ENTRIES):
         await bus.append([("one", b"%d" % number) for number in range(start, start + ENTRIES)])
     kept = [int(each) for each in await data(bus, "one", limit=10 * ENTRIES)]
