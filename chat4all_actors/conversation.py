@@ -144,7 +144,7 @@ class ConversationActor(Actor[ToConversation]):
             elif isinstance(message_, HoleDue):
                 await self._close_holes()
             elif isinstance(message_, MembersRead):
-                self._take_members(message_)
+                self.take_members(message_)
             else:
                 self._receive_passing(message_)
         self.surroundings.release(self)
@@ -316,7 +316,8 @@ class ConversationActor(Actor[ToConversation]):
             if passing:
                 await self._deliver(passing, senders)
 
-    def _take_members(self, read: MembersRead) -> None:
+    def take_members(self, read: MembersRead) -> None:
+        """Know the members as they were read, unless they have changed since."""
         if read.head >= self._changed_at:
             self.members = read.members
         else:

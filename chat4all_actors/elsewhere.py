@@ -16,7 +16,7 @@ from chat4all_storage.ports import StorageError
 from chat4all_storage.sharding import logical_shard
 
 from .kernel import ActorStopped, PoolClosed
-from .messages import ComposingElsewhere, Overtaken, Relayed, RisenElsewhere
+from .messages import ComposingElsewhere, MembersRead, Overtaken, Relayed, RisenElsewhere
 from .wire import view
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Elsewhere:
         conversations = self._conversations
         for reader in self._absent(stored.id, user):
             actor = conversations.enter(stored.id, stored.head, stored.type, reader)
-            actor.members = list(stored.members)
+            actor.take_members(MembersRead(stored.head, list(stored.members)))
             reader.entered(view(stored, head=seq))
             if actor.head > seq:
                 reader.missed(stored.id, seq + 1, actor.head)

@@ -9,16 +9,18 @@ import trio
 from chat4all_actors.elsewhere import MAX_RELAYED, Elsewhere
 from chat4all_actors.wire import framed, message
 from chat4all_protocol.codec import encode_body
-from chat4all_protocol.frames import Conv, Create, Gap, Msg, TextBody
+from chat4all_protocol.frames import Conv, Create, Gap, MemberBody, Msg, TextBody
 from chat4all_protocol.ids import new_id
 from chat4all_storage.ports import Append, Range
 
 from .harness import Person, person, running_node
 
 if TYPE_CHECKING:
+    import pytest
     from trio.testing import MockClock
 
     from chat4all_actors.node import Node
+    from chat4all_storage.ports import Conversation
 
 
 class Scene:
@@ -117,6 +119,38 @@ async def test_who_came_in_elsewhere_is_introduced_where_it_starts_and_told_of_t
         (introduced,) = carla.outlet.of(Conv)
         assert (introduced.conv, introduced.head) == (conv, 0)
         assert [(gap.from_, gap.to) for gap in carla.outlet.of(Gap)] == [(1, 1)]
+
+
+async def test_members_are_not_known_worse_by_an_introduction_that_took_long(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_node() as node:
+        await person(node, "bob")
+        carla, conv = await person(node, "carla"), new_id()
+        store, elsewhere = node._storage.shards.of(conv), Elsewhere(node.conversations)
+        await store.create(conv, "group", None, "bob", {"bob": "owner", "carla": "member"})
+        elsewhere.introduce(conv, 0, ["bob"])
+        await trio.testing.wait_all_tasks_blocked()
+        read = node._storage.shards.conversation
+
+        async def slowly(id_: str) -> Conversation | None:
+            monkeypatch.undo()
+            stored = await read(id_)
+            await trio.sleep(0.1)  # the journal has not been looked at meanwhile
+            return stored
+
+        monkeypatch.setattr(node._storage.shards, "conversation", slowly)
+        elsewhere.introduce(conv, 0, ["carla"])
+        await trio.testing.wait_all_tasks_blocked()
+        body = encode_body(MemberBody("ana", "member"))
+        join = Append(conv, "bob", new_id(), "join", body, 0, subject="ana", role="member")
+        await store.commit([join], [])
+        elsewhere.stands(conv, 1)
+        await trio.sleep(0.2)
+        actor = node.conversations.get(conv)
+        assert actor is not None
+        assert set(actor.members or ()) == {"ana", "bob", "carla"}
+        assert [frame.head for frame in carla.outlet.of(Conv)] == [0]
 
 
 async def test_who_is_no_member_any_more_is_not_introduced(autojump_clock: MockClock) -> None:
