@@ -401,8 +401,12 @@ class ConversationActor(Actor[ToConversation]):
 
     def _compose(self, wish: Compose) -> None:
         user = wish.reader.user
-        members = self.readers if self.members is None else self.members
-        if wish.reader not in self.readers or len(members) > composing.MAX_MEMBERS:
+        if wish.reader not in self.readers:
+            return
+        if self.members is None and not self.private:
+            self.surroundings.read_members(self)  # there may be many; the client says it again
+            return
+        if len(self.members or ()) > composing.MAX_MEMBERS:
             return
         self._marks_of_all().view(wish.reader)
         composers = self._composers = self._composers or composing.Composers()

@@ -18,7 +18,7 @@ from .conversation import ConversationActor
 from .heads import Heads
 from .kernel import ActorState, ActorStopped
 from .members import MemberReader
-from .messages import Overtaken
+from .messages import MembersRead, Overtaken
 from .wire import view
 
 if TYPE_CHECKING:
@@ -178,6 +178,8 @@ class Conversations:
                         conversation = self.enter(id_, stored.head, stored.type, reader)
                         if reader is not by:
                             reader.entered(view(stored, head=conversation.head))
+            if (alive := self._alive.get(id_)) is not None:
+                alive.take_members(MembersRead(stored.head, list(stored.members)))
         if made:
             self.relay.created(stored)
         return stored

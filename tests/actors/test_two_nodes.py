@@ -318,11 +318,28 @@ async def test_in_a_large_group_nobody_is_shown_composing(autojump_clock: MockCl
         names = [f"m{number}" for number in range(MAX_MEMBERS)]
         for name in names:
             await two.storage.directory.add_user(User(f"id of {name}", name, b""))
-        ana, one = await person(two.one, "ana"), await person(two.other, names[0])
-        conv = await begun(ana, *names)
-        await ana.say(text(conv))  # its members are read
-        await ana.say(Typing(conv=conv))
+        former, one = await person(two.one, "ana"), await person(two.other, names[0])
+        conv = await begun(former, *names)
+        await former.say(Typing(conv=conv))
+        former.session.ended()
+        ana = await person(two.one, "ana")  # of whose conversation nothing is known but its head
+        for _ in range(3):
+            await ana.say(Typing(conv=conv))
+            await trio.sleep(3)
         assert one.outlet.of(Composing) == []
+
+
+async def test_in_a_group_that_has_just_come_alive_who_composes_is_shown_when_it_is_said_again(
+    autojump_clock: MockClock,
+) -> None:
+    async with two_nodes() as two:
+        former, bob = await person(two.one, "ana"), await person(two.other, "bob")
+        conv = await begun(former, "bob")
+        former.session.ended()
+        ana = await person(two.one, "ana")
+        await ana.say(Typing(conv=conv))
+        await ana.say(Typing(conv=conv))
+        assert [one.user for one in bob.outlet.of(Composing)] == ["ana"]
 
 
 # --- nodes that come and go -----------------------------------------------------------------------
