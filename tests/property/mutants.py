@@ -14,7 +14,6 @@ from chat4all_actors.fanout import fan_out
 from chat4all_actors.heads import Heads
 from chat4all_actors.kernel import ActorStopped
 from chat4all_actors.messages import Committed
-from chat4all_actors.resume import Held
 from chat4all_actors.session import Session
 from chat4all_storage.group_commit import ShardLog
 from chat4all_storage.memory import MemoryShard
@@ -134,22 +133,6 @@ def woken_at_wrong_head() -> AbstractContextManager[Any]:
     return patch.object(Conversations, "_awake", ahead)
 
 
-def held_events_dropped() -> AbstractContextManager[Any]:
-    """What came during a replay is dropped at its end."""
-    release = Held.release
-
-    def drop(self: Held, id_: str) -> bytes:
-        release(self, id_)
-        return b""
-
-    return patch.object(Held, "release", drop)
-
-
-def events_not_held() -> AbstractContextManager[Any]:
-    """What comes during a replay overtakes it."""
-    return patch.object(Held, "take", lambda *_: False)
-
-
 def leaver_still_reads() -> AbstractContextManager[Any]:
     """Who left is told so, and goes on to read."""
     left = Session.left
@@ -230,8 +213,6 @@ MUTANTS = [
     (gap_lost_when_drained, behind()),
     (resume_from_wrong_place, away()),
     (woken_at_wrong_head, anything),
-    (held_events_dropped, away()),
-    (events_not_held, away()),
     (leaver_still_reads, expelled()),
     (page_for_everybody, curious()),
     (page_cut_short, anything),
