@@ -94,9 +94,11 @@ class Elsewhere:
 
     def introduce(self, conversation: str, seq: int, users: Collection[str]) -> None:
         """These users became members with the event at `seq`, or were from the start (0)."""
-        if seq and self._conversations.get(conversation) is not None:
+        actor = self._conversations.get(conversation)
+        if actor is not None and actor.head < seq:
             self.stands(conversation, seq)  # it lets them in when it passes the event
             return
+        # One that is past it may have come alive later, and never passes it.
         absent = [
             user
             for user in users

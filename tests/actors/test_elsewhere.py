@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from chat4all_actors.elsewhere import MAX_RELAYED, Elsewhere
+from chat4all_actors.elsewhere import MAX_RELAYED, RETRY_MAX, Elsewhere
 from chat4all_actors.wire import framed, message
 from chat4all_protocol.codec import encode_body
 from chat4all_protocol.frames import Conv, Create, Gap, MemberBody, Msg, TextBody
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports import Append, Range
+from chat4all_storage.ports import Append, Range, Unavailable
+from chat4all_storage.sharding import logical_shard
 
 from .harness import Person, person, running_node
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
     from chat4all_actors.node import Node
     from chat4all_storage.ports import Conversation
+
+
+def join(conv: str, user: str) -> Append:
+    body = encode_body(MemberBody(user, "member"))
+    return Append(conv, "bob", new_id(), "join", body, 0, subject=user, role="member")
 
 
 class Scene:
@@ -142,15 +148,84 @@ async def test_members_are_not_known_worse_by_an_introduction_that_took_long(
         monkeypatch.setattr(node._storage.shards, "conversation", slowly)
         elsewhere.introduce(conv, 0, ["carla"])
         await trio.testing.wait_all_tasks_blocked()
-        body = encode_body(MemberBody("ana", "member"))
-        join = Append(conv, "bob", new_id(), "join", body, 0, subject="ana", role="member")
-        await store.commit([join], [])
+        await store.commit([join(conv, "ana")], [])
         elsewhere.stands(conv, 1)
         await trio.sleep(0.2)
         actor = node.conversations.get(conv)
         assert actor is not None
         assert set(actor.members or ()) == {"ana", "bob", "carla"}
         assert [frame.head for frame in carla.outlet.of(Conv)] == [0]
+
+
+async def test_who_came_in_before_the_conversation_came_alive_here_is_introduced(
+    autojump_clock: MockClock,
+) -> None:
+    async with running_node() as node:
+        carla, conv = await person(node, "carla"), new_id()
+        store, elsewhere = node._storage.shards.of(conv), Elsewhere(node.conversations)
+        await store.create(conv, "group", None, "bob", {"bob": "owner"})
+        await store.commit([join(conv, "carla")], [])
+        bob = await person(node, "bob")  # from here on it is alive, and past the event
+        for _ in range(2):
+            elsewhere.stands(conv, 1)
+            elsewhere.introduce(conv, 1, ["carla"])
+            await trio.testing.wait_all_tasks_blocked()
+        assert [frame.head for frame in carla.outlet.of(Conv)] == [1]
+        assert carla.outlet.of(Gap) == []
+        assert bob.outlet.of(Conv) == []  # it was in `ready`
+
+
+async def test_who_comes_in_with_an_event_that_is_still_to_be_passed_is_let_in_once(
+    autojump_clock: MockClock,
+) -> None:
+    async with running_node() as node:
+        scene, carla = await scene_of(node, 0), await person(node, "carla")
+        await scene.store_elsewhere("before")
+        await scene.store.commit([join(scene.conv, "carla")], [])
+        await scene.store_elsewhere("after")
+        scene.elsewhere.introduce(scene.conv, 2, ["carla"])
+        await trio.testing.wait_all_tasks_blocked()
+        scene.elsewhere.introduce(scene.conv, 2, ["carla"])  # the journal says so too
+        scene.elsewhere.stands(scene.conv, 3)
+        await trio.testing.wait_all_tasks_blocked()
+        assert [frame.head for frame in carla.outlet.of(Conv)] == [2]
+        assert [msg.seq for msg in carla.outlet.of(Msg)] == [3]
+
+
+async def test_an_introduction_waits_for_the_store(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_node() as node:
+        carla, conv = await person(node, "carla"), new_id()
+        store, elsewhere = node._storage.shards.of(conv), Elsewhere(node.conversations)
+        await store.create(conv, "group", None, "bob", {"bob": "owner", "carla": "member"})
+
+        async def fail(id_: str) -> Conversation | None:
+            raise Unavailable("gone")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(node._storage.shards, "conversation", fail)
+            for _ in range(3):
+                elsewhere.introduce(conv, 0, ["carla"])
+                await trio.sleep(10)
+            assert carla.outlet.of(Conv) == []
+        await trio.sleep(2 * RETRY_MAX)
+        assert [frame.conv for frame in carla.outlet.of(Conv)] == [conv]
+
+
+async def test_a_session_that_lacks_the_shard_is_not_introduced(
+    autojump_clock: MockClock,
+) -> None:
+    async with running_node() as node:
+        phone, conv = await person(node, "carla", "phone"), new_id()
+        laptop = await person(node, "carla", "laptop")
+        laptop.session.missing = frozenset({logical_shard(conv)})
+        store = node._storage.shards.of(conv)
+        await store.create(conv, "group", None, "bob", {"bob": "owner", "carla": "member"})
+        Elsewhere(node.conversations).introduce(conv, 0, ["carla"])
+        await trio.testing.wait_all_tasks_blocked()
+        assert [frame.conv for frame in phone.outlet.of(Conv)] == [conv]
+        assert laptop.outlet.of(Conv) == []
 
 
 async def test_who_is_no_member_any_more_is_not_introduced(autojump_clock: MockClock) -> None:
