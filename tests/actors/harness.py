@@ -33,6 +33,8 @@ class FakeOutlet:
 
     def __init__(self) -> None:
         self.taken: list[AnyServerFrame] = []
+        self.bytes_taken: list[bytes] = []
+        """The same frames, as they came."""
         self.stuck = False
         self.held: list[bytes] = []
         self.closed: tuple[int, str, bool] | None = None
@@ -60,7 +62,8 @@ class FakeOutlet:
             size, start = data[1], 2
             if size == 126:
                 size, start = int.from_bytes(data[2:4], "big"), 4
-            self.taken.append(decode_server(data[start : start + size]))
+            self.bytes_taken.append(data[start : start + size])
+            self.taken.append(decode_server(self.bytes_taken[-1]))
             data = data[start + size :]
 
     def release(self, session: Session) -> None:
@@ -90,6 +93,11 @@ class FakeOutlet:
     def of(self, kind: type[F]) -> list[F]:
         """The frames of one kind that were taken."""
         return [frame for frame in self.taken if isinstance(frame, kind)]
+
+    def bytes_of(self, kind: type[AnyServerFrame]) -> list[bytes]:
+        """The bytes of the frames of one kind that were taken."""
+        both = zip(self.taken, self.bytes_taken, strict=True)
+        return [data for frame, data in both if isinstance(frame, kind)]
 
 
 class Person:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import trio
 from msgspec import Struct
 
@@ -35,7 +36,6 @@ from .harness import Person, memory_with_users, person, running_node
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    import pytest
     from trio.testing import MockClock
 
     from chat4all_actors.node import Node
@@ -116,20 +116,44 @@ async def test_what_one_stores_the_other_delivers_at_once_and_in_order(
         assert [sent.seq for sent in ana.outlet.of(Sent)] == [1, 3]
 
 
+@pytest.mark.parametrize("bus_is_away", [False, True])
+async def test_on_every_node_a_message_is_the_same_bytes(
+    autojump_clock: MockClock, bus_is_away: bool
+) -> None:
+    async with two_nodes() as two:
+        ana, bob = await person(two.one, "ana"), await person(two.one, "bob")
+        carla = await person(two.other, "carla")
+        conv = await begun(ana, "bob", "carla")
+        two.bus.down = bus_is_away
+        await trio.sleep(3)
+        words = ["hello", '\N{SNOWMAN} \\ "quoted" \x7f', "x" * 3000]
+        for each in words:
+            await ana.say(text(conv, each))
+        await trio.sleep(G7)
+        assert heard(bob) == list(enumerate(words, 1))
+        assert carla.outlet.bytes_of(Msg) == bob.outlet.bytes_of(Msg)
+
+
 async def test_a_message_is_one_entry_for_each_other_node_however_many_members(
     autojump_clock: MockClock,
 ) -> None:
-    names = [f"member{number}" for number in range(100)]
-    async with two_nodes(max_members=200) as two:
+    names = [f"member{number}" for number in range(300)]
+    settings = {"max_members": 301}
+    async with (
+        two_nodes(**settings) as two,
+        running_node(two.storage, bus=two.bus, **settings) as third,
+    ):
+        await trio.sleep(2.5)  # the third is there, too
         for name in names:
             await two.storage.directory.add_user(User(f"id of {name}", name, b""))
         ana = await person(two.one, "ana")
-        there = [await person(two.other, name) for name in names]
+        nodes = (two.other, third)
+        there = [await person(nodes[n % 2], name) for n, name in enumerate(names)]
         conv = await begun(ana, *names)
-        before = two.one.backbone.statistics().sent_entries
+        before = two.bus.appended
         for number in range(5):
             await ana.say(text(conv, str(number)))
-        assert two.one.backbone.statistics().sent_entries - before == 5
+        assert two.bus.appended - before == 5 * len(nodes)
         assert all(len(heard(each)) == 5 for each in there)
 
 
@@ -229,6 +253,23 @@ async def test_who_joins_and_leaves_elsewhere_is_let_in_and_out_here(
         assert heard(carla) == [(3, "after join")] or announced == [(3, 3)]
 
 
+async def test_who_joins_elsewhere_is_let_in_though_the_conversation_came_alive_here_meanwhile(
+    autojump_clock: MockClock,
+) -> None:
+    async with two_nodes() as two:
+        ana, carla = await person(two.one, "ana"), await person(two.other, "carla")
+        conv = await begun(ana, "bob")
+        two.bus.down = True
+        await trio.sleep(3.1)  # not when the journals are looked at, which is to come after bob
+        await two.storage.shards.all[0].commit([change(conv, "join", "carla")], [])
+        await person(two.other, "bob")
+        await trio.sleep(G7)
+        assert [frame.conv for frame in carla.outlet.of(Conv)] == [conv]
+        await ana.say(text(conv))
+        await trio.sleep(G7)
+        assert heard(carla) == [(2, "hello")]
+
+
 async def test_a_device_that_comes_to_the_other_node_ends_its_former_session(
     autojump_clock: MockClock,
 ) -> None:
@@ -283,12 +324,13 @@ async def test_receipts_of_a_pair_come_at_once(autojump_clock: MockClock) -> Non
         assert trio.current_time() == before
 
 
+@pytest.mark.parametrize("with_the_sender", [True, False])
 async def test_receipts_of_a_group_are_collected_for_the_sender_and_who_looks_at_it(
-    autojump_clock: MockClock,
+    autojump_clock: MockClock, with_the_sender: bool
 ) -> None:
     async with two_nodes(receipt_interval=1.0) as two:
         ana, bob = await person(two.one, "ana"), await person(two.other, "bob")
-        carla = await person(two.one, "carla")
+        carla = await person(two.one if with_the_sender else two.other, "carla")
         conv = await begun(ana, "bob", "carla")
         await ana.say(text(conv))
         await bob.say(Recv(conv=conv, seq=1))
@@ -311,6 +353,20 @@ async def test_who_composes_is_shown_on_the_other_node_too(autojump_clock: MockC
         shown = [(one.user, one.kind, one.ttl) for one in bob.outlet.of(Composing)]
         assert shown == [("ana", "voice", 6000)]
         assert ana.outlet.of(Composing) == []
+
+
+async def test_in_the_largest_group_that_shows_it_who_composes_is_shown(
+    autojump_clock: MockClock,
+) -> None:
+    async with two_nodes() as two:
+        names = [f"m{number}" for number in range(MAX_MEMBERS - 1)]
+        for name in names:
+            await two.storage.directory.add_user(User(f"id of {name}", name, b""))
+        ana, one = await person(two.one, "ana"), await person(two.other, names[0])
+        conv = await begun(ana, *names)
+        for _ in range(3):  # the members may have to be read first
+            await ana.say(Typing(conv=conv))
+        assert [frame.user for frame in one.outlet.of(Composing)] == ["ana"]
 
 
 async def test_in_a_large_group_nobody_is_shown_composing(autojump_clock: MockClock) -> None:
