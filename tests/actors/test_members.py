@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from chat4all_actors.kernel import Pool
-from chat4all_actors.members import RETRY, MemberReader
+from chat4all_actors.kernel import ActorStopped, Pool
+from chat4all_actors.members import AT_ONCE, RETRY, MemberReader
 from chat4all_actors.messages import MembersRead
 from chat4all_protocol.ids import new_id
 from chat4all_storage.ports import Unavailable
@@ -102,3 +102,50 @@ async def test_a_failure_is_not_told_and_the_next_request_reads_again(
     ask(reader, room)
     await wait_all_tasks_blocked()
     assert len(room.told) == 1
+
+
+async def test_many_are_read_in_portions(nursery: trio.Nursery) -> None:
+    stores, rooms = Stores(), [Room() for _ in range(2 * AT_ONCE + 2)]
+    for room in rooms:
+        room.id = room.id[:-2] + "01"  # one logical shard
+    reader = await reader_of(stores, nursery)
+    ask(reader, *rooms)
+    stores.go.set()
+    await wait_all_tasks_blocked()
+    assert [len(asked) for asked in stores.asked] == [AT_ONCE, AT_ONCE, 2]
+    assert all(len(room.told) == 1 for room in rooms)
+
+
+async def test_one_that_has_ended_keeps_the_others_from_nothing(nursery: trio.Nursery) -> None:
+    class Ended(Room):
+        def reply_nowait(self, message: ToConversation) -> None:
+            raise ActorStopped("it has ended")
+
+    stores, rooms = Stores(), [Room(), Ended(), Room()]
+    for room in rooms:
+        room.id = room.id[:-2] + "01"
+    reader = await reader_of(stores, nursery)
+    ask(reader, rooms[0])
+    await wait_all_tasks_blocked()
+    ask(reader, *rooms[1:])
+    stores.go.set()
+    await wait_all_tasks_blocked()
+    assert [len(room.told) for room in rooms] == [1, 0, 1]
+    ask(reader, rooms[2])
+    await wait_all_tasks_blocked()
+    assert len(rooms[2].told) == 2
+
+
+async def test_one_that_is_unknown_to_the_store_is_told_nothing(nursery: trio.Nursery) -> None:
+    class Forgetful(Stores):
+        async def members(self, conversations: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
+            found = await super().members(conversations)
+            return {id_: each for id_, each in found.items() if id_ != unknown.id}
+
+    unknown, known = Room(), Room()
+    stores = Forgetful()
+    stores.go.set()
+    reader = await reader_of(stores, nursery)
+    ask(reader, unknown, known)
+    await wait_all_tasks_blocked()
+    assert (len(unknown.told), len(known.told)) == (0, 1)
