@@ -109,9 +109,8 @@ class RedisStreams:
     async def _read(self, node: str, after: str, wait: float, limit: int) -> list[Arrival]:
         # A connection of its own, as this one waits.
         reader = self._reader = self._reader or self._connect()
-        found: Any = await reader.xread(
-            {self._stream(node): after}, count=limit, block=int(wait * 1000)
-        )
+        block = int(wait * 1000) or None  # `BLOCK 0` would wait for ever
+        found: Any = await reader.xread({self._stream(node): after}, count=limit, block=block)
         return [
             Arrival(id_.decode(), fields[b"e"]) for _, entries in found for id_, fields in entries
         ]
