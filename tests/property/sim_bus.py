@@ -34,6 +34,8 @@ class FaultyBus:
         """Of the next appends."""
         self.lag = 0.0
         """Seconds that entries are under way."""
+        self.lost = False
+        """Entries have vanished that the bus had taken: that shows only when others follow."""
 
     def heal(self) -> None:
         self.inner.down = False
@@ -43,6 +45,7 @@ class FaultyBus:
     def rewind(self, entries: int) -> None:
         """Fall back to a copy that lacks the last entries, and gives their positions again."""
         bus = self.inner
+        self.lost = True
         bus._ids = max(0, bus._ids - entries)
         for stream in bus._streams.values():
             stream[:] = [entry for entry in stream if entry[0] <= bus._ids]
@@ -60,6 +63,7 @@ class NodeBus:
         fault = self.bus.faults.popleft() if self.bus.faults else None
         if fault is BusFault.REFUSED:
             raise Unavailable("the bus takes nothing")
+        self.bus.lost |= fault is BusFault.LOST
         await self.bus.inner.append([] if fault is BusFault.LOST else entries)
         if fault is BusFault.DOUBT:
             raise Unavailable("the connection broke")
