@@ -84,6 +84,7 @@ class ConversationActor(Actor[ToConversation]):
         "_open",
         "_shards",
         "_watermarks",
+        "born",
         "head",
         "id",
         "members",
@@ -100,6 +101,8 @@ class ConversationActor(Actor[ToConversation]):
     ) -> None:
         super().__init__(f"conversation {id_}", surroundings.pool, surroundings.settings.mailbox)
         self.id = id_
+        self.born = head
+        """The head that it started from."""
         self.head = head
         self.private = type_ == "private"
         self.readers: set[Reader] = set()

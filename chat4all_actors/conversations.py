@@ -16,7 +16,7 @@ from chat4all_storage.sharding import logical_shard
 
 from .conversation import ConversationActor
 from .heads import Heads
-from .kernel import ActorState, ActorStopped
+from .kernel import ActorState, ActorStopped, PoolClosed
 from .members import MemberReader
 from .messages import MembersRead, Overtaken
 from .wire import view
@@ -96,6 +96,14 @@ class Conversations:
         """The conversation, if it is alive."""
         return self._alive.get(id_)
 
+    def unseen(self, id_: str, head: int) -> bool:
+        """Whether events after `head` were passed by nobody here: the conversation woke later.
+
+        Who read its membership at `head` can't know whether it is still a member.
+        """
+        conversation = self._alive.get(id_)
+        return conversation is not None and head < conversation.born
+
     def alive(self) -> list[str]:
         """The conversations that are alive."""
         return list(self._alive)
@@ -123,8 +131,11 @@ class Conversations:
         """The conversation; when it is not alive, a new one that starts after `head`."""
         conversation = self._alive.get(id_)
         if conversation is None:
-            conversation = ConversationActor(id_, max(head, self.heads.of(id_)), type_, self)
+            conversation = ConversationActor(id_, head, type_, self)
             self._alive[id_] = conversation
+            if (seq := self.heads.of(id_)) > head:
+                # Passed, not skipped: a change of members among these events is still to be made.
+                self.overtaken(id_, seq)
         return conversation
 
     async def create(
@@ -215,5 +226,5 @@ class Conversations:
         """
         self.heads.note(id_, seq)
         if (successor := self._alive.get(id_)) is not None:
-            with suppress(ActorStopped):  # all conversations are being stopped
+            with suppress(ActorStopped, PoolClosed):  # all conversations are being stopped
                 successor.reply_nowait(Overtaken(seq))
