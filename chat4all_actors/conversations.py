@@ -113,19 +113,24 @@ class Conversations:
         conversation = self._alive.get(id_)
         return conversation if conversation is not None and reader in conversation.readers else None
 
-    async def reach(self, id_: str, user: str) -> ConversationActor | None:
-        """The conversation, for a user who may not be known here as a member yet.
+    async def reach(self, id_: str, reader: Reader) -> ConversationActor | None:
+        """The conversation, for a reader who may not be known here as a member yet.
 
-        None when there is none, or the user is no member.
+        It is let in and told so, unless the members have changed meanwhile. None when there is no
+        such conversation, or the user is no member.
 
         Raises:
             StorageError: the store failed.
         """
         with self.heads.reading():
             stored = await self.storage.shards.conversation(id_)
-            if stored is None or user not in stored.members:
+            if stored is None or reader.user not in stored.members:
                 return None
-            return self._awake(id_, stored.head, stored.type)
+            conversation = self._awake(id_, stored.head, stored.type)
+            if reader not in conversation.readers and stored.head >= conversation.changed_at:
+                conversation.readers.add(reader)
+                reader.entered(view(stored, head=conversation.head))
+            return conversation
 
     def _awake(self, id_: str, head: int, type_: ConversationType) -> ConversationActor:
         """The conversation; when it is not alive, a new one that starts after `head`."""

@@ -94,7 +94,8 @@ class Elsewhere:
 
     def introduce(self, conversation: str, seq: int, users: Collection[str]) -> None:
         """These users became members with the event at `seq`, or were from the start (0)."""
-        if seq and self._conversations.get(conversation) is not None:
+        actor = self._conversations.get(conversation)
+        if actor is not None and actor.head < seq:
             self.stands(conversation, seq)  # it lets them in when it passes the event
             return
         absent = [
@@ -142,6 +143,8 @@ class Elsewhere:
             if actor is not None and actor.head < seq:
                 self.stands(id_, seq)
                 return True
+            if actor is not None and stored.head < actor.changed_at:
+                return False  # they may have left since
             for user in users:
                 if user in stored.members:
                     self._let_in(stored, seq, user)

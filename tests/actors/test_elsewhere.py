@@ -146,7 +146,7 @@ async def test_members_are_not_known_worse_by_an_introduction_that_took_long(
         join = Append(conv, "bob", new_id(), "join", body, 0, subject="ana", role="member")
         await store.commit([join], [])
         elsewhere.stands(conv, 1)
-        await trio.sleep(0.2)
+        await trio.sleep(0.5)
         actor = node.conversations.get(conv)
         assert actor is not None
         assert set(actor.members or ()) == {"ana", "bob", "carla"}

@@ -30,4 +30,18 @@ BROKEN_ON_TWO: dict[str, list[Step]] = {
         ("leave", 2, 2, 0, None),
         ("connect", 1, 1, None),
     ],
+    "a member who was added through the other node writes before it was told": [
+        ("leave", 0, 2, None),
+        ("lag", 0, 0, 0.2, None),
+        ("join", 0, 3, 1, None),
+        ("send", 4, 0, 300, None),
+        ("lag", 0, 2.0, 0, None),
+        ("connect", 0, 1, None),
+        ("connect", 2, 1, None),
+        ("bus_rewind", 2, None),
+        ("connect", 0, 1, None),
+        ("connect", 2, 0, None),
+        ("burst", 4, 0, 3, 1, None),
+        ("burst", 1, 0, 4, 300, None),
+    ],
 }
