@@ -76,7 +76,6 @@ class ConversationActor(Actor[ToConversation]):
     """One conversation; see the module."""
 
     __slots__ = (
-        "_changed_at",
         "_composers",
         "_deferred",
         "_early",
@@ -84,6 +83,8 @@ class ConversationActor(Actor[ToConversation]):
         "_open",
         "_shards",
         "_watermarks",
+        "born",
+        "changed_at",
         "head",
         "id",
         "members",
@@ -100,6 +101,8 @@ class ConversationActor(Actor[ToConversation]):
     ) -> None:
         super().__init__(f"conversation {id_}", surroundings.pool, surroundings.settings.mailbox)
         self.id = id_
+        self.born = head
+        """The head that it started from."""
         self.head = head
         self.private = type_ == "private"
         self.readers: set[Reader] = set()
@@ -114,8 +117,8 @@ class ConversationActor(Actor[ToConversation]):
         """Up to where it was told last that events are stored."""
         self.relayed_bytes = 0
         """Of events of other nodes that wait in the mailbox."""
-        self._changed_at = 0
-        """The last event that changed the members."""
+        self.changed_at = head
+        """No event after this one, up to the head, has changed the members."""
         self._early: Early | None = None
         self._open: dict[tuple[str, str], int] | None = None
         """How many posts of a sender and id the log has not answered."""
@@ -318,7 +321,7 @@ class ConversationActor(Actor[ToConversation]):
 
     def take_members(self, read: MembersRead) -> None:
         """Know the members as they were read, unless they have changed since."""
-        if read.head >= self._changed_at:
+        if read.head >= self.changed_at:
             self.members = read.members
         else:
             self.surroundings.read_members(self)
@@ -365,7 +368,7 @@ class ConversationActor(Actor[ToConversation]):
             raise ValueError(f"event {event.seq} of {self.id} names no member")
         stored = await self._until_available(self._shards.conversation, self.id)
         assert stored is not None  # conversations are never deleted
-        self.members, self._changed_at = list(stored.members), event.seq
+        self.members, self.changed_at = list(stored.members), event.seq
         local = self.surroundings.local
         if event.seq in posts:
             joined = event.kind == "join"
@@ -380,7 +383,7 @@ class ConversationActor(Actor[ToConversation]):
             if event.kind == "leave":
                 self.readers.discard(reader)
                 reader.left(view(stored, head=event.seq, left=True))
-            else:
+            elif reader not in self.readers:  # else it was let in before
                 self.readers.add(reader)
                 reader.entered(view(stored, head=self.head))
 

@@ -16,7 +16,7 @@ from chat4all_storage.sharding import logical_shard
 
 from .conversation import ConversationActor
 from .heads import Heads
-from .kernel import ActorState, ActorStopped
+from .kernel import ActorState, ActorStopped, PoolClosed
 from .members import MemberReader
 from .messages import MembersRead, Overtaken
 from .wire import view
@@ -96,6 +96,14 @@ class Conversations:
         """The conversation, if it is alive."""
         return self._alive.get(id_)
 
+    def unseen(self, id_: str, head: int) -> bool:
+        """Whether events after `head` were passed by nobody here: the conversation woke later.
+
+        Who read its membership at `head` can't know whether it is still a member.
+        """
+        conversation = self._alive.get(id_)
+        return conversation is not None and head < conversation.born
+
     def alive(self) -> list[str]:
         """The conversations that are alive."""
         return list(self._alive)
@@ -105,26 +113,34 @@ class Conversations:
         conversation = self._alive.get(id_)
         return conversation if conversation is not None and reader in conversation.readers else None
 
-    async def reach(self, id_: str, user: str) -> ConversationActor | None:
-        """The conversation, for a user who may not be known here as a member yet.
+    async def reach(self, id_: str, reader: Reader) -> ConversationActor | None:
+        """The conversation, for a reader who may not be known here as a member yet.
 
-        None when there is none, or the user is no member.
+        It is let in and told so, unless the members have changed meanwhile. None when there is no
+        such conversation, or the user is no member.
 
         Raises:
             StorageError: the store failed.
         """
         with self.heads.reading():
             stored = await self.storage.shards.conversation(id_)
-            if stored is None or user not in stored.members:
+            if stored is None or reader.user not in stored.members:
                 return None
-            return self._awake(id_, stored.head, stored.type)
+            conversation = self._awake(id_, stored.head, stored.type)
+            if reader not in conversation.readers and stored.head >= conversation.changed_at:
+                conversation.readers.add(reader)
+                reader.entered(view(stored, head=conversation.head))
+            return conversation
 
     def _awake(self, id_: str, head: int, type_: ConversationType) -> ConversationActor:
         """The conversation; when it is not alive, a new one that starts after `head`."""
         conversation = self._alive.get(id_)
         if conversation is None:
-            conversation = ConversationActor(id_, max(head, self.heads.of(id_)), type_, self)
+            conversation = ConversationActor(id_, head, type_, self)
             self._alive[id_] = conversation
+            if (seq := self.heads.of(id_)) > head:
+                # Passed, not skipped: a change of members among these events is still to be made.
+                self.overtaken(id_, seq)
         return conversation
 
     async def create(
@@ -215,5 +231,5 @@ class Conversations:
         """
         self.heads.note(id_, seq)
         if (successor := self._alive.get(id_)) is not None:
-            with suppress(ActorStopped):  # all conversations are being stopped
+            with suppress(ActorStopped, PoolClosed):  # all conversations are being stopped
                 successor.reply_nowait(Overtaken(seq))

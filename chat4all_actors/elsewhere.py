@@ -144,6 +144,8 @@ class Elsewhere:
             if actor is not None and actor.head < seq:
                 self.stands(id_, seq)
                 return True
+            if actor is not None and stored.head < actor.changed_at:
+                return False  # they may have left since
             for user in users:
                 if user in stored.members:
                     self._let_in(stored, seq, user)

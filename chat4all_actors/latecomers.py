@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from chat4all_protocol.frames import Conv, Gap
 from chat4all_storage.ports import Replay, StorageError
+from chat4all_storage.sharding import logical_shard
 
 from .fanout import Reader
 
@@ -110,10 +111,15 @@ class Latecomers:
                 )
                 ids = [each.conversation for each in found.memberships]
                 members = await self._shards.members(ids)
+                again: set[int] = set()
                 for membership in found.memberships:
-                    if (standing := members.get(membership.conversation)) is not None:
-                        self._enter(waiting, membership, *standing)
-                session.missing = session.missing - readable | found.missing
+                    id_ = membership.conversation
+                    if (standing := members.get(id_)) is not None:
+                        if self._conversations.unseen(id_, standing[0]):
+                            again.add(logical_shard(id_))
+                        else:
+                            self._enter(waiting, membership, *standing)
+                session.missing = session.missing - readable | found.missing | again
         except StorageError as error:
             logger.debug("conversations of %s can't be read yet: %s", session.user, error)
         finally:

@@ -88,7 +88,7 @@ async def _send(session: Session, frame: Send) -> None:
             session.send(unavailable(frame.rid))
             return
         try:
-            conversation = await conversations.reach(frame.conv, session.user)
+            conversation = await conversations.reach(frame.conv, session)
         except StorageError:
             session.send(unavailable(frame.rid))
             return

@@ -5,7 +5,7 @@ so that no membership can change unnoticed. Then, without waiting in between, it
 conversation at that conversation's head and sends `ready` with these heads: from there on every
 event is delivered. Events after the client's cursors are replayed after `ready`; what happens in
 these conversations meanwhile is held back until then. The conversations of a database that does not
-answer come later (`latecomers`).
+answer, or of which the answer may be out of date, come later (`latecomers`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from chat4all_protocol.codes import CloseCode, ErrorCode
 from chat4all_protocol.frames import FETCH_LIMIT, ConvState, Gap, Ready
 from chat4all_storage.ports import Range, Replay, StorageError
+from chat4all_storage.sharding import logical_shard
 
 from .accounts.tokens import TokenRefused
 from .admission import Overloaded
@@ -131,9 +132,15 @@ async def _resume(session: Session, frame: Connect) -> None:
                 replay=_replay_limits(services.settings),
                 patience=services.settings.resume_patience,
             )
-            starts = _enter(session, found.memberships, frame)
-            if found.missing:
-                services.latecomers.add(session, found.missing, cursors)
+            unseen = {
+                each.conversation
+                for each in found.memberships
+                if conversations.unseen(each.conversation, each.head)
+            }
+            sure = [each for each in found.memberships if each.conversation not in unseen]
+            starts = _enter(session, sure, frame)
+            if late := found.missing.union(map(logical_shard, unseen)):
+                services.latecomers.add(session, late, cursors)
     except StorageError as error:
         logger.warning("a connect could not be answered: %s", error)
         session.send(unavailable(None))

@@ -150,7 +150,7 @@ async def test_members_are_not_known_worse_by_an_introduction_that_took_long(
         await trio.testing.wait_all_tasks_blocked()
         await store.commit([join(conv, "ana")], [])
         elsewhere.stands(conv, 1)
-        await trio.sleep(0.2)
+        await trio.sleep(0.5)
         actor = node.conversations.get(conv)
         assert actor is not None
         assert set(actor.members or ()) == {"ana", "bob", "carla"}

@@ -92,7 +92,7 @@ async def change(node: Node, conv: str, by: str, kind: Kind, user: str) -> None:
         subject=user,
         role=role,
     )
-    conversation = await node.conversations.reach(conv, by)
+    conversation = node.conversations.get(conv)
     assert conversation is not None
     conversation.tell_nowait(Post(append, 1, Content()))
     await wait_all_tasks_blocked()

@@ -19,6 +19,8 @@ conversations = st.sampled_from([0, 0, *range(len(CONVERSATIONS))])
 databases = st.sampled_from([0, 0, *range(DATABASES)])
 users = st.integers(0, len(USERS) - 1)
 lags = st.sampled_from([0, 0.2, 2.0])
+slowness = st.sampled_from([0.6, 1.2])
+"""Longer than the journal is left alone, shorter than a resume waits."""
 sizes = st.sampled_from([1, 300, 1500, 5000])
 offsets = st.integers(-2, 3)
 pauses = st.sampled_from([None, None, None, 0, 0, 1, 2, 5])
@@ -105,7 +107,7 @@ def away(draw: DrawFn) -> list[Step]:
 @st.composite
 def alone(draw: DrawFn) -> list[Step]:
     """Nearly nobody is there: conversations come to life and end all the time."""
-    conv, slow = draw(conversations), draw(st.sampled_from([0.2, 2.0]))
+    conv, slow = draw(conversations), draw(slowness)
     one, other = draw(st.sampled_from([(0, 2), (2, 0), (0, 3)]))
     lag_before: Step = ("lag", conv % 2, slow, 0, None)
     lag_after: Step = ("lag", conv % 2, 0, slow, None)

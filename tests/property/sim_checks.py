@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 async def check(world: World) -> None:
     """Complain of every guarantee that was broken."""
+    for device in world.devices:
+        if len(device.links()) > 1 and not (world.bus is not None and world.bus.lost):
+            world.complain(f"{device.user}/{device.name} has more than one session")
     for conv in CONVERSATIONS:
         store = world.database_of(conv).inner
         stored = await store.conversation(conv)

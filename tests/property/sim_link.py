@@ -66,19 +66,19 @@ class Link:
         self._to_server, self._incoming = trio.open_memory_channel[bytes](math.inf)
         self._member: Member | None = None
         self.session = Session(node, self)
-        self._node = node
+        self.node = node
 
     # --- the server's end ---------------------------------------------------------------------
 
     def start(self) -> None:
         """Live in the node's pool, as an accepted connection does."""
-        edge = self._node.edge
+        edge = self.node.edge
         edge._open += 1
         edge.sessions[self.session] = None
-        self._member = self._node._connections.start_soon("connection", self._serve)
+        self._member = self.node._connections.start_soon("connection", self._serve)
 
     async def _serve(self) -> None:
-        edge, session = self._node.edge, self.session
+        edge, session = self.node.edge, self.session
         try:
             session.start()
             async for data in self._incoming:

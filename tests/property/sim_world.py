@@ -1,4 +1,4 @@
-"""The server of one node over stores in memory, its clients, and every step of a program."""
+"""The server over stores in memory, its clients, and every step of a program."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from chat4all_actors.config import Settings
-from chat4all_actors.kernel import ActorStopped, PoolClosed, RestartBudgetExceeded
+from chat4all_actors.accounts.tokens import Tokens
+from chat4all_actors.kernel import ActorStopped, PoolClosed
 from chat4all_actors.messages import Post
-from chat4all_actors.node import Node
 from chat4all_protocol.codec import encode_body
 from chat4all_protocol.codes import CloseCode
 from chat4all_protocol.frames import (
@@ -26,21 +25,24 @@ from chat4all_protocol.frames import (
 from chat4all_storage.memory import MemoryDirectory, MemoryShard
 from chat4all_storage.ports import Append, StorageError, User
 from chat4all_storage.sharding import default_placement, logical_shard
-from chat4all_storage.shards import Shards
-from chat4all_storage.storage import Storage
 
+from .sim_bus import FaultyBus
 from .sim_client import Device
-from .sim_store import Database, Fault, FaultyShard
+from .sim_node import KEY, MOMENT, SETTINGS, Place
+from .sim_store import Database
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
+    from chat4all_actors.node import Node
     from chat4all_protocol.frames import Error, Kind
+
+    from .sim_bus import BusFault
+    from .sim_store import Fault
 
 Step = tuple[Any, ...]
 """The name of a `World.do_…` and its arguments; last, how far tasks run before the next step."""
 
-KEY = "a key that only the simulation uses, 32 bytes long"
 EPOCH = 1_764_000_000.0
 DATABASES = 2
 CONVERSATIONS = [f"00000000-0000-4000-8000-0000000000{n:02x}" for n in (0, 1, 2)]
@@ -50,23 +52,8 @@ DEVICES = [("alice", "1"), ("alice", "2"), ("bob", "1"), ("carol", "1"), ("dave"
 USERS = ["alice", "bob", "carol", "dave"]
 ADMIN = "admin"
 """Owns every conversation, and never leaves nor connects."""
-MOMENT = 0.25
 RECOVERY = 5.0
 """Seconds after the end of all faults in which everybody has everything (G7)."""
-
-SETTINGS = Settings(
-    max_outbound=4096,
-    max_inflight=4,
-    max_replay_events=8,
-    mailbox=4,
-    log_patience=2.0,
-    rate_messages_per_minute=0,
-    drain_timeout=3.0,
-    slow_timeout=10.0,
-    heartbeat=10.0,
-    heartbeat_grace=5.0,
-    token_lifetime=3600.0,
-)
 
 
 class InjectedCrash(Exception):
@@ -94,28 +81,30 @@ class SilentOrigin:
 
 
 class World:
-    """Everything there is."""
+    """Everything there is; several nodes have a bus."""
 
-    def __init__(self, nursery: trio.Nursery, clock: MockClock) -> None:
+    def __init__(self, nursery: trio.Nursery, clock: MockClock, nodes: int) -> None:
         self.nursery = nursery
         self.clock = clock
         self.violations: list[str] = []
         self.messages: list[Any] = []
         self.answered: dict[str, int] = {}
         """By conversation, the highest seq that any client knows."""
-        self.node: Node | None = None
-        self._scope = trio.CancelScope()
-        self._handles: list[FaultyShard] = []
-        self._foreign: set[str] = set()
         self._ids = 0
         now_ms = lambda: int(self.now() * 1000)  # noqa: E731
         self.databases = [
             Database(MemoryShard(f"db-{number}", clock_ms=now_ms), self.complain)
             for number in range(DATABASES)
         ]
-        self._places = default_placement(DATABASES)
-        self._directory = MemoryDirectory([f"db-{index}" for index in self._places])
-        self.devices = [Device(self, user, name) for user, name in DEVICES]
+        self.places = default_placement(DATABASES)
+        self.directory = MemoryDirectory([f"db-{index}" for index in self.places], clock_ms=now_ms)
+        self.bus = FaultyBus() if nodes > 1 else None
+        self.nodes = [Place(self) for _ in range(nodes)]
+        self.devices = [
+            Device(self, user, name, home=number % nodes)
+            for number, (user, name) in enumerate(DEVICES)
+        ]
+        self._tokens = Tokens(KEY, lifetime=SETTINGS.token_lifetime, clock=self.now)
 
     def now(self) -> float:
         return EPOCH + trio.current_time()
@@ -124,15 +113,14 @@ class World:
         self.violations.append(f"{trio.current_time():.2f}: {text}")
 
     def token(self, user: str) -> str:
-        assert self.node is not None
-        return self.node.tokens.issue(f"id of {user}", user)
+        return self._tokens.issue(f"id of {user}", user)
 
     def new_message_id(self) -> str:
         self._ids += 1
         return str(uuid.UUID(int=self._ids))
 
     def database_of(self, conv: str) -> Database:
-        return self.databases[self._places[logical_shard(conv)]]
+        return self.databases[self.places[logical_shard(conv)]]
 
     def stored_head(self, conv: str) -> int:
         log = self.database_of(conv).inner._logs.get(conv)
@@ -142,46 +130,24 @@ class World:
         log = self.database_of(conv).inner._logs.get(conv)
         return log is not None and user in log.members
 
-    # --- the node -----------------------------------------------------------------------------
+    # --- the nodes ----------------------------------------------------------------------------
 
     async def start(self) -> None:
         for user in [*USERS, ADMIN]:
-            await self._directory.add_user(User(f"id of {user}", user, b""))
+            await self.directory.add_user(User(f"id of {user}", user, b""))
         for conv, members in zip(CONVERSATIONS, MEMBERS, strict=True):
             roles = {ADMIN: "owner"} | dict.fromkeys(members, "member")
             await self.database_of(conv).inner.create(conv, "group", "title", ADMIN, roles)
-        await self._start_node()
+        for place in self.nodes:
+            await place.start()
         for device in self.devices:
             device.connect()
         await wait_all_tasks_blocked()
 
-    async def _start_node(self) -> None:
-        self._handles = [FaultyShard(database) for database in self.databases]
-        shards = Shards(self._handles, self._places, self._directory)
-        storage = Storage(self._directory, shards)
-        self.node = Node(SETTINGS, storage, jwt_key=KEY, listeners=[], clock=self.now)
-        self._scope = trio.CancelScope()
-        await self.nursery.start(self._run_node, self.node, self._scope)
-
-    async def _run_node(
-        self, node: Node, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]
-    ) -> None:
-        with scope:
-            try:
-                await node.run(task_status=task_status)
-            except RestartBudgetExceeded:
-                # The process ends; its supervisor out there starts a new one.
-                if node is self.node:
-                    self._cut()
-                    await self._start_node()
-
-    def _cut(self) -> None:
-        for handle in self._handles:
-            handle.cut = True
-        for device in self.devices:
-            if device.link is not None:
-                device.link.hang_up()
-        self._scope.cancel()
+    def open_node(self, home: int) -> Node | None:
+        """The node there or, if it lets nobody in, another one."""
+        places = [self.nodes[home], *self.nodes]
+        return next((place.node for place in places if place.open), None)
 
     # --- steps: clients -----------------------------------------------------------------------
 
@@ -206,8 +172,12 @@ class World:
         if mine and it.live:
             it.send(mine[which % len(mine)])
 
-    def do_connect(self, device: int) -> None:
-        self.devices[device].connect()
+    def do_connect(self, device: int, node: int | None = None) -> None:
+        """Connect anew, to another node if one is named."""
+        it = self.devices[device]
+        if node is not None:
+            it.home = node
+        it.connect()
 
     def do_drop(self, device: int, abrupt: bool) -> None:
         self.devices[device].drop(abrupt=abrupt)
@@ -255,13 +225,13 @@ class World:
         if link is not None and not link.over:
             link.session.close(CloseCode.KICKED, "kicked by an operator")
 
-    def do_leave(self, conv: int, user: int) -> None:
-        self._change(conv, user, "leave", None)
+    def do_leave(self, conv: int, user: int, node: int = 0) -> None:
+        self._change(conv, user, "leave", None, node)
 
-    def do_join(self, conv: int, user: int) -> None:
-        self._change(conv, user, "join", "member")
+    def do_join(self, conv: int, user: int, node: int = 0) -> None:
+        self._change(conv, user, "join", "member", node)
 
-    def _change(self, conv: int, user: int, kind: Kind, role: str | None) -> None:
+    def _change(self, conv: int, user: int, kind: Kind, role: str | None, node: int) -> None:
         append = Append(
             conversation=CONVERSATIONS[conv],
             sender=ADMIN,
@@ -272,44 +242,42 @@ class World:
             subject=USERS[user],
             role=role,
         )
-        assert self.node is not None
-        self.nursery.start_soon(self._post, self.node, append)
+        through = self.nodes[node].node
+        if through is not None and through.unready() != "starting":
+            self.nursery.start_soon(self._post, through, append)
 
     async def _post(self, node: Node, append: Append) -> None:
-        if node.unready() == "starting":
-            return
+        conversations, id_ = node.conversations, append.conversation
         try:
-            actor = await node.conversations.reach(append.conversation, ADMIN)
-            assert actor is not None
+            with conversations.heads.reading():
+                stored = await conversations.storage.shards.conversation(id_)
+                assert stored is not None
+                actor = conversations._awake(id_, stored.head, stored.type)
             actor.reply_nowait(Post(append, 0, SilentOrigin()))
         except (StorageError, PoolClosed, ActorStopped):
             pass  # asked for at a bad time: the administrator gives up
 
     # --- steps: faults ------------------------------------------------------------------------
 
-    async def do_crash_node(self) -> None:
-        self._cut()
-        await self._start_node()
+    async def do_crash_node(self, node: int = 0) -> None:
+        self.nodes[node].kill()
+        await self.nodes[node].start()
 
-    async def do_restart_node(self) -> None:
-        """A rolling restart: drain, stop, start."""
-        assert self.node is not None
-        node, scope = self.node, self._scope
-        if node.unready() in ("draining", "starting"):
+    def do_kill_node(self, node: int) -> None:
+        self.nodes[node].kill()
+
+    async def do_start_node(self, node: int) -> None:
+        if self.nodes[node].node is None:
+            await self.nodes[node].start()
+
+    async def do_restart_node(self, node: int = 0) -> None:
+        await self.nodes[node].restart()
+
+    def do_crash_conversation(self, conv: int, node: int = 0) -> None:
+        at = self.nodes[node].node
+        if at is None or at.unready() == "starting":
             return
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(node.drain)
-            for _ in range(int(SETTINGS.drain_timeout / MOMENT) + 1):
-                await self._pass_time(MOMENT)
-        if node is self.node:
-            scope.cancel()
-            await wait_all_tasks_blocked()
-            self._cut()
-            await self._start_node()
-
-    def do_crash_conversation(self, conv: int) -> None:
-        assert self.node is not None
-        actor = self.node.conversations._alive.get(CONVERSATIONS[conv])
+        actor = at.conversations._alive.get(CONVERSATIONS[conv])
         if actor is not None and not actor._mailbox.closed:
             actor.reply_nowait(_Poison())  # type: ignore[arg-type] # nothing a session could send
 
@@ -326,10 +294,33 @@ class World:
         it = self.databases[database]
         it.lag_before, it.lag_after = before, after
 
+    def do_bus_down(self) -> None:
+        assert self.bus is not None
+        self.bus.inner.down = True
+
+    def do_bus_up(self) -> None:
+        assert self.bus is not None
+        self.bus.inner.down = False
+
+    def do_bus_forget(self) -> None:
+        assert self.bus is not None
+        self.bus.inner.forget()
+
+    def do_bus_rewind(self, entries: int) -> None:
+        assert self.bus is not None
+        self.bus.rewind(entries)
+
+    def do_bus_fault(self, fault: BusFault, times: int) -> None:
+        assert self.bus is not None
+        self.bus.faults.extend([fault] * times)
+
+    def do_bus_lag(self, seconds: float) -> None:
+        assert self.bus is not None
+        self.bus.lag = seconds
+
     async def do_foreign(self, conv: int) -> None:
-        """Another writer stores something; this node learns of it with the next own commit."""
+        """Another writer stores something, of which only the journal tells."""
         id_ = CONVERSATIONS[conv]
-        self._foreign.add(id_)
         body = encode_body(TextBody("from elsewhere"))
         append = Append(id_, ADMIN, self.new_message_id(), "message", body, digest=0)
         await self.database_of(id_).inner.commit([append], [])
@@ -338,14 +329,14 @@ class World:
 
     async def do_wait(self, seconds: float) -> None:
         while seconds > 0:
-            await self._pass_time(min(seconds, 2 * MOMENT))
+            await self.pass_time(min(seconds, 2 * MOMENT))
             seconds -= 2 * MOMENT
 
     async def do_stall(self, seconds: float) -> None:
         """The whole process hangs, or its machine sleeps."""
-        await self._pass_time(seconds)
+        await self.pass_time(seconds)
 
-    async def _pass_time(self, seconds: float) -> None:
+    async def pass_time(self, seconds: float) -> None:
         self.clock.jump(seconds)
         await wait_all_tasks_blocked()
         for device in self.devices:
@@ -369,20 +360,14 @@ class World:
         """All faults end; then everybody has `RECOVERY` seconds."""
         for database in self.databases:
             database.heal()
+        if self.bus is not None:
+            self.bus.heal()
+        for node in range(len(self.nodes)):
+            await self.do_start_node(node)
         for device in self.devices:
-            if device.link is not None:
-                device.link.unblock()
+            for link in device.links():
+                link.unblock()
             device.offline = False
         await wait_all_tasks_blocked()
-        for moment in range(int(RECOVERY / MOMENT)):
-            await self._pass_time(MOMENT)
-            if moment * MOMENT == 1.5:  # the log has noticed that its database is back
-                for conv in sorted(self._foreign):
-                    await self._nudge(conv)
-
-    async def _nudge(self, conv: str) -> None:
-        """Let the node notice what another writer stored."""
-        body = encode_body(TextBody("last"))
-        append = Append(conv, ADMIN, self.new_message_id(), "message", body, digest=0)
-        assert self.node is not None
-        await self._post(self.node, append)
+        for _ in range(int(RECOVERY / MOMENT)):
+            await self.pass_time(MOMENT)

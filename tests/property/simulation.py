@@ -1,4 +1,4 @@
-"""Runs a program of steps against the whole server of one node, and tells what it broke.
+"""Runs a program of steps against whole servers, and tells what it broke.
 
 `play` runs it under a clock of its own, heals everything at its end, and returns the guarantees
 that were broken: no sockets, no databases, no real time.
@@ -85,9 +85,11 @@ def _small_batches() -> Iterator[None]:
         yield
 
 
-async def _play(program: Sequence[Step], clock: MockClock, violations: list[str]) -> None:
+async def _play(
+    program: Sequence[Step], nodes: int, clock: MockClock, violations: list[str]
+) -> None:
     async with trio.open_nursery() as nursery:
-        world = World(nursery, clock)
+        world = World(nursery, clock, nodes)
         world.violations = violations
         for database in world.databases:
             database.complain = world.complain
@@ -103,10 +105,10 @@ async def _play(program: Sequence[Step], clock: MockClock, violations: list[str]
         nursery.cancel_scope.cancel()
 
 
-def play(program: Sequence[Step]) -> list[str]:
-    """Run a program; the guarantees that were broken, in the order it was noticed."""
+def play(program: Sequence[Step], nodes: int = 1) -> list[str]:
+    """Run a program on so many nodes; the guarantees that were broken, as they were noticed."""
     clock = MockClock()
     violations: list[str] = []
     with _listening(violations), _small_batches(), _reproducible():
-        trio.run(_play, program, clock, violations, clock=clock)
+        trio.run(_play, program, nodes, clock, violations, clock=clock)
     return violations

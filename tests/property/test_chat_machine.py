@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 
+from .cluster_programs import BROKEN_ON_TWO, NODES
 from .mutants import MUTANTS
 from .programs import ONCE_BROKEN, made_of, programs
 from .simulation import play
@@ -42,6 +43,11 @@ def test_every_guarantee_holds_whatever_happens(program: list[Step]) -> None:
 @pytest.mark.parametrize("program", ONCE_BROKEN.values(), ids=ONCE_BROKEN.keys())
 def test_what_once_went_wrong_goes_right(program: list[Step]) -> None:
     assert play(program) == []
+
+
+@pytest.mark.parametrize("program", BROKEN_ON_TWO.values(), ids=BROKEN_ON_TWO.keys())
+def test_what_once_went_wrong_on_two_nodes_goes_right(program: list[Step]) -> None:
+    assert play(program, NODES) == []
 
 
 @pytest.mark.parametrize(
