@@ -66,10 +66,12 @@ class Sweeper:
         self._follower = Follower(self._read, keep=KEEP)
         self._known = False
         self._nudge = trio.Event()
+        self._nudged = False
+        """The look under way is for what the backbone may have lost."""
         self._failing = False
 
     def nudge(self) -> None:
-        """Something may have been missed: look now."""
+        """Something may have been missed: look now, at what has just been stored, too."""
         self._nudge.set()
 
     async def run(
@@ -83,6 +85,7 @@ class Sweeper:
         while True:
             with trio.move_on_after(EVERY if self._working() else EVERY_WITHOUT):
                 await self._nudge.wait()
+            self._nudged = self._nudge.is_set()
             self._nudge = trio.Event()
             await self._sweep()
             if trio.current_time() >= trim_at:
@@ -90,7 +93,7 @@ class Sweeper:
                 await self._trim()
 
     async def _read(self, after: int, missing: Collection[int]) -> list[JournalRow]:
-        lag = LAG if self._working() else 0.0
+        lag = LAG if self._working() and not self._nudged else 0.0
         return await self.store.journal(after, missing, lag=lag, limit=LIMIT)
 
     async def _sweep(self) -> None:

@@ -186,6 +186,23 @@ async def test_more_rows_than_one_look_has_are_all_read_at_once(
     assert scene.rooms.stood == [(ROOM, seq) for seq in range(5)]
 
 
+async def test_a_nudge_while_the_backbone_works_looks_at_what_is_new_too(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    scene = Scene()
+    scene.working = True
+    await scene.start(nursery)
+    await trio.sleep(EVERY / 2)
+    await scene.create("ana")
+    scene.sweeper.nudge()
+    await trio.testing.wait_all_tasks_blocked()
+    assert scene.rooms.stood == [(ROOM, 0)]
+    await trio.sleep(EVERY - LAG / 2)
+    await scene.send("one")
+    await trio.sleep(LAG)
+    assert scene.rooms.stood == [(ROOM, 0)]  # the backbone has its head start again
+
+
 async def test_a_nudge_during_a_look_makes_it_look_again(
     autojump_clock: MockClock, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
