@@ -49,13 +49,28 @@ def test_nobody_is_lost_for_what_could_not_be_seen() -> None:
     assert peers.observe({"you": b"1"}, 100 + LOST_AFTER + 1).lost == ["you"]
 
 
+def test_what_a_lost_node_has_left_waits_no_longer_because_beats_could_not_be_seen() -> None:
+    peers = Peers("me")
+    peers.observe({"you": b"1"}, 0)
+    peers.observe({"you": b"1"}, LOST_AFTER + 1)
+    peers.excuse(FORGOTTEN_AFTER)
+    assert peers.observe({"you": b"1"}, FORGOTTEN_AFTER + 1).forgotten == [("you", b"1")]
+
+
+def test_nothing_is_known_any_more_of_a_lost_node_that_is_not_listed() -> None:
+    peers = Peers("me")
+    peers.heard("you", 7, 0)
+    assert peers.observe({}, LOST_AFTER + 1).lost == ["you"]
+    assert peers.heard("you", 8, LOST_AFTER + 2) == (True, True)
+
+
 def test_an_entry_introduces_its_sender_and_shows_what_was_missed() -> None:
     peers = Peers("me")
     assert peers.heard("you", 1, 0) == (True, False)
     assert peers.living == ("you",)
     assert peers.heard("you", 2, 0) == (False, False)
     assert peers.heard("you", 4, 0) == (False, True)
-    assert peers.heard("you", 4, 0) == (False, False)  # read again
+    assert peers.heard("you", 2, 0) == (False, False)  # read again
     assert peers.heard("you", 5, 0) == (False, False)
 
 
@@ -96,3 +111,21 @@ def test_what_a_node_could_not_take_away_when_it_left_is_to_be_removed() -> None
     peers.left("you")
     peers.observe({"you": b"2"}, 1)
     assert peers.observe({"you": b"2"}, FORGOTTEN_AFTER + 2).forgotten == [("you", b"2")]
+
+
+def test_a_node_that_left_and_tells_something_is_a_node_like_any_other() -> None:
+    peers = Peers("me")
+    peers.heard("you", 1, 0)
+    peers.left("you")
+    assert peers.heard("you", 2, 1) == (True, False)
+    assert peers.living == ("you",)
+    peers.observe({"you": b"1"}, 2)
+    assert peers.observe({"you": b"1"}, 2 + LOST_AFTER + 1).lost == ["you"]
+    assert peers.observe({"you": b"2"}, 2 + LOST_AFTER + 2).joined == ["you"]
+
+
+def test_the_living_are_listed_in_the_order_of_acquaintance_and_without_oneself() -> None:
+    peers = Peers("me")
+    peers.heard("b", 1, 0)
+    assert peers.observe({"me": b"1", "b": b"1", "a": b"1"}, 0).joined == ["a"]
+    assert peers.living == ("b", "a")
