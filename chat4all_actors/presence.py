@@ -232,16 +232,17 @@ class Presences:
             self._end(self._roster.apply(node, item.users))
             self._note_states(item.users)
 
-    def snapshot_from(self, node: str, part: RosterSnapshot) -> None:
-        """A node told a part of all it has."""
+    def snapshot_from(self, node: str, part: RosterSnapshot) -> bool:
+        """A node told a part of all it has; whether all is known now: the last, and none lost."""
         if node in self._departed:
-            return
+            return False
         told = self._roster.apply_snapshot(node, part)
         if told.whole:
             self._incomplete.pop(node, None)
         self._end(told.overtaken)
         self._note_states(part.users)
         self._note_gone(told.gone, self._now_ms())
+        return told.whole
 
     def wanted(self, node: str) -> None:
         """A node lacks our snapshot."""

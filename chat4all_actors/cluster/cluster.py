@@ -57,8 +57,8 @@ class Presences(Protocol):
     def changed(self, node: str, item: RosterChanges) -> None:
         """A node told changes."""
 
-    def snapshot_from(self, node: str, part: RosterSnapshot) -> None:
-        """A node told a part of all it has."""
+    def snapshot_from(self, node: str, part: RosterSnapshot) -> bool:
+        """A node told a part of all it has; whether all is known now: the last, and none lost."""
 
     def wanted(self, node: str) -> None:
         """A node lacks our snapshot."""
@@ -185,8 +185,7 @@ class Cluster:
             elif isinstance(item, RosterChanges):
                 self.presences.changed(sender, item)
             elif isinstance(item, RosterSnapshot):
-                self.presences.snapshot_from(sender, item)
-                if item.last:
+                if self.presences.snapshot_from(sender, item):
                     self._uncertain.discard(sender)
             elif isinstance(item, RosterWanted):
                 self.presences.wanted(sender)

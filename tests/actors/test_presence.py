@@ -304,6 +304,20 @@ async def test_a_snapshot_that_did_not_come_whole_is_asked_for_again(
         assert two.presences.statistics().incomplete == 0
 
 
+async def test_only_a_snapshot_of_which_nothing_was_missed_is_all_there_is(
+    autojump_clock: MockClock,
+) -> None:
+    async with net("n1", "n2") as nodes:
+        two = nodes.nodes["n2"].presences
+        first, last = RosterSnapshot([], True, False), RosterSnapshot([], False, True)
+        assert [two.snapshot_from("n1", part) for part in (first, last)] == [False, True]
+        assert not two.snapshot_from("n1", first)
+        two.missed("n1")
+        assert not two.snapshot_from("n1", last)
+        two.node_left("n1")
+        assert not two.snapshot_from("n1", RosterSnapshot([], True, True))
+
+
 async def test_who_missed_something_asks_once_for_all_of_it(autojump_clock: MockClock) -> None:
     async with net("n1", "n2") as it:
         one, two = it.nodes["n1"], it.nodes["n2"]

@@ -73,6 +73,16 @@ class Told:
         return lambda *arguments: self.calls.append((name, *arguments))
 
 
+class Presences(Told):
+    """Knows all that a node has after the last part of its snapshot, unless some is `lacking`."""
+
+    lacking = False
+
+    def snapshot_from(self, node: str, part: RosterSnapshot) -> bool:
+        self.calls.append(("snapshot_from", node, part))
+        return part.last and not self.lacking
+
+
 class Scene:
     """A cluster of "a", "b" and "c" besides this node, whose users are known."""
 
@@ -80,7 +90,7 @@ class Scene:
         self.backbone = FakeBackbone()
         self.roster = Roster("me")
         self.cluster = Cluster(cast("Backbone", self.backbone), self.roster)
-        self.rooms, self.presences = Told(), Told()
+        self.rooms, self.presences = Told(), Presences()
         self.nudges = 0
         self.posted: list[AnyItem] = []
         self.cluster.rooms, self.cluster.presences = self.rooms, self.presences
@@ -126,6 +136,17 @@ def test_a_node_whose_users_are_not_known_is_told_everything_until_they_are(happ
     scene.cluster.arrived("c", [RosterSnapshot([], first=True, last=False)])
     assert scene.routed("bob") == {"b", "c"}
     scene.cluster.arrived("c", [RosterSnapshot([], first=False, last=True)])
+    assert scene.routed("bob") == {"b"}
+
+
+def test_a_snapshot_of_which_a_part_was_lost_makes_nothing_certain() -> None:
+    scene = Scene()
+    scene.cluster.joined("c")
+    scene.presences.lacking = True
+    scene.cluster.arrived("c", [LAST_PART])
+    assert scene.routed("bob") == {"b", "c"}
+    scene.presences.lacking = False
+    scene.cluster.arrived("c", [LAST_PART])
     assert scene.routed("bob") == {"b"}
 
 
