@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from chat4all_actors.cluster.backbone import Backbone
 
 CHANGES = RosterChanges([UserState("ana", {"phone": 1})])
+MEMBER = MemberInfo("member", 0, 0)
 LAST_PART = RosterSnapshot([], first=True, last=True)
 
 
@@ -150,6 +151,12 @@ def test_a_snapshot_of_which_a_part_was_lost_makes_nothing_certain() -> None:
     assert scene.routed("bob") == {"b"}
 
 
+def test_a_change_of_members_that_are_not_known_is_told_to_all() -> None:
+    scene = Scene()
+    scene.cluster.changed(Room("room", None), 7, "bob", joined=True)
+    assert scene.backbone.lately() == [({"a", "b", "c"}, Stands("room", 7, ["bob"]))]
+
+
 @pytest.mark.parametrize("happened", ["lost", "left"])
 def test_a_node_that_is_gone_is_not_waited_for(happened: str) -> None:
     scene = Scene()
@@ -166,6 +173,26 @@ def test_after_a_shock_all_are_told_everything_until_each_has_said_who_is_there(
     assert scene.routed("bob") == {"b", "c"}
 
 
+def test_after_a_shock_a_node_that_was_awaited_before_is_still_awaited() -> None:
+    scene = Scene()
+    scene.cluster.missed("c")
+    scene.backbone.peers.living = ("a", "b")
+    scene.cluster.shaken()
+    assert scene.routed("bob") == {"a", "b", "c"}
+
+
+def test_nothing_at_all_is_sent_while_the_backbone_does_not_work() -> None:
+    scene, room = Scene(), Room("room", ["ana"])
+    scene.backbone.working = False
+    scene.cluster.events(room, [Passing(1, 0, b"event")], ["ana"])
+    scene.cluster.changed(room, 2, "bob", joined=True)
+    scene.cluster.created(Conversation("room", "group", None, "bob", 0, 0, {"bob": MEMBER}))
+    scene.cluster.marks(room, [Risen("ana", 5, 3, 4, 2)])
+    scene.cluster.composes(room, "ana", "text")
+    assert scene.backbone.lately() == []
+    assert scene.posted == []
+
+
 def test_nobody_is_told_while_there_is_nobody_or_no_way() -> None:
     scene = Scene()
     assert not scene.cluster.alone
@@ -177,6 +204,22 @@ def test_nobody_is_told_while_there_is_nobody_or_no_way() -> None:
 
 
 # --- what -----------------------------------------------------------------------------------------
+
+
+def test_events_that_just_fit_are_one_item() -> None:
+    scene = Scene()
+    half = [Passing(seq, 0, bytes(MAX_EVENTS // 2)) for seq in (1, 2, 3)]
+    scene.cluster.events(Room("room", ["bob"]), half, ["v", "w", "x"])
+    items = [item for _, item in scene.backbone.lately()]
+    assert [len(item.frames) for item in items if isinstance(item, Events)] == [2, 1]
+
+
+def test_what_one_node_shows_as_composed_another_takes_for_new() -> None:
+    teller, hearer = Scene(), Scene()
+    teller.cluster.composes(Room("room", ["ana"]), "carla", "voice")
+    ((_, item),) = teller.backbone.lately()
+    hearer.cluster.arrived("a", [item])
+    assert hearer.rooms.calls == [("composes", "room", "carla", "voice")]
 
 
 def test_consecutive_events_are_one_item_up_to_a_size() -> None:
@@ -204,8 +247,7 @@ def test_who_joins_or_leaves_has_nodes_too_that_are_told() -> None:
 
 def test_a_creation_tells_the_nodes_of_its_members_who_they_are() -> None:
     scene = Scene()
-    member = MemberInfo("member", 0, 0)
-    created = Conversation("room", "group", None, "bob", 0, 0, {"bob": member, "carla": member})
+    created = Conversation("room", "group", None, "bob", 0, 0, {"bob": MEMBER, "carla": MEMBER})
     scene.cluster.created(created)
     assert scene.backbone.lately() == [({"b"}, Stands("room", 0, ["bob", "carla"]))]
 
