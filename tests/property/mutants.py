@@ -5,20 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+import trio
 from msgspec.structs import replace
 
 from chat4all_actors import conversation, requests, resume
+from chat4all_actors.cluster.sweeper import Sweeper
 from chat4all_actors.conversation import ConversationActor
 from chat4all_actors.conversations import Conversations
-from chat4all_actors.fanout import fan_out
+from chat4all_actors.elsewhere import Elsewhere
+from chat4all_actors.fanout import Passing, fan_out
 from chat4all_actors.heads import Heads
-from chat4all_actors.kernel import ActorStopped
-from chat4all_actors.messages import Committed
+from chat4all_actors.presence import Presences
 from chat4all_actors.session import Session
 from chat4all_storage.group_commit import ShardLog
 from chat4all_storage.memory import MemoryShard
 from chat4all_storage.ports import InDoubt, Unavailable
 
+from .cluster_programs import apart, introduced, mingled, moving, woken
 from .programs import alone, anything, away, behind, curious, expelled, outage
 from .sim_store import FaultyShard
 from .sim_world import SilentOrigin
@@ -26,6 +29,7 @@ from .sim_world import SilentOrigin
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from chat4all_actors.messages import Relayed
     from chat4all_protocol.frames import ConversationType
     from chat4all_storage.shards import Resumption
 
@@ -173,19 +177,6 @@ def marks_overwritten() -> AbstractContextManager[Any]:
     return patch.object(MemoryShard, "_mark", overwrite)
 
 
-def orphans_forgotten() -> AbstractContextManager[Any]:
-    """What was stored for a conversation that crashed meanwhile is passed to nobody."""
-
-    def forget(self: ConversationActor, answers: Any) -> None:
-        try:
-            self.reply_nowait(Committed(answers))
-        except ActorStopped:
-            for entry, _ in answers:
-                entry.context.origin.lost(entry.context)
-
-    return patch.object(ConversationActor, "_on_commit", forget)
-
-
 def stale_heads() -> AbstractContextManager[Any]:
     """A conversation is woken where a read of the store saw it long ago."""
     return patch.object(Heads, "of", lambda *_: 0)
@@ -202,6 +193,70 @@ def stopped_at_work() -> AbstractContextManager[Any]:
     return patch.object(Conversations, "leave", leave)
 
 
+# --- between nodes --------------------------------------------------------------------------------
+
+
+def journal_not_followed() -> AbstractContextManager[Any]:
+    """Other nodes are only heard over the bus."""
+
+    async def nothing(self: Sweeper) -> None:
+        await trio.lowlevel.checkpoint()
+
+    return patch.object(Sweeper, "_sweep", nothing)
+
+
+def relayed_at_any_head() -> AbstractContextManager[Any]:
+    """Events of other nodes are passed as they come."""
+
+    async def pass_on(self: ConversationActor, relayed: Relayed) -> None:
+        self.relayed_bytes -= relayed.size
+        events = [Passing(seq, 0, frame) for seq, frame in enumerate(relayed.frames, relayed.first)]
+        await self._deliver(events, relayed.senders)
+
+    return patch.object(ConversationActor, "_relayed", pass_on)
+
+
+def own_event_as_message() -> AbstractContextManager[Any]:
+    """What is read from the store is passed to its sender before the log has answered."""
+    catch_up = ConversationActor._catch_up
+
+    async def hasty(self: ConversationActor, upto: int, *, waiting: bool = True) -> None:
+        await catch_up(self, upto, waiting=False)
+
+    return patch.object(ConversationActor, "_catch_up", hasty)
+
+
+def introduced_without_gap() -> AbstractContextManager[Any]:
+    """Who comes in is told where it came in, and nothing of what was stored since."""
+    return patch.object(Session, "missed", lambda *_: None)
+
+
+def woken_where_it_was_read() -> AbstractContextManager[Any]:
+    """What other nodes store for a conversation that is not alive here is not noted."""
+    stands = Elsewhere.stands
+
+    def unnoted(self: Elsewhere, conversation: str, seq: int) -> None:
+        if self._conversations.get(conversation) is not None:
+            stands(self, conversation, seq)
+
+    return patch.object(Elsewhere, "stands", unnoted)
+
+
+def former_session_kept() -> AbstractContextManager[Any]:
+    """A device that connects to another node goes on to be served here."""
+    return patch.object(Presences, "_end", lambda *_: None)
+
+
+CLUSTER_MUTANTS = [
+    (journal_not_followed, apart()),
+    (relayed_at_any_head, mingled()),
+    (own_event_as_message, mingled()),
+    (introduced_without_gap, introduced()),
+    (woken_where_it_was_read, woken()),
+    (former_session_kept, moving()),
+]
+"""Those that show on several nodes only."""
+
 MUTANTS = [
     (ack_before_commit, anything),
     (no_deduplication, anything),
@@ -217,7 +272,6 @@ MUTANTS = [
     (page_for_everybody, curious()),
     (page_cut_short, anything),
     (marks_overwritten, curious()),
-    (orphans_forgotten, outage()),
     (stale_heads, alone()),
     (stopped_at_work, alone()),
 ]
