@@ -307,7 +307,7 @@ class Node:
         board = NoticeBoard(
             backbone.name,
             self._storage.directory,
-            arrived=cluster.arrived,
+            arrived=cluster.posted,
             revoked=self.revocations.learn,
             clock=self.wall_clock,
             remember=MAX_LIFETIME,

@@ -165,6 +165,19 @@ class Cluster:
         """Tell one node."""
         self._backbone.send_nowait([node], encode_item(item))
 
+    # --- from the notice board ----------------------------------------------------------------
+
+    def posted(self, sender: str, items: list[AnyItem]) -> None:
+        """A node has put these things onto the notice board.
+
+        That is slow: what has come over the backbone meanwhile may be newer, and is undone by it.
+        So the node is asked for its snapshot as soon as it can be.
+        """
+        self.arrived(sender, items)
+        if self._backbone.working and sender in self._backbone.peers.living:
+            self._uncertain.add(sender)
+            self.presences.missed(sender)
+
     # --- as a `Listener` ----------------------------------------------------------------------
 
     def arrived(self, sender: str, items: list[AnyItem]) -> None:

@@ -155,6 +155,24 @@ def test_a_change_of_members_that_are_not_known_is_told_to_all() -> None:
     scene = Scene()
     scene.cluster.changed(Room("room", None), 7, "bob", joined=True)
     assert scene.backbone.lately() == [({"a", "b", "c"}, Stands("room", 7, ["bob"]))]
+    scene.cluster.arrived("c", [LAST_PART])
+    assert scene.routed("bob") == {"b"}
+
+
+def test_a_notice_may_be_older_than_what_came_over_the_backbone() -> None:
+    scene = Scene()
+    scene.cluster.posted("c", [CHANGES])
+    assert scene.presences.calls == [("changed", "c", CHANGES), ("missed", "c")]
+    assert scene.routed("bob") == {"b", "c"}
+
+
+@pytest.mark.parametrize("way", ["not working", "not to that node"])
+def test_a_notice_is_all_there_is_while_there_is_no_way_to_ask(way: str) -> None:
+    scene = Scene()
+    scene.backbone.working = way != "not working"
+    scene.backbone.peers.living = ("a", "b") if scene.backbone.working else ("a", "b", "c")
+    scene.cluster.posted("c", [CHANGES])
+    assert scene.presences.calls == [("changed", "c", CHANGES)]
 
 
 @pytest.mark.parametrize("happened", ["lost", "left"])
