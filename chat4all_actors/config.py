@@ -121,6 +121,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long a connect waits for a database; its conversations follow when it answers."""
     mailbox: Count = 1024
     """Requests that one conversation may hold back."""
+    conversation_linger: Seconds = 10 * SECONDS
+    """So long a conversation without readers stays in memory after a request over HTTP."""
 
     # --- rates and work
     rate_messages_per_minute: CountOrNone = 100

@@ -18,18 +18,19 @@ from .conversation import ConversationActor
 from .heads import Heads
 from .kernel import ActorState, ActorStopped, PoolClosed
 from .members import MemberReader
-from .messages import MembersRead, Overtaken
-from .wire import view
+from .messages import MembersRead, Overtaken, Post
+from .wire import not_found, view
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Conv, ConversationType
-    from chat4all_storage.ports import Conversation
+    from chat4all_storage.ports import Append, Conversation
     from chat4all_storage.shard_logs import ShardLogs
     from chat4all_storage.storage import Storage
 
     from .config import Settings
     from .fanout import LocalReaders, Reader
     from .kernel import Pool, Timers
+    from .messages import Origin
     from .relay import Relay
 
 
@@ -131,6 +132,45 @@ class Conversations:
                 conversation.readers.add(reader)
                 reader.entered(view(stored, head=conversation.head))
             return conversation
+
+    async def post(self, append: Append, origin: Origin, rid: int = 0) -> None:
+        """Store an event for somebody who has no session here, such as a request over HTTP.
+
+        The conversation is woken, and stays for `conversation_linger` seconds, so that the next
+        request finds it. Whether the sender may do this is decided where it is stored. `origin` is
+        told what becomes of it, perhaps before this returns; of a conversation that does not
+        exist that there is none. Waits while the conversation holds back as much as it may.
+
+        Raises:
+            StorageError: the conversation can't be read now; nothing was stored, and `origin` is
+                told nothing.
+        """
+        post = Post(append, rid, origin)
+        conversation = self._alive.get(append.conversation)
+        if conversation is None:
+            with self.heads.reading():
+                stored = await self.storage.shards.conversation(append.conversation)
+                if stored is None:
+                    origin.refused(post, not_found(rid))
+                    return
+                conversation = self._awake(stored.id, stored.head, stored.type)
+                conversation.take_members(MembersRead(stored.head, list(stored.members)))
+        self._linger(conversation)
+        try:
+            await conversation.tell_patiently(post)
+        except ActorStopped:
+            origin.lost(post)
+
+    def _linger(self, conversation: ConversationActor) -> None:
+        conversation.lingering = True
+        key, seconds = (conversation.id, ":linger"), self.settings.conversation_linger
+        self.timers.set(key, seconds, self._on_lingered, conversation)
+
+    def _on_lingered(self, conversation: ConversationActor) -> None:
+        """Called by the timers."""
+        conversation.lingering = False
+        if conversation.state is ActorState.IDLE:  # else it sees to that when it is done
+            self.release(conversation)
 
     def _awake(self, id_: str, head: int, type_: ConversationType) -> ConversationActor:
         """The conversation; when it is not alive, a new one that starts after `head`."""

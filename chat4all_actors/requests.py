@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from chat4all_protocol.frames import AnyClientFrame
     from chat4all_storage.ports import StoredEvent
 
-    from .conversation import ConversationActor
-    from .messages import ToConversation
     from .session import Session
 
 _ACTS: Final = frozenset({Send, Edit, Delete, React, Read, Typing, Create})
@@ -97,7 +95,7 @@ async def _send(session: Session, frame: Send) -> None:
             return
     session.posted()
     try:
-        await _tell(conversation, post)
+        await conversation.tell_patiently(post)
     except ActorStopped:
         session.lost(post)
 
@@ -159,18 +157,6 @@ def _append(sender: str, frame: Send) -> Append:
     )
 
 
-async def _tell(conversation: ConversationActor, message_: ToConversation) -> None:
-    """Tell a conversation, waiting when it holds back as much as it may.
-
-    Raises:
-        ActorStopped: it ended.
-    """
-    try:
-        conversation.tell_nowait(message_)
-    except MailboxFull:
-        await conversation.tell(message_)
-
-
 async def _fetch(session: Session, frame: Fetch) -> None:
     conversations = session.services.conversations
     shards = conversations.storage.shards
@@ -220,7 +206,7 @@ async def _mark(session: Session, id_: str, *, recv: int, read: int) -> None:
     conversation = session.services.conversations.read_by(id_, session)
     if conversation is not None:
         with suppress(ActorStopped):  # then the client connects again, and repeats its marks
-            await _tell(conversation, MarkRead(session, recv, read))
+            await conversation.tell_patiently(MarkRead(session, recv, read))
 
 
 async def _typing(session: Session, frame: Typing) -> None:
