@@ -93,6 +93,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     drain_timeout: Seconds = 30 * SECONDS
     max_sessions_per_user: Count = 100
 
+    request_timeout: Seconds = 15 * SECONDS
+    """For the answer to one request over HTTP; then its outcome is not known."""
+
     # --- between nodes
     backbone_entries: Annotated[int, Meta(ge=100)] = 2000
     """Entries that Redis keeps for a node: one that is further behind reads from the databases."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from chat4all_protocol.codec import encode_body, encode_meta
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import (
     Create,
@@ -16,7 +14,6 @@ from chat4all_protocol.frames import (
     Edit,
     Error,
     Fetch,
-    FileBody,
     Info,
     Member,
     Mode,
@@ -32,13 +29,14 @@ from chat4all_protocol.frames import (
     Typing,
     Watch,
 )
-from chat4all_storage.ports import Append, InDoubt, StorageError, event_size
+from chat4all_storage.ports import InDoubt, StorageError, event_size
 from chat4all_storage.sharding import logical_shard
 
 from .accounts.tokens import TokenRefused
 from .conversations import Refusal
 from .kernel import ActorStopped, MailboxFull
 from .messages import Compose, MarkRead, Post
+from .posting import judge, message_append
 from .watching import TooManyWatched
 from .wire import message, not_found, refusal, unavailable
 
@@ -52,8 +50,6 @@ if TYPE_CHECKING:
 
 _ACTS: Final = frozenset({Send, Edit, Delete, React, Read, Typing, Create})
 """What a client sends because its user did something."""
-
-_OWN_CHANNELS: Final = frozenset({"internal", "all"})
 
 
 async def handle(session: Session, frame: AnyClientFrame) -> None:
@@ -78,7 +74,10 @@ async def _send(session: Session, frame: Send) -> None:
     if (error := _check(session, frame)) is not None:
         session.send(error)
         return
-    post = Post(_append(session.user, frame), frame.rid, session)
+    append = message_append(
+        frame.conv, session.user, frame.id, frame.body, reply_to=frame.reply_to, meta=frame.meta
+    )
+    post = Post(append, frame.rid, session)
     conversations = session.services.conversations
     conversation = conversations.read_by(frame.conv, session)
     if conversation is None:
@@ -103,32 +102,8 @@ async def _send(session: Session, frame: Send) -> None:
 def _check(session: Session, frame: Send) -> Error | None:
     """Why the message can't be taken, if so."""
     settings = session.services.settings
-    if isinstance(frame.body, FileBody):
-        return refusal(
-            ErrorCode.INVALID_PAYLOAD, "files are not offered", frame.rid, field="body.type"
-        )
-    if len(frame.body.text) > settings.max_text:
-        return refusal(
-            ErrorCode.TOO_LARGE,
-            f"a text has at most {settings.max_text} characters",
-            frame.rid,
-            field="body.text",
-        )
-    if frame.meta is not None and len(encode_meta(frame.meta)) > settings.max_meta:
-        return refusal(
-            ErrorCode.TOO_LARGE,
-            f"meta has at most {settings.max_meta} bytes",
-            frame.rid,
-            field="meta",
-        )
-    for channel in frame.channels or ():
-        if channel not in _OWN_CHANNELS:
-            return refusal(
-                ErrorCode.CHANNEL_UNAVAILABLE,
-                f"channel {channel} is not configured",
-                frame.rid,
-                field="channels",
-            )
+    if (unfit := judge(settings, frame.body, frame.meta, frame.channels)) is not None:
+        return refusal(unfit.code, unfit.message, frame.rid, field=unfit.field)
     if wait := session.services.limiter.take(session.user):
         return Error(
             code=ErrorCode.RATE_LIMITED,
@@ -138,23 +113,6 @@ def _check(session: Session, frame: Send) -> Error | None:
             retry_after_ms=int(wait * 1000) + 1,
         )
     return None
-
-
-def _append(sender: str, frame: Send) -> Append:
-    body = encode_body(frame.body)
-    meta = encode_meta(frame.meta) if frame.meta is not None else None
-    content = b"%d %b %b" % (frame.reply_to or 0, body, meta or b"")
-    digest = hashlib.blake2b(content, digest_size=8).digest()
-    return Append(
-        conversation=frame.conv,
-        sender=sender,
-        id=frame.id,
-        kind="message",
-        body=body,
-        digest=int.from_bytes(digest, "big", signed=True),
-        reply_to=frame.reply_to,
-        meta=meta,
-    )
 
 
 async def _fetch(session: Session, frame: Fetch) -> None:
