@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from msgspec import Struct
 
 from chat4all_protocol.codec import encode_body, encode_meta
 from chat4all_protocol.codes import ErrorCode
-from chat4all_protocol.frames import FileBody
+from chat4all_protocol.frames import FileBody, MemberBody
 from chat4all_storage.ports import Append
 
 if TYPE_CHECKING:
@@ -63,15 +63,67 @@ def message_append(
     """A message as it is stored; the digest is over everything that the sender wrote."""
     stored = encode_body(body)
     stored_meta = encode_meta(meta) if meta is not None else None
-    content = b"%d %b %b" % (reply_to or 0, stored, stored_meta or b"")
-    digest = hashlib.blake2b(content, digest_size=8).digest()
     return Append(
         conversation=conversation,
         sender=sender,
         id=id_,
         kind="message",
         body=stored,
-        digest=int.from_bytes(digest, "big", signed=True),
+        digest=_digest(b"%d %b %b" % (reply_to or 0, stored, stored_meta or b"")),
         reply_to=reply_to,
         meta=stored_meta,
     )
+
+
+def edit_append(conversation: str, sender: str, id_: str, target: int, body: SendBody) -> Append:
+    """The edit of message `target`."""
+    stored = encode_body(body)
+    return Append(
+        conversation=conversation,
+        sender=sender,
+        id=id_,
+        kind="edit",
+        body=stored,
+        digest=_digest(b"edit %d %b" % (target, stored)),
+        target=target,
+    )
+
+
+def delete_append(conversation: str, sender: str, id_: str, target: int) -> Append:
+    """The deletion of message `target`."""
+    return Append(
+        conversation=conversation,
+        sender=sender,
+        id=id_,
+        kind="delete",
+        body=None,
+        digest=_digest(b"delete %d" % target),
+        target=target,
+    )
+
+
+def member_append(
+    conversation: str,
+    sender: str,
+    id_: str,
+    kind: Literal["join", "leave", "change"],
+    subject: str,
+    role: str | None = None,
+) -> Append:
+    """A member that comes, goes, or gets another role."""
+    stored = encode_body(MemberBody(subject, role))
+    return Append(
+        conversation=conversation,
+        sender=sender,
+        id=id_,
+        kind=kind,
+        body=stored,
+        digest=_digest(b"%b %b" % (kind.encode(), stored)),
+        subject=subject,
+        role=role,
+    )
+
+
+def _digest(content: bytes) -> int:
+    """64 bits with sign over what the sender wrote."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big", signed=True)

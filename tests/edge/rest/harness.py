@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from quart.testing import sentinel
+
 if TYPE_CHECKING:
     from quart_trio import QuartTrio
 
@@ -63,5 +65,9 @@ class Api:
             data = json.dumps(body).encode()
         if data is not None:
             fields.setdefault("Content-Type", "application/json")
-        response = await self._client.open(path, method=method, headers=fields, data=data)
-        return Reply(response.status_code, await response.get_data(), dict(response.headers))
+        response = await self._client.open(
+            path, method=method, headers=fields, data=data, json=sentinel
+        )
+        return Reply(
+            response.status_code, await response.get_data(as_text=False), dict(response.headers)
+        )
