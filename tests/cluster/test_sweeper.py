@@ -341,7 +341,7 @@ async def test_a_database_that_is_away_keeps_nobody_waiting_and_costs_no_row(
         await trio.sleep(5 * EVERY_WITHOUT)
         assert [record.levelno for record in caplog.records] == [logging.WARNING]
         scene.store.away = set()
-        await trio.sleep(EVERY_WITHOUT)
+        await trio.sleep(2 * EVERY_WITHOUT)
     assert scene.rooms.stood == [(ROOM, 0), (OTHER_ROOM, 0)]
 
 

@@ -16,13 +16,14 @@ from chat4all_actors.elsewhere import Elsewhere
 from chat4all_actors.fanout import Passing, fan_out
 from chat4all_actors.heads import Heads
 from chat4all_actors.presence import Presences
+from chat4all_actors.resume import Held
 from chat4all_actors.session import Session
 from chat4all_storage.group_commit import ShardLog
 from chat4all_storage.memory import MemoryShard
 from chat4all_storage.ports import InDoubt, Unavailable
 
 from .cluster_programs import apart, introduced, mingled, moving, woken
-from .programs import alone, anything, away, behind, curious, expelled, outage
+from .programs import alone, anything, away, behind, curious, expelled, outage, overtaken
 from .sim_store import FaultyShard
 from .sim_world import SilentOrigin
 
@@ -135,6 +136,22 @@ def woken_at_wrong_head() -> AbstractContextManager[Any]:
         return awake(self, id_, head + 1, type_)
 
     return patch.object(Conversations, "_awake", ahead)
+
+
+def held_events_dropped() -> AbstractContextManager[Any]:
+    """What came during a replay is dropped at its end."""
+    release = Held.release
+
+    def drop(self: Held, conversation: str) -> bytes:
+        release(self, conversation)
+        return b""
+
+    return patch.object(Held, "release", drop)
+
+
+def events_not_held() -> AbstractContextManager[Any]:
+    """What comes during a replay overtakes it."""
+    return patch.object(Held, "take", lambda *_: False)
 
 
 def leaver_still_reads() -> AbstractContextManager[Any]:
@@ -268,6 +285,8 @@ MUTANTS = [
     (gap_lost_when_drained, behind()),
     (resume_from_wrong_place, away()),
     (woken_at_wrong_head, anything),
+    (held_events_dropped, overtaken()),
+    (events_not_held, overtaken()),
     (leaver_still_reads, expelled()),
     (page_for_everybody, curious()),
     (page_cut_short, anything),

@@ -105,6 +105,42 @@ def away(draw: DrawFn) -> list[Step]:
 
 
 @st.composite
+def overtaken(draw: DrawFn) -> list[Step]:
+    """More comes for a device while it is sent what it missed."""
+    device, other = draw(st.sampled_from([(0, 2), (2, 0), (2, 1)]))
+    full, conv, slow = 0, 1, draw(slowness)
+    more = step("burst", st.just(other), st.just(conv), st.integers(1, 2), sizes)
+    filling = step("burst", st.just(other), st.just(full), st.integers(4, 6), st.just(1500))
+    missed, meanwhile = draw(
+        st.sampled_from(
+            [
+                # It takes no bytes, and what it missed elsewhere fills its queue.
+                (filling, st.just(("block", device, None))),
+                # Stored after its memberships were read, and read as slowly as they were.
+                (more, more),
+            ]
+        )
+    )
+    return [
+        ("send", other, full, 1, None),
+        ("send", other, conv, 1, None),
+        draw(step("drop", st.just(device), st.booleans())),
+        draw(missed),
+        draw(more),
+        ("lag", conv % 2, 0, slow, None),
+        ("connect", device, None),
+        draw(meanwhile),
+        ("wait", slow + 0.05, None),
+        draw(more),
+        *draw(few_steps),
+        ("lag", conv % 2, 0, 0, None),
+        ("unblock", device, None),
+        ("wait", slow + 0.05, None),
+        draw(more),
+    ]
+
+
+@st.composite
 def alone(draw: DrawFn) -> list[Step]:
     """Nearly nobody is there: conversations come to life and end all the time."""
     conv, slow = draw(conversations), draw(slowness)
@@ -189,7 +225,9 @@ def made_of(*scenes: SearchStrategy[list[Step]]) -> SearchStrategy[list[Step]]:
     )
 
 
-programs = made_of(anything, behind(), away(), alone(), outage(), expelled(), curious())
+programs = made_of(
+    anything, behind(), away(), overtaken(), alone(), outage(), expelled(), curious()
+)
 
 
 # --- what once went wrong -------------------------------------------------------------------------
