@@ -13,6 +13,8 @@ from .errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from chat4all_storage.storage import Storage
+
     from ...accounts.tokens import Tokens
     from ...config import Settings
     from ...conversations import Conversations
@@ -64,6 +66,25 @@ class Call:
         if self._caller is None:
             raise ApiError(ErrorCode.UNAUTHENTICATED, "a bearer token is required")
         return self._caller
+
+    @property
+    def storage(self) -> Storage:
+        """Where everything is kept."""
+        return self.services.conversations.storage
+
+    @property
+    def trace(self) -> bytes:
+        """The trace id as it is stored with what this request does."""
+        return bytes.fromhex(self.trace_id)
+
+    def spend_message(self, user: str) -> None:
+        """Count a message of this user.
+
+        Raises:
+            ApiError: it is one too many for now.
+        """
+        if wait := self.services.limiter.take(user):
+            raise ApiError(ErrorCode.RATE_LIMITED, "too many messages", retry_after=wait)
 
     def id(self, purpose: str, given: str | None = None) -> str:
         """The id of what this request makes.

@@ -20,9 +20,9 @@ from tests.edge.rest.harness import Api
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from chat4all_actors.edge.rest.call import Call
+    from trio.testing import MockClock
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
+    from chat4all_actors.edge.rest.call import Call
 
 ID = "7d444840-9dc0-41d1-b245-5ffdce74fad2"
 
@@ -191,7 +191,12 @@ async def test_an_idempotency_key_names_what_a_caller_makes(scene: Scene) -> Non
     ],
 )
 async def test_every_failure_has_its_answer(
-    scene: Scene, fault: str, status: int, code: str, retry_after: str | None
+    autojump_clock: MockClock,
+    scene: Scene,
+    fault: str,
+    status: int,
+    code: str,
+    retry_after: str | None,
 ) -> None:
     failed = await scene.nobody.ask("POST", "/v1/faults", {"name": fault})
     assert (failed.status, failed.code) == (status, code)
