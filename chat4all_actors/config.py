@@ -108,6 +108,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_meta: Count = 4 * KIB
     """Bytes of one message's `meta`, encoded."""
     max_members: Annotated[int, Meta(ge=2, le=1000)] = 1000
+    max_metadata: Count = 4 * KIB
+    """Bytes of a conversation's `metadata`, encoded."""
+    edit_window: Annotated[float, Meta(ge=0)] = 0.0
+    """Seconds in which a message may be edited; 0 is unlimited."""
+    delete_window: Annotated[float, Meta(ge=0)] = 0.0
+    """Seconds in which its author may delete a message; 0 is unlimited."""
     max_inflight: Count = 64
     """Requests of one session that wait for their answer; it is read no further then."""
     max_outbound: Annotated[int, Meta(ge=4 * KIB)] = 1 * MIB

@@ -11,7 +11,7 @@ import msgspec
 
 from chat4all_storage.bridge import open_bridge
 from chat4all_storage.embedded import EmbeddedError, find_embedded, open_embedded
-from chat4all_storage.ports import Rejected, Unavailable
+from chat4all_storage.ports import Rejected, Rules, Unavailable
 from chat4all_storage.storage import Storage, open_postgres
 
 from ..accounts.tokens import KEY_FILE, MIN_KEY_BYTES, load_or_generate_key
@@ -118,7 +118,11 @@ async def open_storage(
                     bridge,
                     servers.postgres,
                     apply_migrations=settings.migrate,
-                    member_limit=settings.max_members,
+                    rules=Rules(
+                        member_limit=settings.max_members,
+                        edit_window=settings.edit_window,
+                        delete_window=settings.delete_window,
+                    ),
                 )
             )
         except Unavailable as error:

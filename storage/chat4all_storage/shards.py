@@ -192,11 +192,24 @@ class Shards:
         title: str | None,
         creator: str,
         roles: dict[str, str],
+        *,
+        metadata: bytes | None = None,
+        digest: int = 0,
+        trace: bytes | None = None,
     ) -> tuple[Conversation, bool]:
         """See `ShardStore.create`."""
         return await self._at(
             conversation,
-            lambda store: store.create(conversation, type_, title, creator, roles),
+            lambda store: store.create(
+                conversation,
+                type_,
+                title,
+                creator,
+                roles,
+                metadata=metadata,
+                digest=digest,
+                trace=trace,
+            ),
             writes=True,
         )
 

@@ -137,9 +137,22 @@ class FaultyShard:
         title: str | None,
         creator: str,
         roles: dict[str, str],
+        *,
+        metadata: bytes | None = None,
+        digest: int = 0,
+        trace: bytes | None = None,
     ) -> tuple[Conversation, bool]:
         return await self._read(
-            lambda: self.database.inner.create(conversation, type_, title, creator, roles)
+            lambda: self.database.inner.create(
+                conversation,
+                type_,
+                title,
+                creator,
+                roles,
+                metadata=metadata,
+                digest=digest,
+                trace=trace,
+            )
         )
 
     async def members(self, conversations: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
