@@ -8,8 +8,9 @@ then what the session starts from.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from chat4all_protocol.codec import encode_meta
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.ids import new_id, private_conversation_id
 from chat4all_storage.sharding import logical_shard
@@ -18,12 +19,13 @@ from .conversation import ConversationActor
 from .heads import Heads
 from .kernel import ActorState, ActorStopped, PoolClosed
 from .members import MemberReader
-from .messages import MembersRead, Overtaken, Post
+from .messages import Marked, MembersRead, Overtaken, Post
+from .posting import creation_digest
 from .wire import not_found, view
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Conv, ConversationType
-    from chat4all_storage.ports import Append, Conversation
+    from chat4all_storage.ports import Append, Conversation, Mark
     from chat4all_storage.shard_logs import ShardLogs
     from chat4all_storage.storage import Storage
 
@@ -161,6 +163,15 @@ class Conversations:
         except ActorStopped:
             origin.lost(post)
 
+    def marked(self, mark: Mark) -> None:
+        """A user without a session here has read, and the watermarks stand: show it to the others.
+
+        Nobody is woken for that: who comes later reads them.
+        """
+        if (conversation := self._alive.get(mark.conversation)) is not None:
+            with suppress(ActorStopped, PoolClosed):
+                conversation.reply_nowait(Marked(mark))
+
     def _linger(self, conversation: ConversationActor) -> None:
         conversation.lingering = True
         key, seconds = (conversation.id, ":linger"), self.settings.conversation_linger
@@ -190,12 +201,16 @@ class Conversations:
         members: list[str],
         title: str | None,
         *,
+        metadata: dict[str, Any] | None = None,
         by: Reader | None = None,
-    ) -> Conversation:
-        """Create a conversation; the same private pair always has the same one.
+        id_: str | None = None,
+        trace: bytes | None = None,
+    ) -> tuple[Conversation, bool]:
+        """Create a conversation; False when it was there already.
 
-        The local sessions of all members enter it and are told, except `by`, who asked: it enters
-        too, and is answered by the caller.
+        The same private pair always has the same one; a group has the id `id_`, so that the same
+        request may come again. The local sessions of all members enter it and are told, except
+        `by`, who asked: it enters too, and is answered by the caller.
 
         Raises:
             Refusal: the request can't be granted.
@@ -223,10 +238,22 @@ class Conversations:
                     f"a conversation has at most {self.settings.max_members} members",
                     "members",
                 )
-            id_ = new_id()
+            id_ = id_ or new_id()
             roles = {creator: "owner"} | dict.fromkeys(others, "member")
+        kept = None if metadata is None else encode_meta(metadata)
+        if kept is not None and len(kept) > self.settings.max_meta:
+            raise Refusal(
+                ErrorCode.TOO_LARGE,
+                f"metadata has at most {self.settings.max_meta} bytes",
+                "metadata",
+            )
+        digest = creation_digest(title, kept, roles) if type_ == "group" else 0
         with self.heads.reading():
-            stored, made = await self.storage.shards.create(id_, type_, title, creator, roles)
+            stored, made = await self.storage.shards.create(
+                id_, type_, title, creator, roles, metadata=kept, digest=digest, trace=trace
+            )
+            if stored.digest != digest:
+                raise Refusal(ErrorCode.CONFLICT, "this request was made with other content before")
             for name in stored.members:
                 for reader in self.local.of(name):
                     late = logical_shard(id_) in reader.missing
@@ -238,7 +265,7 @@ class Conversations:
                 alive.take_members(MembersRead(stored.head, list(stored.members)))
         if made:
             self.relay.created(stored)
-        return stored
+        return stored, made
 
     async def _canonical(self, creator: str, members: list[str]) -> list[str]:
         """The other members under the names that they registered, each once."""

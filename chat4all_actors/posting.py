@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from msgspec import Struct
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
 
 from chat4all_protocol.codec import encode_body, encode_meta
 from chat4all_protocol.codes import ErrorCode
-from chat4all_protocol.frames import FileBody, MemberBody
-from chat4all_storage.ports import Append
+from chat4all_protocol.frames import FileBody, MemberBody, SettingsBody
+from chat4all_storage.ports import Append, Change
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from chat4all_protocol.frames import SendBody
 
@@ -122,6 +123,34 @@ def member_append(
         subject=subject,
         role=role,
     )
+
+
+def settings_append(
+    conversation: str,
+    sender: str,
+    id_: str,
+    *,
+    title: str | UnsetType | None = UNSET,
+    metadata: dict[str, Any] | UnsetType | None = UNSET,
+    retention: int | UnsetType | None = UNSET,
+) -> Append:
+    """What is to be different about a group; `retention` is in seconds."""
+    stored = encode_body(SettingsBody(title=title, meta=metadata, retention=retention))
+    kept = encode_meta(metadata) if isinstance(metadata, dict) else metadata
+    return Append(
+        conversation=conversation,
+        sender=sender,
+        id=id_,
+        kind="change",
+        body=stored,
+        digest=_digest(b"change %b" % stored),
+        change=Change(title=title, metadata=kept, retention=retention),
+    )
+
+
+def creation_digest(title: str | None, metadata: bytes | None, roles: Mapping[str, str]) -> int:
+    """Over what the creator of a group wrote."""
+    return _digest(msgspec.msgpack.encode((title, metadata, dict(roles))))
 
 
 def _digest(content: bytes) -> int:

@@ -201,7 +201,7 @@ async def _mode(session: Session, frame: Mode) -> None:
 async def _create(session: Session, frame: Create) -> None:
     conversations = session.services.conversations
     try:
-        stored = await conversations.create(
+        stored, _ = await conversations.create(
             frame.type, session.user, frame.members, frame.title, by=session
         )
     except Refusal as error:

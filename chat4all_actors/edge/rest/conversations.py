@@ -43,9 +43,9 @@ class NewConversation(Struct, frozen=True):
 class ConversationChange(Struct, frozen=True):
     """What is to be different; what is left out stays."""
 
-    title: Title | None | UnsetType = UNSET
-    metadata: Metadata | None | UnsetType = UNSET
-    retention_days: Annotated[int, Meta(ge=1, le=36500)] | None | UnsetType = UNSET
+    title: Title | UnsetType | None = UNSET
+    metadata: Metadata | UnsetType | None = UNSET
+    retention_days: Annotated[int, Meta(ge=1, le=36500)] | UnsetType | None = UNSET
     """Messages are emptied when they are so old; null keeps them."""
 
 
@@ -102,8 +102,10 @@ async def create_conversation(call: Call, body: NewConversation) -> Answer:
     if body.metadata is not None:
         check_free_form("metadata", body.metadata)
     creator, members = call.caller.creator(body.members)
+    if call.caller.client is not None:
+        creator = await submitting.canonical(call, creator)
     id_ = call.id("conversation") if body.type == "group" else None
-    stored, made = await call.services.conversations.make(
+    stored, made = await call.services.conversations.create(
         body.type, creator, members, body.title, metadata=body.metadata, id_=id_, trace=call.trace
     )
     return Answer(views.conversation(stored), 201 if made else 200)

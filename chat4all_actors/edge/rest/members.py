@@ -85,7 +85,5 @@ async def remove_member(call: Call, conversation_id: str, username: str) -> None
     Everybody may leave, but the last owner names another first. Owners remove anybody, admins
     those without a role.
     """
-    append = member_append(
-        conversation_id, call.caller.user(), call.id("leave"), "leave", username
-    )
+    append = member_append(conversation_id, call.caller.user(), call.id("leave"), "leave", username)
     await submitting.submit(call, append)

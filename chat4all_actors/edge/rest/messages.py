@@ -194,9 +194,7 @@ async def _shown(call: Call, event: StoredEvent) -> Message:
     return shown
 
 
-@routes.get(
-    "/v1/messages/{message_id}/status", answers={200: StatusReport}, scope="messages:read"
-)
+@routes.get("/v1/messages/{message_id}/status", answers={200: StatusReport}, scope="messages:read")
 async def read_status(call: Call, message_id: str) -> StatusReport:
     """Tell what became of a message: who has received it, who has read it."""
     event = await submitting.event_of(call, call.caller.user(), message_id)

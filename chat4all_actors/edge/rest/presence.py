@@ -43,9 +43,7 @@ class PresenceQuery(Struct, frozen=True):
     users: Annotated[str, Meta(min_length=1, max_length=7000, description="Names, by commas")]
 
 
-@routes.get(
-    "/v1/presence", query=PresenceQuery, answers={200: PresenceList}, scope="presence:read"
-)
+@routes.get("/v1/presence", query=PresenceQuery, answers={200: PresenceList}, scope="presence:read")
 async def read_presence(call: Call, query: PresenceQuery) -> PresenceList:
     """Tell who is there.
 

@@ -84,8 +84,9 @@ async def private_with(call: Call, user: str, other: str) -> str:
     """
     conversations = call.services.conversations
     id_ = private_conversation_id(user, other)
-    if conversations.get(id_) is None and await call.storage.shards.heads([id_]) == {}:
-        return (await conversations.create("private", user, [other])).id
+    if conversations.get(id_) is None and await call.storage.shards.conversation(id_) is None:
+        stored, _ = await conversations.create("private", user, [other], None)
+        return stored.id  # by the names as they were registered
     return id_
 
 

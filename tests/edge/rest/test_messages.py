@@ -76,7 +76,9 @@ async def test_an_id_is_stored_once_whichever_way_it_comes(town: Town) -> None:
     assert (again.status, again.json["sequence_number"]) == (202, 1)
     await ana.say(Send(rid=2, conv=conversation, id=ID, body=TextBody("hi")))
     assert [(sent.seq, sent.dup) for sent in ana.outlet.of(Sent)] == [(1, False), (1, True)]
-    other = await town.ana.ask("POST", "/v1/messages", text("ho", recipient_id="bob", message_id=ID))
+    other = await town.ana.ask(
+        "POST", "/v1/messages", text("ho", recipient_id="bob", message_id=ID)
+    )
     assert (other.status, other.code) == (409, "CONFLICT")
 
 
@@ -163,8 +165,9 @@ async def test_a_message_is_shown_to_members_alone(town: Town) -> None:
     await town.ana.ask("POST", "/v1/messages", text(recipient_id="bob", message_id=ID))
     assert (await town.bob.ask("GET", f"/v1/messages/{ID}")).json["message_id"] == ID
     for path in (f"/v1/messages/{ID}", f"/v1/messages/{ID}/status"):
-        hidden, missing = await town.carla.ask("GET", path), await town.ana.ask(
-            "GET", path.replace(ID, OTHER)
+        hidden, missing = (
+            await town.carla.ask("GET", path),
+            await town.ana.ask("GET", path.replace(ID, OTHER)),
         )
         assert hidden.status == missing.status == 404
         assert hidden.json["error"]["message"] == missing.json["error"]["message"]
