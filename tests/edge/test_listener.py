@@ -20,8 +20,8 @@ from chat4all_actors.edge.listener import (
     MAX_ADMIN_CONNECTIONS,
     STOP_PATIENCE,
     Edge,
-    open_listeners,
 )
+from chat4all_actors.edge.sockets import open_listeners
 from chat4all_actors.fanout import LocalReaders
 from chat4all_actors.heartbeat import Heartbeat
 from chat4all_actors.kernel import Pool, PoolClosed
@@ -202,7 +202,7 @@ async def test_a_head_may_come_in_pieces() -> None:
     [
         (LIVE, 200),
         (LIVE.replace(b"live", b"ready"), 503),
-        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404),
         (b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n", 426),
         (UPGRADE.replace(b"Host: x", b"Host: x\r\nOrigin: http://evil.example"), 403),
         (b"\x16\x03\x01 a TLS hello", 400),
