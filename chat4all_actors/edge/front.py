@@ -50,7 +50,7 @@ _KEPT: Final = frozenset({b"allow", b"retry-after", b"www-authenticate"})
 _encode: Final = msgspec.json.Encoder().encode
 MAX_LOGGED_PATH: Final = 200
 GRACE: Final = 1.0
-"""Seconds more than an application has: it keeps to its time itself, and knows better what to say."""
+"""Seconds beyond: an application that keeps to its time itself knows better what to say."""
 
 
 class Front:

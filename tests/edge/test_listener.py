@@ -21,7 +21,6 @@ from chat4all_actors.session import Session
 from tests.edge.house import CLOSE, LIVE, UPGRADE, everything, house
 
 if TYPE_CHECKING:
-
     import ssl
 
     from trio.testing import MockClock
