@@ -6,7 +6,9 @@ TOML file, which beats the default.
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin, get_type_hints
 
@@ -22,6 +24,9 @@ MINUTES: Final = 60 * SECONDS
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 PREFIX: Final = "CHAT4ALL_"
+_HOST: Final = re.compile(
+    r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?)(:[0-9]{1,5})?"
+)
 _REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 
 Count = Annotated[int, Meta(ge=1)]
@@ -45,7 +50,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tls_cert: str | None = None
     tls_key: str | None = None
     allowed_origins: list[str] = []
-    """Origins of web pages that may open a WebSocket, beside the server's own."""
+    """Origins of web pages that may use the server, beside its own: `scheme://host[:port]`."""
+    allowed_hosts: list[str] = []
+    """By which names it may be asked, each `name` or `name:port`; none: by any."""
+    trusted_proxies: list[str] = []
+    """Networks of the proxies before it, whose word about their clients' addresses counts."""
+    proxy_header: str = "x-forwarded-for"
+    """Where they tell it: `x-forwarded-for` or `forwarded`; the other is never believed."""
 
     # --- what it stands on
     data_dir: str = "chat4all-data"
@@ -81,6 +92,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """For so long each."""
     max_head: Annotated[int, Meta(ge=1024)] = 16 * KIB
     """Bytes of a request's head."""
+    max_fields: Count = 100
+    """Header fields of a request."""
     head_timeout: Seconds = 10 * SECONDS
     connect_timeout: Seconds = 10 * SECONDS
     """From the handshake until `connect`."""
@@ -93,8 +106,23 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     drain_timeout: Seconds = 30 * SECONDS
     max_sessions_per_user: Count = 100
 
+    # --- HTTP
+    max_body: Annotated[int, Meta(ge=1 * KIB)] = 64 * KIB
+    """Bytes of a request's body, where its operation allows no more."""
+    body_grace: Seconds = 10 * SECONDS
+    """A body may take so long,"""
+    min_body_rate: Count = 1 * KIB
+    """and a second more for each so many bytes of it that have come,"""
+    body_timeout: Seconds = 2 * MINUTES
+    """but no longer than this."""
     request_timeout: Seconds = 15 * SECONDS
-    """For the answer to one request over HTTP; then its outcome is not known."""
+    """From the end of a request until its answer; then its outcome is not known."""
+    write_timeout: Seconds = 30 * SECONDS
+    """A client must take each 64 KiB of an answer in so long."""
+    keep_alive_timeout: Seconds = 75 * SECONDS
+    """A connection without a request is closed after so long."""
+    keep_alive_requests: Count = 1_000
+    """Requests of one connection."""
 
     # --- between nodes
     backbone_entries: Annotated[int, Meta(ge=100)] = 2000
@@ -166,6 +194,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # --- output
     log_format: str = "console"
     log_level: str = "info"
+    access_log: str = "debug"
+    """The level of the line for each request: `info`, `debug` or `off`; faults always show."""
 
 
 def load(
@@ -216,6 +246,20 @@ def _check(settings: Settings) -> None:
         raise ConfigError(f"redis is an address that begins with {' or '.join(_REDIS_SCHEMES)}")
     if settings.log_format not in ("console", "json"):
         raise ConfigError("log_format is `console` or `json`")
+    if settings.access_log not in ("info", "debug", "off"):
+        raise ConfigError("access_log is `info`, `debug` or `off`")
+    if settings.proxy_header not in ("x-forwarded-for", "forwarded"):
+        raise ConfigError("proxy_header is `x-forwarded-for` or `forwarded`")
+    for host in settings.allowed_hosts:
+        if _HOST.fullmatch(host) is None:
+            message = f"allowed_hosts: {host!r} is no name or address, perhaps with :port"
+            raise ConfigError(message)
+    for network in settings.trusted_proxies:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            message = f"trusted_proxies: {network!r} is no network, such as 10.0.0.0/8"
+            raise ConfigError(message) from None
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise ConfigError("log_level is `debug`, `info`, `warning` or `error`")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from ..edge.handshake import normalize_origin
-from ..edge.listener import open_listeners
+from ..edge.sockets import open_listeners
 from .main import USAGE, CommandError
 
 if TYPE_CHECKING:
