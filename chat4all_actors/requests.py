@@ -38,6 +38,7 @@ from chat4all_storage.sharding import logical_shard
 from .accounts.tokens import TokenRefused
 from .conversations import Refusal
 from .kernel import ActorStopped, MailboxFull
+from .limits.limits import MESSAGES
 from .messages import Compose, MarkRead, Post
 from .watching import TooManyWatched
 from .wire import message, not_found, refusal, unavailable
@@ -131,7 +132,7 @@ def _check(session: Session, frame: Send) -> Error | None:
                 frame.rid,
                 field="channels",
             )
-    if wait := session.services.limiter.take(session.user):
+    if wait := session.services.limits.take(MESSAGES, session.user):
         return Error(
             code=ErrorCode.RATE_LIMITED,
             message="too many messages",
