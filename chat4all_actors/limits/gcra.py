@@ -167,12 +167,15 @@ class RateLimiter:
     # --- in step with other nodes -------------------------------------------------------------
 
     def share(self, wake: Callable[[], None]) -> None:
-        """Note from now on what is used. `wake` is called when the others are to be asked soon."""
-        self._shared = True
+        """Note what is used while there are other nodes.
+
+        `wake` is called when they are to be asked soon.
+        """
         self._wake = wake
 
     def divide(self, nodes: int, *, apart: bool) -> None:
         """There are so many nodes. When they are `apart`, none can ask: each takes its part."""
+        self._shared = self._wake is not None and nodes > 1
         rate = self.rate.part(nodes) if apart else self.rate
         self._cost = rate.interval * nodes if apart else rate.interval
         self._tolerance = self._cost * (rate.burst - 1)
@@ -183,6 +186,11 @@ class RateLimiter:
         if self._shared and self._cost:
             self._used[key] = None
             self._hurry()
+
+    @property
+    def used(self) -> int:
+        """Keys that are to be collected."""
+        return len(self._used)
 
     def collect(self, limit: int) -> list[tuple[str, int, float]]:
         """At most `limit` keys used since they were last collected.

@@ -4,6 +4,7 @@ Twice a second a node tells a `Tally` (Redis) what it has accepted since the las
 one call, and learns how far all nodes together are ahead with these keys. What was too much is a
 debt: nobody accepts more until it is paid by waiting. So a key that comes to another node does not
 find a fresh budget there, and over any minute all nodes accept at most a fifth more than one would.
+A node that is alone tells nothing; what it knows is told when others come, with what is used then.
 
 While the tally, or the backbone, does not work, every node takes only its part of each limit: what
 it is, divided by the nodes that lived last. The first exchange that succeeds ends that.
@@ -38,8 +39,8 @@ SOLE: Final = 1.5 * SECONDS
 """So long after an exchange a key that no other node uses is taken to be this node's alone."""
 RECENT: Final = 1 * SECONDS
 """A tally that knows less than we do is late by so much at most, else it has lost its memory."""
-MAX_KEYS: Final = 5000
-"""Of one exchange; the others have their turn in the next."""
+MAX_KEYS: Final = 2000
+"""Of one exchange, which keeps the node for some milliseconds; the others follow at once."""
 LEAVING: Final = 1 * SECONDS
 """For the last exchange of a node that stops."""
 UNKNOWN: Final = 2
@@ -137,6 +138,8 @@ class InStep:
                     ceiling=rate.ceiling,
                 )
                 collected.append((limiter, key, count, usage))
+            if limiter.used:
+                self._hurry()
         return collected
 
     def _settle(

@@ -169,6 +169,7 @@ async def test_what_was_used_is_collected_once_and_settled_as_all_nodes_stand(
 async def test_a_standing_that_says_less_changes_nothing(mock_clock: MockClock) -> None:
     limiter = RateLimiter(60, burst=5)
     limiter.share(lambda: None)
+    limiter.divide(2, apart=False)
     for _ in range(5):
         limiter.take("ana")
     limiter.collect(10)
@@ -180,6 +181,7 @@ async def test_a_key_that_is_watched_is_asked_for_at_no_cost(mock_clock: MockClo
     woken: list[None] = []
     limiter = RateLimiter(60, burst=5)
     limiter.share(lambda: woken.append(None))
+    limiter.divide(2, apart=False)
     limiter.watch("ana")
     assert woken
     assert limiter.collect(10) == [("ana", 0, 0.0)]
@@ -192,6 +194,7 @@ async def test_what_could_not_be_told_is_told_later_as_far_as_it_is_outstanding(
 ) -> None:
     limiter = RateLimiter(60, burst=5)
     limiter.share(lambda: None)
+    limiter.divide(2, apart=False)
     for _ in range(4):
         limiter.take("ana")
     limiter.take("bob")

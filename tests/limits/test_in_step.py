@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chat4all_actors.limits.gcra import OVERSHOOT, Rate, RateLimiter
-from chat4all_actors.limits.in_step import HURRY, ROUND, InStep
+from chat4all_actors.limits.in_step import HURRY, MAX_KEYS, ROUND, InStep
 from chat4all_storage.tally import MemoryTally
 
 if TYPE_CHECKING:
@@ -159,6 +159,22 @@ async def test_whoever_is_refused_is_told_of_at_once(autojump_clock: MockClock) 
         assert other.flood() <= 1
 
 
+async def test_what_a_node_accepted_alone_is_told_when_another_comes(
+    autojump_clock: MockClock,
+) -> None:
+    async with cluster(2) as (one, other):
+        one.peers = 0
+        await rounds()
+        assert one.flood() == 20
+        one.peers = 1
+        await rounds(1.2)
+        assert one.flood() == 2
+        await rounds()
+        other.limiter.watch("ana")
+        await rounds(3 * HURRY)
+        assert other.flood() <= 5
+
+
 # The tally is away
 
 
@@ -276,12 +292,16 @@ async def test_before_it_is_known_who_lives_a_node_takes_half(autojump_clock: Mo
         nursery.cancel_scope.cancel()
 
 
-async def test_a_node_without_others_keeps_no_count_for_them(autojump_clock: MockClock) -> None:
-    node = Node("alone", None)
+@pytest.mark.parametrize("tally", [None, MemoryTally()])
+async def test_a_node_without_others_keeps_no_count_for_them(
+    autojump_clock: MockClock, tally: MemoryTally | None
+) -> None:
+    node = Node("alone", tally)
     async with trio.open_nursery() as nursery:
         await nursery.start(node.run)
         assert node.flood() == 20
-        assert node.limiter.collect(10) == []
+        node.limiter.watch("bob")
+        assert node.limiter.used == 0
         nursery.cancel_scope.cancel()
 
 
@@ -292,7 +312,7 @@ async def test_a_round_is_one_call_for_all_keys_and_none_when_nothing_was_used(
     autojump_clock: MockClock,
 ) -> None:
     tally = SpiedTally()
-    async with cluster(1, tally) as (one,):
+    async with cluster(2, tally) as (one, _):
         await rounds(10.0)
         assert tally.asked == []
         for number in range(1000):
@@ -301,11 +321,22 @@ async def test_a_round_is_one_call_for_all_keys_and_none_when_nothing_was_used(
         assert [len(usages) for usages in tally.asked] == [1000]
 
 
+async def test_more_keys_than_a_round_takes_are_told_in_the_next_ones(
+    autojump_clock: MockClock,
+) -> None:
+    tally = SpiedTally()
+    async with cluster(2, tally) as (one, _):
+        for number in range(2 * MAX_KEYS + 1):
+            one.limiter.take(f"user {number}")
+        await rounds(ROUND + 3 * HURRY)
+    assert [len(usages) for usages in tally.asked] == [MAX_KEYS, MAX_KEYS, 1]
+
+
 async def test_many_who_are_refused_hasten_rounds_to_ten_a_second_at_most(
     autojump_clock: MockClock,
 ) -> None:
     tally = SpiedTally()
-    async with cluster(1, tally) as (one,):
+    async with cluster(2, tally) as (one, _):
         for _ in range(1000):
             one.flood("ana", most=1)
             one.limiter.take("ana")
@@ -316,7 +347,7 @@ async def test_many_who_are_refused_hasten_rounds_to_ten_a_second_at_most(
 
 async def test_no_key_of_the_tally_shows_whose_it_is(autojump_clock: MockClock) -> None:
     tally = SpiedTally()
-    async with cluster(1, tally) as (one,):
+    async with cluster(2, tally) as (one, _):
         one.limiter.take("ana")
         await rounds()
         one.limiter.take("ana")
