@@ -13,6 +13,7 @@ import trio
 
 from ..admission import Gate, Overloaded
 from ..kernel import Pool, PoolClosed
+from ..limits.limits import HANDSHAKES
 from ..session import Session
 from .connection import WebSocketConnection
 from .handshake import Accept, BadRequest, HeadReader, RequestHead, decide_upgrade, error_response
@@ -160,13 +161,13 @@ class Edge:
             self._emptied.unpark_all()
 
     async def _accept(
-        self, listener: socket.socket, admit: Callable[[socket.socket], None]
+        self, listener: socket.socket, admit: Callable[[socket.socket, str], None]
     ) -> NoReturn:
         while True:
             await trio.lowlevel.wait_readable(listener)
             for _ in range(ACCEPT_BATCH):
                 try:
-                    sock, _address = listener.accept()
+                    sock, address = listener.accept()
                 except BlockingIOError:
                     break
                 except OSError as error:
@@ -176,10 +177,10 @@ class Edge:
                         break
                     continue  # that client went away before it was accepted
                 sock.setblocking(False)
-                admit(sock)
+                admit(sock, address[0])
             await trio.lowlevel.checkpoint()
 
-    def _admit(self, sock: socket.socket) -> None:
+    def _admit(self, sock: socket.socket, address: str) -> None:
         settings = self._services.settings
         if self._open >= settings.max_connections or self._shaking_hands >= settings.max_handshakes:
             self.refused += 1
@@ -190,19 +191,19 @@ class Edge:
         # Counted here, not in its task: a whole batch is admitted before the first of them runs.
         self._open += 1
         self._shaking_hands += 1
-        if not self._start(sock, admin=False):
+        if not self._start(sock, address, admin=False):
             self._shaking_hands -= 1
 
-    def _admit_admin(self, sock: socket.socket) -> None:
+    def _admit_admin(self, sock: socket.socket, address: str) -> None:
         if self._admin_open >= MAX_ADMIN_CONNECTIONS:
             sock.close()
             return
         self._admin_open += 1
-        self._start(sock, admin=True)
+        self._start(sock, address, admin=True)
 
-    def _start(self, sock: socket.socket, *, admin: bool) -> bool:
+    def _start(self, sock: socket.socket, address: str, *, admin: bool) -> bool:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = _Connection(self, sock, admin=admin)
+        connection = _Connection(self, sock, address, admin=admin)
         try:
             connection.member = self._connections.start_soon("connection", connection.run)
         except PoolClosed:
@@ -220,8 +221,10 @@ class Edge:
             return False
         return True
 
-    async def serve_client(self, sock: socket.socket, cancel: Callable[[], None]) -> None:
-        """Serve a client's connection, from its first byte to its last."""
+    async def serve_client(
+        self, sock: socket.socket, address: str, cancel: Callable[[], None]
+    ) -> None:
+        """Serve the connection of a client at `address`, from its first byte to its last."""
         services = self._services
         transport = self._transport(sock)
         try:
@@ -229,19 +232,34 @@ class Edge:
                 response, received = await self._answer(transport, admin=False)
             finally:
                 self._shaking_hands -= 1
-            if received is not None and (refusal := await self._pass_gate()) is not None:
-                response, received = refusal, None
-            await _respond(transport, response, last=received is None)
-            if received is not None:
-                connection = WebSocketConnection(transport, services.settings.max_frame, cancel)
-                session = Session(services, connection)
-                self.sessions[session] = None
+            if received is None:
+                await _respond(transport, response, last=True)
+            elif not services.limits.connections.enter(address):
+                self.refused += 1
+                why = "this address holds as many connections as it may"
+                await _respond(transport, _too_many(why, RETRY_AFTER), last=True)
+            else:
                 try:
-                    await connection.run(session, received)
+                    if (refusal := self._pass_rate(address)) is None:
+                        refusal = await self._pass_gate()
+                    await _respond(transport, refusal or response, last=refusal is not None)
+                    if refusal is None:
+                        await self._serve_session(transport, received, cancel)
                 finally:
-                    del self.sessions[session]
+                    services.limits.connections.leave(address)
         finally:
             transport.close()
+
+    async def _serve_session(
+        self, transport: Transport, received: bytes, cancel: Callable[[], None]
+    ) -> None:
+        connection = WebSocketConnection(transport, self._services.settings.max_frame, cancel)
+        session = Session(self._services, connection)
+        self.sessions[session] = None
+        try:
+            await connection.run(session, received)
+        finally:
+            del self.sessions[session]
 
     async def serve_admin(self, sock: socket.socket) -> None:
         """Serve one plain request."""
@@ -292,6 +310,14 @@ class Edge:
                 return head
         return None
 
+    def _pass_rate(self, address: str) -> bytes | None:
+        """The response, if this address has opened too many WebSockets lately."""
+        wait = self._services.limits.take(HANDSHAKES, address)
+        if not wait:
+            return None
+        self.refused += 1
+        return _too_many("too many connections from this address in short time", wait)
+
     async def _pass_gate(self) -> bytes | None:
         """Wait until another WebSocket may begin; or the response, if it may not."""
         try:
@@ -320,11 +346,12 @@ class Edge:
 class _Connection:
     """One connection's task."""
 
-    __slots__ = ("_admin", "_edge", "_sock", "member")
+    __slots__ = ("_address", "_admin", "_edge", "_sock", "member")
 
-    def __init__(self, edge: Edge, sock: socket.socket, *, admin: bool) -> None:
+    def __init__(self, edge: Edge, sock: socket.socket, address: str, *, admin: bool) -> None:
         self._edge = edge
         self._sock = sock
+        self._address = address
         self._admin = admin
         self.member: Member | None = None
 
@@ -334,7 +361,7 @@ class _Connection:
             if self._admin:
                 await self._edge.serve_admin(self._sock)
             else:
-                await self._edge.serve_client(self._sock, self.cancel)
+                await self._edge.serve_client(self._sock, self._address, self.cancel)
         finally:
             self._edge.closed(admin=self._admin)
 
@@ -349,6 +376,10 @@ async def _respond(transport: Transport, response: bytes | None, *, last: bool) 
         transport.send_nowait(response)
         if last:
             await transport.finish()
+
+
+def _too_many(why: str, retry_after: float) -> bytes:
+    return error_response(429, "RATE_LIMITED", why, retry_after=math.ceil(retry_after))
 
 
 def _unavailable(why: str, retry_after: float = RETRY_AFTER) -> bytes:
