@@ -73,6 +73,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # --- connections
     max_connections: Count = 18_000
     """Sockets of one node: the process limit of descriptors, less what the node itself needs."""
+    max_connections_per_address: CountOrNone = 16_000
+    """Of them, those of one address (IPv6: of one /64); 0 is unlimited."""
     max_handshakes: Count = 1_000
     """Connections whose request has not come in whole yet."""
     handshake_rate: Annotated[float, Meta(ge=0)] = 500.0
@@ -166,6 +168,32 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of one user; 0 is unlimited."""
     rate_burst: Count = 20
     """Messages that a user may send at once, within the rate."""
+    rate_requests_per_minute: CountOrNone = 1_000
+    """REST requests of one address (IPv6: of one /64); 0 is unlimited."""
+    rate_requests_burst: Count = 200
+    rate_client_requests_per_minute: CountOrNone = 10_000
+    """REST requests of one client id; 0 is unlimited."""
+    rate_client_requests_burst: Count = 2_000
+    rate_handshakes_per_minute: CountOrNone = 30_000
+    """New WebSockets of one address, on all nodes; 0 is unlimited.
+
+    Whole offices and mobile networks share one, and come back together after an outage.
+    """
+    rate_handshakes_burst: Count = 3_000
+    rate_logins_per_minute: CountOrNone = 10
+    """Attempts to log in to one account; 0 is unlimited."""
+    rate_logins_burst: Count = 5
+    rate_logins_per_address_per_minute: CountOrNone = 100
+    """Attempts to log in from one address; 0 is unlimited."""
+    rate_logins_per_address_burst: Count = 50
+    rate_registrations_per_minute: CountOrNone = 60
+    """Registrations from one address; 0 is unlimited."""
+    rate_registrations_burst: Count = 30
+    rate_max_keys: Annotated[int, Meta(ge=1000)] = 100_000
+    """Users or addresses that a limit tells apart at once: at most 300 bytes each.
+
+    While there are more, the new ones share budgets.
+    """
     bcrypt_cost: Annotated[int, Meta(ge=4, le=14)] = 12
     max_password_checks: Count = 20
     """Password checks that may wait for a thread."""

@@ -35,6 +35,7 @@ from chat4all_storage.sharding import logical_shard
 from .accounts.tokens import TokenRefused
 from .conversations import Refusal
 from .kernel import ActorStopped, MailboxFull
+from .limits.limits import MESSAGES
 from .messages import Compose, MarkRead, Post
 from .posting import judge, message_append
 from .watching import TooManyWatched
@@ -104,7 +105,7 @@ def _check(session: Session, frame: Send) -> Error | None:
     settings = session.services.settings
     if (unfit := judge(settings, frame.body, frame.meta, frame.channels)) is not None:
         return refusal(unfit.code, unfit.message, frame.rid, field=unfit.field)
-    if wait := session.services.limiter.take(session.user):
+    if wait := session.services.limits.take(MESSAGES, session.user):
         return Error(
             code=ErrorCode.RATE_LIMITED,
             message="too many messages",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ..edge.handshake import normalize_origin
+from ..edge.origins import normalize_origin
 from ..edge.sockets import open_listeners
 from .main import USAGE, CommandError
 

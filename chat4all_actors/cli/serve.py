@@ -138,6 +138,7 @@ async def open_node(
                 listeners=doors.public,
                 admin_listeners=doors.admin,
                 bus=opened.bus,
+                tally=opened.tally,
                 tls=tls,
             )
             # The bridge, the pools and all code are there for good: no collection need look.

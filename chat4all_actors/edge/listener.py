@@ -13,12 +13,13 @@ import trio
 
 from ..admission import Gate, Overloaded
 from ..kernel import Pool, PoolClosed
+from ..limits.limits import HANDSHAKES
 from ..session import Session
 from .addresses import Proxies
 from .answers import error_response
 from .connection import WebSocketConnection
 from .front import Front
-from .greeting import Greeter, Requests, Upgrade, unavailable
+from .greeting import RETRY_AFTER, Greeter, Requests, Upgrade, unavailable
 from .http import nothing_here
 from .http_connection import HttpServer
 from .request_rules import RequestRules
@@ -221,8 +222,6 @@ class Edge:
                 greeting = await self._greet(transport, peer[0])
             finally:
                 self._shaking_hands -= 1
-            if isinstance(greeting, Upgrade) and (refusal := await self._pass_gate()) is not None:
-                greeting = refusal
             if isinstance(greeting, Requests):
                 await self._http.serve(
                     transport,
@@ -233,11 +232,29 @@ class Edge:
                     cancel=cancel,
                 )
             elif isinstance(greeting, Upgrade):
-                await self._serve_session(transport, greeting, cancel)
+                await self._let_in(transport, greeting, cancel)
             else:
                 await _end(transport, greeting)
         finally:
             transport.close()
+
+    async def _let_in(
+        self, transport: Transport, upgrade: Upgrade, cancel: Callable[[], None]
+    ) -> None:
+        connections = self._services.limits.connections
+        if not connections.enter(upgrade.address):
+            self.refused += 1
+            why = "this address holds as many connections as it may"
+            await _end(transport, _too_many(why, RETRY_AFTER))
+            return
+        try:
+            refusal = self._pass_rate(upgrade.address) or await self._pass_gate()
+            if refusal is not None:
+                await _end(transport, refusal)
+            else:
+                await self._serve_session(transport, upgrade, cancel)
+        finally:
+            connections.leave(upgrade.address)
 
     async def _serve_session(
         self, transport: Transport, upgrade: Upgrade, cancel: Callable[[], None]
@@ -270,6 +287,14 @@ class Edge:
         if self._accepting.cancel_called:
             return unavailable("this node is stopping")
         return error_response(408, "TIMEOUT", "the request took too long")
+
+    def _pass_rate(self, address: str) -> bytes | None:
+        """The response, if this address has opened too many WebSockets lately."""
+        wait = self._services.limits.take(HANDSHAKES, address)
+        if not wait:
+            return None
+        self.refused += 1
+        return _too_many("too many connections from this address in short time", wait)
 
     async def _pass_gate(self) -> bytes | None:
         """Wait until another WebSocket may begin; or the response, if it may not."""
@@ -330,6 +355,10 @@ async def _end(transport: Transport, response: bytes | None) -> None:
     if response is not None:
         transport.send_nowait(response)
         await transport.finish()
+
+
+def _too_many(why: str, retry_after: float) -> bytes:
+    return error_response(429, "RATE_LIMITED", why, retry_after=math.ceil(retry_after))
 
 
 def _refuse(sock: socket.socket, why: str) -> None:

@@ -309,6 +309,35 @@ async def test_those_that_come_too_fast_wait_and_are_told_when_the_wait_is_too_l
         assert (await here.ask(LIVE)).startswith(b"HTTP/1.1 200 ")
 
 
+async def test_an_address_that_opens_too_many_websockets_is_told_when_to_come_back(
+    autojump_clock: MockClock,
+) -> None:
+    async with house(rate_handshakes_per_minute=30, rate_handshakes_burst=2) as here:
+        for _ in range(2):
+            await here.upgrade()
+        answer = await here.ask(UPGRADE)
+        assert answer.startswith(b"HTTP/1.1 429 ")
+        assert b"Retry-After: 2\r\n" in answer
+        assert b'"code":"RATE_LIMITED"' in answer
+        assert here.edge.refused == 1
+        assert (await here.ask(LIVE)).startswith(b"HTTP/1.1 200 ")
+        await trio.sleep(2)
+        await here.upgrade()
+
+
+async def test_an_address_has_so_many_websockets_open_and_no_more() -> None:
+    async with house(max_connections_per_address=2) as here:
+        first, _ = [await here.upgrade() for _ in range(2)]
+        answer = await here.ask(UPGRADE)
+        assert answer.startswith(b"HTTP/1.1 429 ")
+        assert b"Retry-After: 5\r\n" in answer
+        assert here.edge.refused == 1
+        assert (await here.ask(LIVE)).startswith(b"HTTP/1.1 200 ")
+        await first.aclose()
+        await wait_all_tasks_blocked()
+        await here.upgrade()
+
+
 async def test_those_that_wait_at_the_gate_do_not_count_as_half_open(
     autojump_clock: MockClock,
 ) -> None:

@@ -16,6 +16,7 @@ from chat4all_protocol.codes import ErrorCode
 from chat4all_storage.ports import StorageError
 
 from ...conversations import Refusal
+from ...limits.limits import CLIENT_REQUESTS, REQUESTS
 from ...tracing import current_trace_id, new_trace
 from . import openapi
 from .call import Call
@@ -27,7 +28,9 @@ from .operations import PATH_TYPES, Answer
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from ...limits.limits import Limits
     from .call import RestServices
+    from .caller import Caller
     from .operations import Operation, Routes
 
 logger = logging.getLogger(__name__)
@@ -110,10 +113,18 @@ def _call(
 ) -> Call:
     """The call, if whoever calls may call this at all."""
     headers = request.headers
+    request.scope["state"]["route"] = operation.path
     address = request.remote_addr or ""
-    caller = None
+    caller, refused = None, None
     if not operation.public:
-        caller = authenticate(services, headers.get("Authorization"))
+        try:
+            caller = authenticate(services, headers.get("Authorization"))
+        except ApiError as error:
+            refused = error
+    _spend_request(services.limits, caller, address)
+    if refused is not None:
+        raise refused
+    if caller is not None:
         if not caller.may(operation.scope):
             raise ApiError(ErrorCode.FORBIDDEN, f"the scope {operation.scope} is needed")
         caller = caller.acting_for(headers.get(ON_BEHALF_OF))
@@ -128,6 +139,20 @@ def _call(
             field="Idempotency-Key",
         )
     return Call(services, caller, address=address, trace_id=trace_id, idempotency_key=key)
+
+
+def _spend_request(limits: Limits, caller: Caller | None, address: str) -> None:
+    """Count a request: of a service client by its id, of everybody else by the address.
+
+    Raises:
+        ApiError: it is one too many for now.
+    """
+    if caller is not None and caller.client is not None:
+        wait = limits.take(CLIENT_REQUESTS, caller.key)
+    else:
+        wait = limits.take(REQUESTS, address)
+    if wait:
+        raise ApiError(ErrorCode.RATE_LIMITED, "too many requests", retry_after=wait)
 
 
 async def _body(limit: int) -> bytes:

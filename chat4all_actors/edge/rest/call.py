@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.ids import new_id
 
+from ...limits.limits import MESSAGES
 from .errors import ApiError
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from ...accounts.tokens import Tokens
     from ...config import Settings
     from ...conversations import Conversations
+    from ...limits.limits import Limits
     from ...presence import Presences
-    from ...ratelimit import RateLimiter
     from ...revocations import Revocations
     from .caller import Caller
 
@@ -35,7 +36,7 @@ class RestServices(Protocol):
     revocations: Revocations
     conversations: Conversations
     presence: Presences
-    limiter: RateLimiter
+    limits: Limits
     wall_clock: Callable[[], float]
 
 
@@ -83,7 +84,7 @@ class Call:
         Raises:
             ApiError: it is one too many for now.
         """
-        if wait := self.services.limiter.take(user):
+        if wait := self.services.limits.take(MESSAGES, user):
             raise ApiError(ErrorCode.RATE_LIMITED, "too many messages", retry_after=wait)
 
     def id(self, purpose: str, given: str | None = None) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from chat4all_actors.limits.gcra import RateLimiter
+from chat4all_actors.limits.limits import MESSAGES
 from chat4all_protocol.frames import Msg, Receipt, Send, Sent, TextBody
 from chat4all_protocol.ids import new_id
 from tests.actors.harness import person
@@ -215,9 +217,7 @@ async def test_a_deleted_message_keeps_its_place_and_nothing_else(town: Town) ->
 
 
 async def test_messages_of_a_user_are_limited(town: Town) -> None:
-    from chat4all_actors.ratelimit import RateLimiter
-
-    town.node.limiter = RateLimiter(60, 2)
+    town.node.limits.limiters = dict(town.node.limits.limiters) | {MESSAGES: RateLimiter(60, 2)}
     answers = [
         await town.ana.ask("POST", "/v1/messages", text(recipient_id="bob", message_id=new_id()))
         for _ in range(3)
