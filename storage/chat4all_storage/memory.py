@@ -11,9 +11,9 @@ import trio
 from msgspec.structs import replace
 
 from .memory_log import Log, wall_clock_ms
+from .memory_queries import MemoryQueries, unread
 from .ports import (
     DEFAULT_RULES,
-    UNREAD_LIMIT,
     Append,
     Arrivals,
     CommitResult,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from .ports import Replay, Rules
 
 
-class MemoryShard:
+class MemoryShard(MemoryQueries):
     """A `ShardStore` in memory."""
 
     def __init__(
@@ -192,14 +192,10 @@ class MemoryShard:
         )
         if not detailed:
             return mine
-        unread = sum(
-            event.sender != user and event.kind == "message" and not event.deleted
-            for event in log.events[member.read :]
-        )
         peers = (name for name in log.members if name != user)
         return replace(
             mine,
-            unread=min(unread, UNREAD_LIMIT),
+            unread=unread(log, user),
             peer=next(peers, None) if log.type == "private" else None,
         )
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import UNSET, Struct, UnsetType
 
+from .queries import Queries
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
@@ -321,7 +323,7 @@ class UsernameTaken(StorageError):
 # --- ports ----------------------------------------------------------------------------------------
 
 
-class ShardStore(Protocol):
+class ShardStore(Queries, Protocol):
     """One database of whole conversations.
 
     Reads see every write that returned before they began: what is asked of a conversation whose

@@ -23,6 +23,8 @@ from .ports import (
     Status,
     StoredEvent,
 )
+from .postgres import Database
+from .postgres_queries import PostgresQueries
 from .postgres_resume import EVENT_COLUMNS, event_of, read_resumed
 from .sharding import logical_shard
 
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from .bridge import Bridge
     from .ports import Append, Range, Replay, Resumed, Rules
 
-from .postgres import Database
 
 _KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
 _STATUSES: Final = tuple(Status)
@@ -99,7 +100,7 @@ _TRIM: Final = """
 _HEAD: Final = struct.Struct(">16sq")
 
 
-class PostgresShard:
+class PostgresShard(PostgresQueries):
     """One PostgreSQL database as a `ShardStore`."""
 
     def __init__(

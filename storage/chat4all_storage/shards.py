@@ -151,7 +151,7 @@ class Shards:
             )
 
         for delay in RESUME_RETRIES:
-            await self._ask_each(ask, missing, failed)
+            await self.ask_each(ask, missing, failed)
             if all(self.placement.of(shard) in failed for shard in missing):
                 break
             # What was answered with a fence has moved, or is just moving.
@@ -162,7 +162,7 @@ class Shards:
         memberships.sort(key=lambda each: (-each.active_at, each.conversation))
         return Resumption(memberships, events, missing)
 
-    async def _ask_each(
+    async def ask_each(
         self,
         ask: Callable[[int, frozenset[int]], Awaitable[None]],
         shards: frozenset[int],
