@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         ShardStore,
         StoredEvent,
     )
+    from .queries import Receipt
 
 logger = logging.getLogger(__name__)
 
@@ -212,6 +213,10 @@ class Shards:
             ),
             writes=True,
         )
+
+    async def receipts(self, conversation: str, seq: int, reader: str) -> list[Receipt] | None:
+        """See `Queries.receipts`."""
+        return await self._at(conversation, lambda store: store.receipts(conversation, seq, reader))
 
     async def _at(
         self,

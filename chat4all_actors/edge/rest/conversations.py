@@ -8,26 +8,27 @@ import struct
 import uuid
 from typing import TYPE_CHECKING, Annotated, Final
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import ConversationType, Username
+from chat4all_storage import everywhere
 
 from ...posting import settings_append
 from . import submitting, views
 from .decoding import check_free_form
 from .errors import ApiError, invalid, not_found
-from .models import Conversation, Cursor, Message, Metadata, Title
+from .models import DAY, Conversation, Cursor, Message, Metadata, Title
 from .operations import Answer, Routes
 
 if TYPE_CHECKING:
+    from chat4all_storage.queries import Place
+
     from .call import Call
 
 routes = Routes("Conversations", "Who talks with whom, and what was said.")
 
 MAX_PAGE: Final = 100
-DAY: Final = 24 * 60 * 60
 
 
 class NewConversation(Struct, frozen=True):
@@ -119,26 +120,24 @@ async def create_conversation(call: Call, body: NewConversation) -> Answer:
 )
 async def list_conversations(call: Call, query: ListQuery) -> ConversationList:
     """List the caller's conversations, the most active first."""
-    user = call.caller.user()
-    before = None if query.cursor is None else _position(query.cursor)
-    page = await call.storage.shards.memberships(user, before, query.limit)
-    listed = [await views.listed(call.storage.shards, entry) for entry in page.entries]
-    cursor = None
-    if page.more:
-        last = page.entries[-1]
-        cursor = _cursor(last.active_at, last.conversation.id)
-    return ConversationList(listed, cursor)
+    before = None if query.cursor is None else _place(query.cursor)
+    found = await everywhere.listing(
+        call.storage.shards, call.caller.user(), before=before, limit=query.limit + 1
+    )
+    cursor = _cursor(found[query.limit - 1].place) if len(found) > query.limit else None
+    return ConversationList([views.listed(each) for each in found[: query.limit]], cursor)
 
 
 _CURSOR: Final = struct.Struct(">q16s")
 
 
-def _cursor(active_at: int, conversation: str) -> str:
+def _cursor(place: Place) -> str:
+    active_at, conversation = place
     packed = _CURSOR.pack(active_at, uuid.UUID(conversation).bytes)
     return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
 
 
-def _position(cursor: str) -> tuple[int, str]:
+def _place(cursor: str) -> Place:
     """Where the page before ended.
 
     Raises:
@@ -225,6 +224,3 @@ async def read_history(call: Call, conversation_id: str, query: HistoryQuery) ->
         more = bool(events) and events[0].seq > 1
         cursor = events[0].seq if more else None
     return History(await views.messages(call.storage.shards, events, stored), cursor, more)
-
-
-_ = msgspec

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from msgspec import Meta, Struct, field
 
@@ -13,7 +13,7 @@ from chat4all_protocol.frames import Channel, FileBody, Id, SendBody, TextBody, 
 from ...posting import delete_append, edit_append, judge, message_append
 from . import submitting, views
 from .decoding import check_free_form
-from .errors import ApiError, invalid
+from .errors import ApiError, invalid, not_found
 from .models import (
     FilePayload,
     Message,
@@ -194,21 +194,28 @@ async def _shown(call: Call, event: StoredEvent) -> Message:
     return shown
 
 
+_LEAST_FIRST: Final[tuple[MessageStatus, ...]] = ("SENT", "DELIVERED", "READ")
+
+
 @routes.get("/v1/messages/{message_id}/status", answers={200: StatusReport}, scope="messages:read")
 async def read_status(call: Call, message_id: str) -> StatusReport:
     """Tell what became of a message: who has received it, who has read it."""
-    event = await submitting.event_of(call, call.caller.user(), message_id)
-    stored = await submitting.conversation_of(call, event.conversation)
+    user = call.caller.user()
+    event = await submitting.event_of(call, user, message_id)
+    receipts = await call.storage.shards.receipts(event.conversation, event.seq, user)
+    if receipts is None:
+        raise not_found("no such message")
     history = [StatusStep("SENT", moment(event.ts), event.sender)]
-    for name, member in stored.members.items():
-        if name == event.sender:
-            continue
-        if member.recv >= event.seq and member.recv_at is not None:
-            history.append(StatusStep("DELIVERED", moment(member.recv_at), name, "internal"))
-        if member.read >= event.seq and member.read_at is not None:
-            history.append(StatusStep("READ", moment(member.read_at), name, "internal"))
+    for receipt in receipts:
+        if receipt.recv_at is not None:
+            received = moment(receipt.recv_at)
+            history.append(StatusStep("DELIVERED", received, receipt.user, "internal"))
+        if receipt.read_at is not None:
+            history.append(StatusStep("READ", moment(receipt.read_at), receipt.user, "internal"))
     history.sort(key=lambda step: step.timestamp)
-    now = views.status(event, stored.members)
+    statuses = {receipt.status for receipt in receipts}
+    reached = [status for status in _LEAST_FIRST if status in statuses]
+    now: MessageStatus = reached[0] if reached else "SENT"
     return StatusReport(message_id, now, history, {"internal": Delivery(now)})
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from chat4all_protocol.frames import ConversationType, Id, Kind, Username
+from chat4all_protocol.frames import ConversationType, Id, Kind
 
 Cursor: TypeAlias = Annotated[
     str,
@@ -46,7 +46,18 @@ class MemberPayload(Struct, tag_field="type", tag="member", frozen=True):
 
 
 Payload: TypeAlias = TextPayload | FilePayload
-AnyPayload: TypeAlias = TextPayload | FilePayload | MemberPayload
+
+
+class SettingsPayload(Struct, tag_field="type", tag="settings", frozen=True):
+    """What a `change` made different about a group; what is absent stayed."""
+
+    title: str | UnsetType | None = UNSET
+    metadata: dict[str, Any] | UnsetType | None = UNSET
+    retention_days: int | UnsetType | None = UNSET
+
+
+AnyPayload: TypeAlias = TextPayload | FilePayload | MemberPayload | SettingsPayload
+DAY: Final = 24 * 60 * 60
 
 
 class Message(Struct, frozen=True):
@@ -70,6 +81,16 @@ class Message(Struct, frozen=True):
     """The sequence number of the message that an edit or deletion changed."""
 
 
+class LastMessage(Struct, frozen=True):
+    """The last message of a conversation, as a list shows it."""
+
+    message_id: Id
+    sequence_number: Annotated[int, Meta(ge=1)]
+    from_: str = field(name="from")
+    payload: AnyPayload | None
+    created_at: datetime
+
+
 class Conversation(Struct, frozen=True):
     """A conversation as one of its members sees it."""
 
@@ -77,26 +98,25 @@ class Conversation(Struct, frozen=True):
     type: ConversationType
     title: str | None
     members: list[str]
+    """In the order they came; in lists the first 100."""
     roles: dict[str, Role]
-    """The role of each member."""
+    """Of each of these."""
+    member_count: int
     last_seq: int
     """The sequence number of its last event; 0 before the first."""
     created_at: datetime
     created_by: str
     metadata: dict[str, Any] | None = None
+    retention_days: int | None = None
+    """Messages are emptied when they are so old; null keeps them."""
     unread: int | None = None
     """Messages of others after what was read, counted up to 1,000."""
-    last_message: Message | None = None
+    last_message: LastMessage | None = None
+    """The last that is not deleted; only in lists, as what follows."""
     read_seq: int | None = None
     """Up to where the caller has read."""
     updated_at: datetime | None = None
     """When its last event was stored."""
-
-
-class Recipient(Struct, frozen=True):
-    """A user, by name."""
-
-    username: Username
 
 
 def moment(ms: int) -> datetime:

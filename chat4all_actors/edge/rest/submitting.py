@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chat4all_protocol.ids import private_conversation_id
+from chat4all_storage import everywhere
 from chat4all_storage.ports import Mark
 
 from .errors import invalid, not_found, of_frame, unknown_outcome
@@ -103,14 +104,14 @@ async def conversation_of(call: Call, conversation_id: str) -> Conversation:
 
 
 async def event_of(call: Call, user: str, message_id: str) -> StoredEvent:
-    """The message of this id that the user may read.
+    """The event of this id that the user may read.
 
     Of several (ids are unique for a sender in a conversation only) its own comes first.
 
     Raises:
         ApiError: there is none.
     """
-    found = await call.storage.shards.find(message_id, user)
+    found = [each.event for each in await everywhere.find(call.storage.shards, message_id, user)]
     if not found:
         raise not_found("no such message")
     return min(found, key=lambda event: (event.sender != user, event.ts, event.conversation))
@@ -126,10 +127,9 @@ async def reply_to(
     """
     if target is None or isinstance(target, int):
         return target  # the log judges it
-    found = await call.storage.shards.find(target, user)
-    for event in found:
-        if event.conversation == conversation:
-            return event.seq
+    for found in await everywhere.find(call.storage.shards, target, user):
+        if found.conversation == conversation:
+            return found.event.seq
     raise invalid("reply_to", "reply_to names no message of this conversation")
 
 

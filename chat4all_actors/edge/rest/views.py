@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
+
+from msgspec import UnsetType
 
 from chat4all_protocol.codec import decode_body, decode_meta
 from chat4all_protocol.frames import FileBody, MemberBody, TextBody
 from chat4all_storage.ports import Range
 
 from .models import (
+    DAY,
     AnyPayload,
     Conversation,
     FilePayload,
+    LastMessage,
     MemberPayload,
     Message,
     MessageStatus,
     Role,
+    SettingsPayload,
     TextPayload,
     moment,
 )
@@ -25,10 +30,11 @@ if TYPE_CHECKING:
 
     from chat4all_protocol.frames import Body
     from chat4all_storage import ports
+    from chat4all_storage.queries import Listed
     from chat4all_storage.shards import Shards
 
 
-def payload(body: Body) -> AnyPayload | None:
+def payload(body: Body) -> AnyPayload:
     """A body as a payload."""
     if isinstance(body, TextBody):
         return TextPayload(body.text)
@@ -36,12 +42,20 @@ def payload(body: Body) -> AnyPayload | None:
         return FilePayload(body.file_id, body.text)
     if isinstance(body, MemberBody):
         return MemberPayload(body.user, body.role)
-    return None
+    return SettingsPayload(body.title, body.meta, _days(body.retention))
+
+
+def _days(seconds: int | UnsetType | None) -> int | UnsetType | None:
+    return seconds // DAY if isinstance(seconds, int) else seconds
 
 
 def status(event: ports.StoredEvent, members: Mapping[str, ports.MemberInfo]) -> MessageStatus:
     """How far an event has come: as far as with the last of the other members."""
-    others = [member for name, member in members.items() if name != event.sender]
+    others = [
+        member
+        for name, member in members.items()
+        if name != event.sender and member.since <= event.seq
+    ]
     if others and all(member.read >= event.seq for member in others):
         return "READ"
     if others and all(member.recv >= event.seq for member in others):
@@ -91,17 +105,48 @@ async def _ids(
     return known
 
 
-def conversation(stored: ports.Conversation, **fields: Any) -> Conversation:
-    """A conversation, with what else is known of it."""
+def conversation(stored: ports.Conversation) -> Conversation:
+    """A conversation, whole."""
     return Conversation(
         conversation_id=stored.id,
         type=stored.type,
         title=stored.title,
         members=list(stored.members),
+        member_count=len(stored.members),
         roles={name: cast("Role", member.role) for name, member in stored.members.items()},
         last_seq=stored.head,
         created_at=moment(stored.created_at),
         created_by=stored.created_by,
         metadata=None if stored.metadata is None else decode_meta(stored.metadata),
-        **fields,
+        retention_days=None if stored.retention is None else stored.retention // DAY,
+    )
+
+
+def listed(stored: Listed) -> Conversation:
+    """A conversation as the list of one of its members shows it."""
+    last = stored.last
+    return Conversation(
+        conversation_id=stored.conversation,
+        type=stored.type,
+        title=stored.title,
+        members=list(stored.members),
+        member_count=stored.member_count,
+        roles={name: cast("Role", role) for name, role in stored.members.items()},
+        last_seq=stored.head,
+        created_at=moment(stored.created_at),
+        created_by=stored.created_by,
+        metadata=None if stored.metadata is None else decode_meta(stored.metadata),
+        retention_days=None if stored.retention is None else stored.retention // DAY,
+        unread=stored.unread,
+        last_message=None
+        if last is None
+        else LastMessage(
+            message_id=last.id,
+            sequence_number=last.seq,
+            from_=last.sender,
+            payload=None if last.body is None else payload(decode_body(last.body)),
+            created_at=moment(last.ts),
+        ),
+        read_seq=stored.read,
+        updated_at=moment(stored.active_at),
     )
