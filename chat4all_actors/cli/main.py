@@ -29,6 +29,7 @@ _COMMANDS: Final = {
     "token": "print access tokens",
     "chat": "chat from the terminal",
     "shards": "show where conversations are, and move shards between databases",
+    "bench": "measure the server under load",
     "doctor": "check this machine and say what to mend",
 }
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from ..processes import cpu_seconds, pss_bytes, with_descendants
+from .processes import cpu_seconds, pss_bytes, with_descendants
 
 KINDS: Final = ("server", "postgres", "redis")
 
@@ -33,11 +33,12 @@ class Meter:
     def usage(self, requests: int) -> Usage:
         """What so many requests cost."""
         after = self._seconds()
-        spent = (
-            round((after[kind] - self._before[kind]) / max(1, requests) * 1e6, 1) for kind in KINDS
-        )
+        each = {
+            kind: round((after[kind] - self._before[kind]) / max(1, requests) * 1e6, 1)
+            for kind in KINDS
+        }
         memory = sum(pss_bytes(pid) for pid in _processes(self._pid)["server"])
-        return Usage(*spent, server_mib=round(memory / 2**20, 1))
+        return Usage(each["server"], each["postgres"], each["redis"], round(memory / 2**20, 1))
 
     def _seconds(self) -> dict[str, float]:
         found = _processes(self._pid)
