@@ -6,6 +6,7 @@ TOML file, which beats the default.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin, get_type_hints
@@ -45,7 +46,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tls_cert: str | None = None
     tls_key: str | None = None
     allowed_origins: list[str] = []
-    """Origins of web pages that may open a WebSocket, beside the server's own."""
+    """Origins of web pages that may use the server, beside its own: `scheme://host[:port]`."""
+    allowed_hosts: list[str] = []
+    """By which names it may be asked, each `name` or `name:port`; none: by any."""
+    trusted_proxies: list[str] = []
+    """Networks of the proxies before it, whose word about their clients' addresses counts."""
+    proxy_header: str = "x-forwarded-for"
+    """Where they tell it: `x-forwarded-for` or `forwarded`; the other is never believed."""
 
     # --- what it stands on
     data_dir: str = "chat4all-data"
@@ -62,6 +69,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # --- connections
     max_connections: Count = 18_000
     """Sockets of one node: the process limit of descriptors, less what the node itself needs."""
+    max_connections_per_address: CountOrNone = 16_000
+    """Of them, those of one address (IPv6: of one /64); 0 is unlimited."""
     max_handshakes: Count = 1_000
     """Connections whose request has not come in whole yet."""
     handshake_rate: Annotated[float, Meta(ge=0)] = 500.0
@@ -81,6 +90,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """For so long each."""
     max_head: Annotated[int, Meta(ge=1024)] = 16 * KIB
     """Bytes of a request's head."""
+    max_fields: Count = 100
+    """Header fields of a request."""
     head_timeout: Seconds = 10 * SECONDS
     connect_timeout: Seconds = 10 * SECONDS
     """From the handshake until `connect`."""
@@ -92,6 +103,24 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """For the other side to answer a close frame."""
     drain_timeout: Seconds = 30 * SECONDS
     max_sessions_per_user: Count = 100
+
+    # --- HTTP
+    max_body: Annotated[int, Meta(ge=1 * KIB)] = 64 * KIB
+    """Bytes of a request's body, where its operation allows no more."""
+    body_grace: Seconds = 10 * SECONDS
+    """A body may take so long,"""
+    min_body_rate: Count = 1 * KIB
+    """and a second more for each so many bytes of it that have come,"""
+    body_timeout: Seconds = 2 * MINUTES
+    """but no longer than this."""
+    request_timeout: Seconds = 15 * SECONDS
+    """From the end of a request until its answer; then its outcome is not known."""
+    write_timeout: Seconds = 30 * SECONDS
+    """A client must take each 64 KiB of an answer in so long."""
+    keep_alive_timeout: Seconds = 75 * SECONDS
+    """A connection without a request is closed after so long."""
+    keep_alive_requests: Count = 1_000
+    """Requests of one connection."""
 
     # --- between nodes
     backbone_entries: Annotated[int, Meta(ge=100)] = 2000
@@ -105,6 +134,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_meta: Count = 4 * KIB
     """Bytes of one message's `meta`, encoded."""
     max_members: Annotated[int, Meta(ge=2, le=1000)] = 1000
+    max_metadata: Count = 4 * KIB
+    """Bytes of a conversation's `metadata`, encoded."""
+    edit_window: Annotated[float, Meta(ge=0)] = 0.0
+    """Seconds in which a message may be edited; 0 is unlimited."""
+    delete_window: Annotated[float, Meta(ge=0)] = 0.0
+    """Seconds in which its author may delete a message; 0 is unlimited."""
     max_inflight: Count = 64
     """Requests of one session that wait for their answer; it is read no further then."""
     max_outbound: Annotated[int, Meta(ge=4 * KIB)] = 1 * MIB
@@ -121,12 +156,40 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long a connect waits for a database; its conversations follow when it answers."""
     mailbox: Count = 1024
     """Requests that one conversation may hold back."""
+    conversation_linger: Seconds = 10 * SECONDS
+    """So long a conversation without readers stays in memory after a request over HTTP."""
 
     # --- rates and work
     rate_messages_per_minute: CountOrNone = 100
     """Of one user; 0 is unlimited."""
     rate_burst: Count = 20
     """Messages that a user may send at once, within the rate."""
+    rate_requests_per_minute: CountOrNone = 1_000
+    """REST requests of one address (IPv6: of one /64); 0 is unlimited."""
+    rate_requests_burst: Count = 200
+    rate_client_requests_per_minute: CountOrNone = 10_000
+    """REST requests of one client id; 0 is unlimited."""
+    rate_client_requests_burst: Count = 2_000
+    rate_handshakes_per_minute: CountOrNone = 30_000
+    """New WebSockets of one address, on all nodes; 0 is unlimited.
+
+    Whole offices and mobile networks share one, and come back together after an outage.
+    """
+    rate_handshakes_burst: Count = 3_000
+    rate_logins_per_minute: CountOrNone = 10
+    """Attempts to log in to one account; 0 is unlimited."""
+    rate_logins_burst: Count = 5
+    rate_logins_per_address_per_minute: CountOrNone = 100
+    """Attempts to log in from one address; 0 is unlimited."""
+    rate_logins_per_address_burst: Count = 50
+    rate_registrations_per_minute: CountOrNone = 60
+    """Registrations from one address; 0 is unlimited."""
+    rate_registrations_burst: Count = 30
+    rate_max_keys: Annotated[int, Meta(ge=1000)] = 100_000
+    """Users or addresses that a limit tells apart at once: at most 300 bytes each.
+
+    While there are more, the new ones share budgets.
+    """
     bcrypt_cost: Annotated[int, Meta(ge=4, le=14)] = 12
     max_password_checks: Count = 20
     """Password checks that may wait for a thread."""
@@ -155,6 +218,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # --- output
     log_format: str = "console"
     log_level: str = "info"
+    access_log: str = "debug"
+    """The level of the line for each request: `info`, `debug` or `off`; faults always show."""
 
 
 def load(
@@ -205,6 +270,16 @@ def _check(settings: Settings) -> None:
         raise ConfigError(f"redis is an address that begins with {' or '.join(_REDIS_SCHEMES)}")
     if settings.log_format not in ("console", "json"):
         raise ConfigError("log_format is `console` or `json`")
+    if settings.access_log not in ("info", "debug", "off"):
+        raise ConfigError("access_log is `info`, `debug` or `off`")
+    if settings.proxy_header not in ("x-forwarded-for", "forwarded"):
+        raise ConfigError("proxy_header is `x-forwarded-for` or `forwarded`")
+    for network in settings.trusted_proxies:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            message = f"trusted_proxies: {network!r} is no network, such as 10.0.0.0/8"
+            raise ConfigError(message) from None
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise ConfigError("log_level is `debug`, `info`, `warning` or `error`")
 

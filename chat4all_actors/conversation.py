@@ -23,7 +23,7 @@ from chat4all_storage.ports import Outcome, Range, Status, StoredEvent, Unavaila
 from . import composing
 from .early import Early
 from .fanout import Passing, fan_out
-from .kernel import Actor, ActorStopped
+from .kernel import Actor, ActorStopped, MailboxFull
 from .messages import (
     Committed,
     Compose,
@@ -87,6 +87,7 @@ class ConversationActor(Actor[ToConversation]):
         "changed_at",
         "head",
         "id",
+        "lingering",
         "members",
         "overtaken",
         "private",
@@ -110,6 +111,8 @@ class ConversationActor(Actor[ToConversation]):
         """Names; read when other nodes are to be told something, and then kept."""
         self.senders: list[str] | None = None
         """Who sent the last events, up to the head."""
+        self.lingering = False
+        """Somebody without a session has posted lately, and may do so again."""
         self.surroundings = surroundings
         self._logs: ShardLogs = surroundings.logs
         self._shards: Shards = surroundings.storage.shards
@@ -131,7 +134,18 @@ class ConversationActor(Actor[ToConversation]):
     def needed(self) -> bool:
         """Whether there is anything here that a fresh actor would not know."""
         marks = self._watermarks is not None and self._watermarks.busy
-        return bool(self.readers or self._open or marks or len(self._mailbox))
+        return bool(self.readers or self.lingering or self._open or marks or len(self._mailbox))
+
+    async def tell_patiently(self, message_: ToConversation) -> None:
+        """Tell it something, waiting while it holds back as much as it may.
+
+        Raises:
+            ActorStopped: it ended.
+        """
+        try:
+            self.tell_nowait(message_)
+        except MailboxFull:
+            await self.tell(message_)
 
     async def receive(self, batch: list[ToConversation]) -> None:
         """Handle messages in order."""
@@ -193,8 +207,9 @@ class ConversationActor(Actor[ToConversation]):
     # --- storing ------------------------------------------------------------------------------
 
     def _submit(self, post: Post) -> None:
-        if not self.private and self._watermarks is not None:
-            self._watermarks.view(cast("Reader", post.origin))
+        sender = cast("Reader", post.origin)
+        if not self.private and self._watermarks is not None and sender in self.readers:
+            self._watermarks.view(sender)
         try:
             self._logs.submit_nowait(Entry(post.append, self._on_commit, post))
         except (LogFull, Unavailable):

@@ -8,8 +8,9 @@ then what the session starts from.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from chat4all_protocol.codec import encode_meta
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.ids import new_id, private_conversation_id
 from chat4all_storage.sharding import logical_shard
@@ -18,18 +19,20 @@ from .conversation import ConversationActor
 from .heads import Heads
 from .kernel import ActorState, ActorStopped, PoolClosed
 from .members import MemberReader
-from .messages import MembersRead, Overtaken
-from .wire import view
+from .messages import Marked, MembersRead, Overtaken, Post
+from .posting import creation_digest
+from .wire import not_found, view
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Conv, ConversationType
-    from chat4all_storage.ports import Conversation
+    from chat4all_storage.ports import Append, Conversation, Mark
     from chat4all_storage.shard_logs import ShardLogs
     from chat4all_storage.storage import Storage
 
     from .config import Settings
     from .fanout import LocalReaders, Reader
     from .kernel import Pool, Timers
+    from .messages import Origin
     from .relay import Relay
 
 
@@ -132,6 +135,54 @@ class Conversations:
                 reader.entered(view(stored, head=conversation.head))
             return conversation
 
+    async def post(self, append: Append, origin: Origin, rid: int = 0) -> None:
+        """Store an event for somebody who has no session here, such as a request over HTTP.
+
+        The conversation is woken, and stays for `conversation_linger` seconds, so that the next
+        request finds it. Whether the sender may do this is decided where it is stored. `origin` is
+        told what becomes of it, perhaps before this returns; of a conversation that does not
+        exist that there is none. Waits while the conversation holds back as much as it may.
+
+        Raises:
+            StorageError: the conversation can't be read now; nothing was stored, and `origin` is
+                told nothing.
+        """
+        post = Post(append, rid, origin)
+        conversation = self._alive.get(append.conversation)
+        if conversation is None:
+            with self.heads.reading():
+                stored = await self.storage.shards.conversation(append.conversation)
+                if stored is None:
+                    origin.refused(post, not_found(rid))
+                    return
+                conversation = self._awake(stored.id, stored.head, stored.type)
+                conversation.take_members(MembersRead(stored.head, list(stored.members)))
+        self._linger(conversation)
+        try:
+            await conversation.tell_patiently(post)
+        except ActorStopped:
+            origin.lost(post)
+
+    def marked(self, mark: Mark) -> None:
+        """A user without a session here has read, and the watermarks stand: show it to the others.
+
+        Nobody is woken for that: who comes later reads them.
+        """
+        if (conversation := self._alive.get(mark.conversation)) is not None:
+            with suppress(ActorStopped, PoolClosed):
+                conversation.reply_nowait(Marked(mark))
+
+    def _linger(self, conversation: ConversationActor) -> None:
+        conversation.lingering = True
+        key, seconds = (conversation.id, ":linger"), self.settings.conversation_linger
+        self.timers.set(key, seconds, self._on_lingered, conversation)
+
+    def _on_lingered(self, conversation: ConversationActor) -> None:
+        """Called by the timers."""
+        conversation.lingering = False
+        if conversation.state is ActorState.IDLE:  # else it sees to that when it is done
+            self.release(conversation)
+
     def _awake(self, id_: str, head: int, type_: ConversationType) -> ConversationActor:
         """The conversation; when it is not alive, a new one that starts after `head`."""
         conversation = self._alive.get(id_)
@@ -150,12 +201,16 @@ class Conversations:
         members: list[str],
         title: str | None,
         *,
+        metadata: dict[str, Any] | None = None,
         by: Reader | None = None,
-    ) -> Conversation:
-        """Create a conversation; the same private pair always has the same one.
+        id_: str | None = None,
+        trace: bytes | None = None,
+    ) -> tuple[Conversation, bool]:
+        """Create a conversation; False when it was there already.
 
-        The local sessions of all members enter it and are told, except `by`, who asked: it enters
-        too, and is answered by the caller.
+        The same private pair always has the same one; a group has the id `id_`, so that the same
+        request may come again. The local sessions of all members enter it and are told, except
+        `by`, who asked: it enters too, and is answered by the caller.
 
         Raises:
             Refusal: the request can't be granted.
@@ -183,10 +238,22 @@ class Conversations:
                     f"a conversation has at most {self.settings.max_members} members",
                     "members",
                 )
-            id_ = new_id()
+            id_ = id_ or new_id()
             roles = {creator: "owner"} | dict.fromkeys(others, "member")
+        kept = None if metadata is None else encode_meta(metadata)
+        if kept is not None and len(kept) > self.settings.max_meta:
+            raise Refusal(
+                ErrorCode.TOO_LARGE,
+                f"metadata has at most {self.settings.max_meta} bytes",
+                "metadata",
+            )
+        digest = creation_digest(title, kept, roles) if type_ == "group" else 0
         with self.heads.reading():
-            stored, made = await self.storage.shards.create(id_, type_, title, creator, roles)
+            stored, made = await self.storage.shards.create(
+                id_, type_, title, creator, roles, metadata=kept, digest=digest, trace=trace
+            )
+            if stored.digest != digest:
+                raise Refusal(ErrorCode.CONFLICT, "this request was made with other content before")
             for name in stored.members:
                 for reader in self.local.of(name):
                     late = logical_shard(id_) in reader.missing
@@ -198,7 +265,7 @@ class Conversations:
                 alive.take_members(MembersRead(stored.head, list(stored.members)))
         if made:
             self.relay.created(stored)
-        return stored
+        return stored, made
 
     async def _canonical(self, creator: str, members: list[str]) -> list[str]:
         """The other members under the names that they registered, each once."""

@@ -1,6 +1,7 @@
 """Log lines for people or for machines, on standard error.
 
-Never in a line: message bodies, tokens, passwords.
+A line that is written while a request is answered carries its `trace_id`. Never in a line: message
+bodies, tokens, passwords.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 from typing import Final
+
+from .tracing import current_trace_id
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -27,6 +30,8 @@ class _Json(logging.Formatter):
             "message": record.getMessage(),
             **self._worker,
         }
+        if (trace_id := current_trace_id()) is not None:
+            line["trace_id"] = trace_id
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
@@ -36,6 +41,11 @@ class _Console(logging.Formatter):
     def __init__(self, worker: int | None) -> None:
         prefix = "" if worker is None else f"[{worker}] "
         super().__init__(f"%(asctime)s %(levelname)-7s {prefix}%(message)s", "%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        line = super().formatMessage(record)
+        trace_id = current_trace_id()
+        return line if trace_id is None else f"{line} trace_id={trace_id}"
 
 
 def configure(log_format: str, level: str, *, worker: int | None = None) -> None:

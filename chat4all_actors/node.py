@@ -11,7 +11,7 @@
     ├── presence                  who is there, and who is to know
     ├── senders (pool)            for sockets that are behind
     ├── connections (pool)        temporary: clients connect again
-    ├── news (one_for_one)        hears the other nodes, and follows the journals
+    ├── news (one_for_one)        hears the other nodes, follows the journals, shares limits
     └── edge                      last, so that it lets in nobody before everything stands
 
 A stop runs in the reverse order: nobody is let in, the connections end, the conversations end,
@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -40,13 +41,16 @@ from .cluster.sweeper import Sweeper
 from .conversations import Conversations
 from .drain import move_away, plan
 from .edge.listener import Edge
+from .edge.rest.api import GROUPS
+from .edge.rest.app import build
 from .elsewhere import Elsewhere
 from .fanout import LocalReaders
 from .heartbeat import Heartbeat
 from .kernel import Child, Pool, Strategy, Supervisor, Timers
 from .latecomers import Latecomers
+from .limits.in_step import InStep
+from .limits.limits import Limits
 from .presence import Presences
-from .ratelimit import RateLimiter
 from .revocations import Revocations
 from .roster import Roster
 from .services import wall_clock
@@ -58,6 +62,7 @@ if TYPE_CHECKING:
 
     from chat4all_storage.bus import Bus
     from chat4all_storage.storage import Storage
+    from chat4all_storage.tally import Tally
 
     from .config import Settings
     from .kernel import TreeNode
@@ -112,11 +117,14 @@ class Node:
         jwt_key: str,
         listeners: Sequence[socket.socket],
         bus: Bus | None = None,
+        tally: Tally | None = None,
         admin_listeners: Sequence[socket.socket] = (),
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = wall_clock,
     ) -> None:
-        """`bus` is the way to other nodes; `clock` tells the seconds since the epoch.
+        """`bus` is the way to other nodes, `tally` keeps the rate limits in step with theirs.
+
+        `clock` tells the seconds since the epoch.
 
         A drain closes the `listeners`; the `admin_listeners`, for plain requests only, are open
         until the end.
@@ -124,7 +132,15 @@ class Node:
         self.settings = settings
         self.node_id = new_id()[:8]
         self.tokens = Tokens(jwt_key, lifetime=settings.token_lifetime, clock=clock)
-        self.limiter = RateLimiter(settings.rate_messages_per_minute, settings.rate_burst)
+        self.limits = Limits(settings)
+        self._in_step = InStep(
+            self.limits.limiters,
+            tally,
+            secret=jwt_key,
+            node=lambda: self.node_id,
+            peers=self._living_peers,
+            at_least=settings.workers,
+        )
         self.resumes = Turnstile(
             settings.max_connecting, settings.max_connecting_waiting, settings.connecting_patience
         )
@@ -202,6 +218,12 @@ class Node:
         if self.backbone.trouble is not None:
             reasons.append(f"events of other nodes come late: {self.backbone.trouble}")
         return reasons
+
+    def _living_peers(self) -> int | None:
+        """How many other nodes live, if that can be known now."""
+        if not self.backbone.configured:
+            return 0
+        return len(self.backbone.peers.living) if self.backbone.working else None
 
     def _out_of_reach(self) -> list[str]:
         """The databases that can't be written or read now."""
@@ -322,6 +344,7 @@ class Node:
         children = [
             *(Child(f"journal {sweeper.store.name}", sweeper.run) for sweeper in sweepers),
             Child("notices", board.run),
+            Child("limits", self._in_step.run),
             Child("arrivals", partial(backbone.hear, cluster)),
         ]
         await Supervisor("news", children).run(task_status=task_status)
@@ -334,6 +357,7 @@ class Node:
             tls=self._tls,
             unready=self.unready,
             degraded=self.degraded,
+            app=build(self, GROUPS, version=version("chat4all")),
         )
         self._up = True
         try:

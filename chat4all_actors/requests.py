@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from chat4all_protocol.codec import encode_body, encode_meta
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import (
     Create,
@@ -16,7 +14,6 @@ from chat4all_protocol.frames import (
     Edit,
     Error,
     Fetch,
-    FileBody,
     Info,
     Member,
     Mode,
@@ -32,13 +29,15 @@ from chat4all_protocol.frames import (
     Typing,
     Watch,
 )
-from chat4all_storage.ports import Append, InDoubt, StorageError, event_size
+from chat4all_storage.ports import InDoubt, StorageError, event_size
 from chat4all_storage.sharding import logical_shard
 
 from .accounts.tokens import TokenRefused
 from .conversations import Refusal
 from .kernel import ActorStopped, MailboxFull
+from .limits.limits import MESSAGES
 from .messages import Compose, MarkRead, Post
+from .posting import judge, message_append
 from .watching import TooManyWatched
 from .wire import message, not_found, refusal, unavailable
 
@@ -48,14 +47,10 @@ if TYPE_CHECKING:
     from chat4all_protocol.frames import AnyClientFrame
     from chat4all_storage.ports import StoredEvent
 
-    from .conversation import ConversationActor
-    from .messages import ToConversation
     from .session import Session
 
 _ACTS: Final = frozenset({Send, Edit, Delete, React, Read, Typing, Create})
 """What a client sends because its user did something."""
-
-_OWN_CHANNELS: Final = frozenset({"internal", "all"})
 
 
 async def handle(session: Session, frame: AnyClientFrame) -> None:
@@ -80,7 +75,10 @@ async def _send(session: Session, frame: Send) -> None:
     if (error := _check(session, frame)) is not None:
         session.send(error)
         return
-    post = Post(_append(session.user, frame), frame.rid, session)
+    append = message_append(
+        frame.conv, session.user, frame.id, frame.body, reply_to=frame.reply_to, meta=frame.meta
+    )
+    post = Post(append, frame.rid, session)
     conversations = session.services.conversations
     conversation = conversations.read_by(frame.conv, session)
     if conversation is None:
@@ -97,7 +95,7 @@ async def _send(session: Session, frame: Send) -> None:
             return
     session.posted()
     try:
-        await _tell(conversation, post)
+        await conversation.tell_patiently(post)
     except ActorStopped:
         session.lost(post)
 
@@ -105,33 +103,9 @@ async def _send(session: Session, frame: Send) -> None:
 def _check(session: Session, frame: Send) -> Error | None:
     """Why the message can't be taken, if so."""
     settings = session.services.settings
-    if isinstance(frame.body, FileBody):
-        return refusal(
-            ErrorCode.INVALID_PAYLOAD, "files are not offered", frame.rid, field="body.type"
-        )
-    if len(frame.body.text) > settings.max_text:
-        return refusal(
-            ErrorCode.TOO_LARGE,
-            f"a text has at most {settings.max_text} characters",
-            frame.rid,
-            field="body.text",
-        )
-    if frame.meta is not None and len(encode_meta(frame.meta)) > settings.max_meta:
-        return refusal(
-            ErrorCode.TOO_LARGE,
-            f"meta has at most {settings.max_meta} bytes",
-            frame.rid,
-            field="meta",
-        )
-    for channel in frame.channels or ():
-        if channel not in _OWN_CHANNELS:
-            return refusal(
-                ErrorCode.CHANNEL_UNAVAILABLE,
-                f"channel {channel} is not configured",
-                frame.rid,
-                field="channels",
-            )
-    if wait := session.services.limiter.take(session.user):
+    if (unfit := judge(settings, frame.body, frame.meta, frame.channels)) is not None:
+        return refusal(unfit.code, unfit.message, frame.rid, field=unfit.field)
+    if wait := session.services.limits.take(MESSAGES, session.user):
         return Error(
             code=ErrorCode.RATE_LIMITED,
             message="too many messages",
@@ -140,35 +114,6 @@ def _check(session: Session, frame: Send) -> Error | None:
             retry_after_ms=int(wait * 1000) + 1,
         )
     return None
-
-
-def _append(sender: str, frame: Send) -> Append:
-    body = encode_body(frame.body)
-    meta = encode_meta(frame.meta) if frame.meta is not None else None
-    content = b"%d %b %b" % (frame.reply_to or 0, body, meta or b"")
-    digest = hashlib.blake2b(content, digest_size=8).digest()
-    return Append(
-        conversation=frame.conv,
-        sender=sender,
-        id=frame.id,
-        kind="message",
-        body=body,
-        digest=int.from_bytes(digest, "big", signed=True),
-        reply_to=frame.reply_to,
-        meta=meta,
-    )
-
-
-async def _tell(conversation: ConversationActor, message_: ToConversation) -> None:
-    """Tell a conversation, waiting when it holds back as much as it may.
-
-    Raises:
-        ActorStopped: it ended.
-    """
-    try:
-        conversation.tell_nowait(message_)
-    except MailboxFull:
-        await conversation.tell(message_)
 
 
 async def _fetch(session: Session, frame: Fetch) -> None:
@@ -220,7 +165,7 @@ async def _mark(session: Session, id_: str, *, recv: int, read: int) -> None:
     conversation = session.services.conversations.read_by(id_, session)
     if conversation is not None:
         with suppress(ActorStopped):  # then the client connects again, and repeats its marks
-            await _tell(conversation, MarkRead(session, recv, read))
+            await conversation.tell_patiently(MarkRead(session, recv, read))
 
 
 async def _typing(session: Session, frame: Typing) -> None:
@@ -257,7 +202,7 @@ async def _mode(session: Session, frame: Mode) -> None:
 async def _create(session: Session, frame: Create) -> None:
     conversations = session.services.conversations
     try:
-        stored = await conversations.create(
+        stored, _ = await conversations.create(
             frame.type, session.user, frame.members, frame.title, by=session
         )
     except Refusal as error:

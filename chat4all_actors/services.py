@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from .fanout import LocalReaders
     from .heartbeat import Heartbeat
     from .latecomers import Latecomers
+    from .limits.limits import Limits as RateLimits
     from .presence import Presences
-    from .ratelimit import RateLimiter
     from .revocations import Revocations
 
 
@@ -34,7 +34,7 @@ class Services(Protocol):
     local: LocalReaders
     presence: Presences
     heartbeat: Heartbeat
-    limiter: RateLimiter
+    limits: RateLimits
     resumes: Turnstile
     wall_clock: Callable[[], float]
 

@@ -27,6 +27,7 @@ from chat4all_protocol.frames import (
 from chat4all_protocol.ids import new_id
 
 from . import requests, resume
+from .limits.limits import MESSAGES
 from .services import greeting
 from .wire import framed
 
@@ -189,6 +190,7 @@ class Session:
         self.device = device
         self.expires_at = identity.expires_at
         self.issued_at = identity.issued_at
+        self.services.limits.watch(MESSAGES, self.user)
 
     @property
     def over(self) -> bool:

@@ -24,7 +24,7 @@ from chat4all_protocol.ids import private_conversation_id
 from chat4all_storage.ports import StorageError
 
 from .fanout import CHECKPOINT_EVERY
-from .ratelimit import RateLimiter
+from .limits.gcra import RateLimiter
 from .roster import Status
 from .wire import framed
 

@@ -24,6 +24,15 @@ _REFUSALS: Final = {
     Status.ALREADY_MEMBER: (ErrorCode.CONFLICT, "already a member", "username"),
     Status.NO_SUCH_MEMBER: (ErrorCode.NOT_FOUND, "no such member", "username"),
     Status.FULL: (ErrorCode.CONFLICT, "the conversation has as many members as it may", None),
+    Status.FORBIDDEN: (ErrorCode.FORBIDDEN, "your role does not allow this", None),
+    Status.BAD_TARGET: (ErrorCode.INVALID_PAYLOAD, "target names no message", "target"),
+    Status.TARGET_DELETED: (ErrorCode.CONFLICT, "the message is deleted", "target"),
+    Status.LAST_OWNER: (
+        ErrorCode.CONFLICT,
+        "a group needs an owner while others are in it: make another member one first",
+        None,
+    ),
+    Status.TOO_LATE: (ErrorCode.FORBIDDEN, "the message is too old for this", "target"),
 }
 
 

@@ -39,6 +39,10 @@ class Identity(Struct, frozen=True):
     issued_at: int
     """Likewise."""
     token_id: str
+    client: str | None = None
+    """The name of the service client, if it is one and no user."""
+    scopes: frozenset[str] = frozenset()
+    """What a service client may do."""
 
 
 class TokenRefused(Exception):

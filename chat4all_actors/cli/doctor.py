@@ -22,7 +22,7 @@ from chat4all_storage.ports import StorageError
 from chat4all_storage.postgres import with_connection
 
 from .. import __version__
-from ..edge.listener import open_listeners
+from ..edge.sockets import open_listeners
 from .main import FINDING, OK, add_settings, settings_of
 from .opening import SPARE_DESCRIPTORS, server_url
 

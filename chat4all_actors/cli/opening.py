@@ -11,7 +11,8 @@ import msgspec
 
 from chat4all_storage.bridge import open_bridge
 from chat4all_storage.embedded import EmbeddedError, find_embedded, open_embedded
-from chat4all_storage.ports import Rejected, Unavailable
+from chat4all_storage.ports import Rejected, Rules, Unavailable
+from chat4all_storage.redis_tally import RedisTally
 from chat4all_storage.storage import Storage, open_postgres
 
 from ..accounts.tokens import KEY_FILE, MIN_KEY_BYTES, load_or_generate_key
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from chat4all_storage.bridge import Bridge
     from chat4all_storage.bus import Bus
     from chat4all_storage.embedded import EmbeddedServers
+    from chat4all_storage.tally import Tally
 
     from ..config import Settings
 
@@ -51,6 +53,8 @@ class Opened(msgspec.Struct, frozen=True):
     """Where Redis is; None: a single node that does without."""
     bus: Bus | None
     """The way to other nodes over it, not connected yet."""
+    tally: Tally | None
+    """What keeps rate limits in step over it, not connected yet."""
     embedded: EmbeddedServers | None
     """The servers that were started for this, if any were."""
 
@@ -118,7 +122,11 @@ async def open_storage(
                     bridge,
                     servers.postgres,
                     apply_migrations=settings.migrate,
-                    member_limit=settings.max_members,
+                    rules=Rules(
+                        member_limit=settings.max_members,
+                        edit_window=settings.edit_window,
+                        delete_window=settings.delete_window,
+                    ),
                 )
             )
         except Unavailable as error:
@@ -129,6 +137,7 @@ async def open_storage(
         except Rejected as error:
             raise CommandError(f"the database does not fit: {error}", code=USAGE) from error
         bus: Bus | None = None
+        tally: RedisTally | None = None
         if servers.redis is not None:
             # Here, because it takes a quarter of the start of a command, and many need none.
             from chat4all_storage.redis_streams import RedisStreams
@@ -136,7 +145,9 @@ async def open_storage(
             entries = settings.backbone_entries
             bus = RedisStreams(bridge, servers.redis, storage.cluster, max_entries=entries)
             stack.push_async_callback(bus.close)
-        yield Opened(bridge, storage, servers.redis, bus, servers.embedded)
+            tally = RedisTally(bridge, servers.redis, storage.cluster)
+            stack.push_async_callback(tally.close)
+        yield Opened(bridge, storage, servers.redis, bus, tally, servers.embedded)
 
 
 async def watch(embedded: EmbeddedServers | None) -> None:

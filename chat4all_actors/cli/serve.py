@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ..logs import configure
 from ..node import Node
-from .listening import check_origins, open_doors, tls_context, url_of
+from .listening import check_names, open_doors, tls_context, url_of
 from .main import OK, add_settings, settings_of
 from .opening import SPARE_DESCRIPTORS, announced, open_storage, signing_key, watch
 from .workers import serve_workers
@@ -126,7 +126,7 @@ async def open_node(
         CommandError: it can't start, or an embedded server gave up.
     """
     tls = tls_context(settings)
-    check_origins(settings)
+    check_names(settings)
     if doors is None:
         (doors,) = open_doors(settings)
     try:
@@ -138,6 +138,7 @@ async def open_node(
                 listeners=doors.public,
                 admin_listeners=doors.admin,
                 bus=opened.bus,
+                tally=opened.tally,
                 tls=tls,
             )
             # The bridge, the pools and all code are there for good: no collection need look.

@@ -10,45 +10,55 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 import re
-import secrets
 from dataclasses import dataclass
-from email.utils import formatdate
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 import h11
 
+from .answers import CODES, error_response, without_body
+from .origins import Origins
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Mapping
+
+    from .answers import Fields
 
 SUBPROTOCOL: Final = "chat4all.v1"
 """The only WebSocket subprotocol spoken here."""
 
-_Headers: TypeAlias = "Iterable[tuple[str, str]]"
-
 
 class BadRequest(Exception):
-    """The bytes are no request head that this server reads; send `response()` and close.
+    """This request is not answered by any application; send `response()` and close.
 
     Attributes:
-        status: HTTP status: 400 malformed, 431 too large, 501 an unknown transfer coding,
+        status: HTTP status, such as 400 malformed, 431 too large, 501 an unknown transfer coding,
             505 another HTTP version.
         code: Upper-case word of the REST error format.
         message: What is wrong, for people.
+        details: Further facts, for programs.
     """
 
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(status, code, message)
+    def __init__(
+        self, status: int, message: str, details: Mapping[str, object] | None = None
+    ) -> None:
+        super().__init__(status, message)
         self.status = status
-        self.code = code
+        self.code = CODES[status]
         self.message = message
+        self.details = details
 
     def response(self) -> bytes:
         """Return the answer to send before closing."""
-        return error_response(self.status, self.code, self.message)
+        return error_response(self.status, self.code, self.message, self.details)
+
+
+def unreadable(error: h11.RemoteProtocolError) -> BadRequest:
+    """What to answer to bytes that h11 can't read."""
+    status = error.error_status_hint if error.error_status_hint in CODES else 400
+    # h11 quotes the offending bytes behind its words; they may hold a credential.
+    return BadRequest(status, str(error).partition(": b")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +135,12 @@ class HeadReader:
         search_from = max(0, len(buffer) - 2)
         buffer += data
         if buffer and buffer[0] <= 0x20:
-            raise BadRequest(400, "INVALID_PAYLOAD", "the request does not start with a method")
+            raise BadRequest(400, "the request does not start with a method")
         match = _HEAD_END.search(buffer, search_from)
         size = len(buffer) if match is None else match.end()
         if size > self._max_bytes or (match is None and size == self._max_bytes):
             message = f"the request head is over {self._max_bytes} bytes"
-            raise BadRequest(431, "TOO_LARGE", message)
+            raise BadRequest(431, message)
         if match is None:
             return None
         self.raw = bytes(buffer[:size])
@@ -144,17 +154,21 @@ def _parse_head(raw: bytes) -> RequestHead:
     try:
         request = connection.next_event()
     except h11.RemoteProtocolError as error:
-        # h11 quotes the offending bytes behind its words; they may hold a credential.
-        words = str(error).partition(": b")[0]
-        if error.error_status_hint == 501:
-            raise BadRequest(501, "NOT_IMPLEMENTED", words) from error
-        raise BadRequest(400, "INVALID_PAYLOAD", words) from error
+        raise unreadable(error) from error
     # h11 wants no more data: it finds the end of the head where _HEAD_END did.
     assert isinstance(request, h11.Request)
+    return head_of(request)
+
+
+def head_of(request: h11.Request) -> RequestHead:
+    """The head that h11 has read.
+
+    Raises:
+        BadRequest: If it is of another version of HTTP.
+    """
     version = request.http_version.decode()
     if version not in ("1.0", "1.1"):
-        message = f"HTTP/{version} is not spoken here, HTTP/1.1 is"
-        raise BadRequest(505, "HTTP_VERSION_NOT_SUPPORTED", message)
+        raise BadRequest(505, f"HTTP/{version} is not spoken here, HTTP/1.1 is")
     return RequestHead(
         method=request.method.decode("ascii"),
         target=request.target.decode("ascii"),
@@ -183,7 +197,7 @@ _TOKEN_PARAMETERS: Final = frozenset({"token", "access_token"})
 _UPGRADE_HEADERS: Final = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 
 
-def decide_upgrade(head: RequestHead, *, allowed_origins: Collection[str]) -> Accept | Refuse:
+def decide_upgrade(head: RequestHead, *, origins: Origins) -> Accept | Refuse:
     """Decide whether a request for the WebSocket endpoint is upgraded.
 
     Extensions are never negotiated. The origin that equals the request's own Host is always
@@ -191,8 +205,7 @@ def decide_upgrade(head: RequestHead, *, allowed_origins: Collection[str]) -> Ac
 
     Args:
         head: The request.
-        allowed_origins: Further origins, each `scheme://host[:port]` or `null`; there are no
-            wildcards.
+        origins: Further origins.
     """
     if head.method != "GET":
         return _refuse(head, 405, "METHOD_NOT_ALLOWED", "use GET", headers=[("Allow", "GET")])
@@ -204,7 +217,7 @@ def decide_upgrade(head: RequestHead, *, allowed_origins: Collection[str]) -> Ac
         return _refuse(head, 400, "INVALID_PAYLOAD", "a WebSocket request has no body")
     return (
         _check_protocol(head)
-        or _check_origin(head, allowed_origins)
+        or _check_origin(head, origins)
         or _accept(head, head.get_list(b"sec-websocket-protocol"))
     )
 
@@ -235,54 +248,13 @@ def _is_key(key: bytes) -> bool:
         return False
 
 
-def _check_origin(head: RequestHead, allowed_origins: Collection[str]) -> Refuse | None:
-    values = head.get_all(b"origin")
-    if not values:
+def _check_origin(head: RequestHead, origins: Origins) -> Refuse | None:
+    sent = head.get_all(b"origin")
+    if not sent:
         return None
-    if len(values) == 1:
-        sent = values[0].decode("latin-1")
-        origin = normalize_origin(sent)
-        if origin is not None and (
-            origin == _own_origin(head, origin)
-            or any(origin == normalize_origin(allowed) for allowed in allowed_origins)
-        ):
-            return None
+    if len(sent) == 1 and (Origins.own(sent[0], head.get(b"host")) or origins.allowed(sent[0])):
+        return None
     return _refuse(head, 403, "FORBIDDEN", "this origin is not allowed")
-
-
-def _own_origin(head: RequestHead, origin: str) -> str | None:
-    """Return the origin of the request's Host, under the web scheme of `origin`.
-
-    Which scheme the client used is not known here: TLS may end at a proxy.
-    """
-    scheme = origin.partition("://")[0]
-    host = head.get(b"host")
-    if host is None or scheme not in ("http", "https"):
-        return None
-    return normalize_origin(f"{scheme}://{host.decode('latin-1')}")
-
-
-_ORIGIN = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*)://"
-    r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9_~%!$&'()*+,;=.-]+)"
-    r"(?::(?P<port>[1-9][0-9]{0,4}))?"
-)
-_DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
-
-
-def normalize_origin(origin: str) -> str | None:
-    """Return the canonical form of a serialized origin, or None if it is not one.
-
-    Scheme and host become lower case, the default port of http and https is left out; nothing
-    may follow the port, not even a slash. `null`, the opaque origin, is returned as it is.
-    """
-    match = _ORIGIN.fullmatch(origin.lower()) if origin.isascii() else None
-    if match is None:
-        return "null" if origin == "null" else None
-    scheme, host, port = match.group("scheme", "host", "port")
-    if port is None or port == _DEFAULT_PORTS.get(scheme):
-        return f"{scheme}://{host}"
-    return f"{scheme}://{host}:{port}"
 
 
 def _accept(head: RequestHead, offered: list[bytes]) -> Accept | Refuse:
@@ -304,73 +276,7 @@ def _accept(head: RequestHead, offered: list[bytes]) -> Accept | Refuse:
 
 
 def _refuse(
-    head: RequestHead, status: int, code: str, message: str, *, headers: _Headers = ()
+    head: RequestHead, status: int, code: str, message: str, *, headers: Fields = ()
 ) -> Refuse:
     response = error_response(status, code, message, headers=headers)
-    if head.method == "HEAD":
-        response = response[: response.index(b"\r\n\r\n") + 4]
-    return Refuse(response, status)
-
-
-def http_response(
-    status: int,
-    body_json: Mapping[str, object] | None,
-    headers: _Headers = (),
-    *,
-    close: bool = True,
-) -> bytes:
-    """Return a whole HTTP/1.1 response, for a status that may have a body.
-
-    Args:
-        status: The status code, a registered one.
-        body_json: The JSON body, or None for an empty one.
-        headers: Further fields.
-        close: Whether the connection closes after it.
-
-    Raises:
-        ValueError: If the status is unknown or a field is not printable ASCII.
-    """
-    body = b"" if body_json is None else json.dumps(body_json, separators=(",", ":")).encode()
-    fields = [("Date", formatdate(usegmt=True)), *headers]
-    if body:
-        fields.append(("Content-Type", "application/json"))
-    fields.append(("Content-Length", str(len(body))))
-    if close:
-        fields.append(("Connection", "close"))
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in fields]
-    for line in lines:
-        if not (line.isascii() and line.isprintable()):
-            raise ValueError(f"not a header line: {line!r}")
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def error_response(
-    status: int,
-    code: str,
-    message: str,
-    details: Mapping[str, object] | None = None,
-    retry_after: int | None = None,
-    *,
-    headers: _Headers = (),
-) -> bytes:
-    """Return a response in the REST error format, with a fresh `trace_id`, that closes.
-
-    Args:
-        status: The HTTP status.
-        code: Upper-case word that a client matches.
-        message: What is wrong, for people.
-        details: Further facts, for programs.
-        retry_after: Seconds the client should wait; sent as Retry-After.
-        headers: Further fields.
-
-    Raises:
-        ValueError: As `http_response` does.
-    """
-    error: dict[str, object] = {"code": code, "message": message}
-    if details is not None:
-        error["details"] = details
-    error["trace_id"] = secrets.token_hex(16)
-    if retry_after is not None:
-        headers = [*headers, ("Retry-After", str(retry_after))]
-    return http_response(status, {"error": error}, headers)
+    return Refuse(without_body(response) if head.method == "HEAD" else response, status)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .handshake import error_response, http_response
+from .answers import error_response, http_response, without_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
     from .handshake import RequestHead
 
@@ -21,7 +23,7 @@ def respond(
     as it should beside that.
     """
     response = _answer(head, unready, degraded)
-    return response[: response.index(b"\r\n\r\n") + 4] if head.method == "HEAD" else response
+    return without_body(response) if head.method == "HEAD" else response
 
 
 def _answer(
@@ -40,3 +42,9 @@ def _answer(
                 return http_response(200, {"status": "degraded", "reasons": reasons})
         return http_response(200, {"status": "ok"})
     return error_response(404, "NOT_FOUND", "there is nothing here")
+
+
+async def nothing_here(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """An application without anything."""
+    await send({"type": "http.response.start", "status": 404, "headers": []})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -7,71 +7,43 @@ import logging
 import math
 import socket
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import trio
 
 from ..admission import Gate, Overloaded
 from ..kernel import Pool, PoolClosed
+from ..limits.limits import HANDSHAKES
 from ..session import Session
+from .addresses import Proxies
+from .answers import error_response
 from .connection import WebSocketConnection
-from .handshake import Accept, BadRequest, HeadReader, RequestHead, decide_upgrade, error_response
-from .http import respond
+from .front import Front
+from .greeting import RETRY_AFTER, Greeter, Requests, Upgrade, unavailable
+from .http import nothing_here
+from .http_connection import STOP_PATIENCE, HttpServer
+from .request_rules import RequestRules
 from .transport import Transport
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+    from hypercorn.typing import ASGIFramework
+
     from ..kernel import Member
     from ..services import Services
+    from .handshake import RequestHead
 
 logger = logging.getLogger(__name__)
+_Address: TypeAlias = "tuple[Any, ...]"
 
-BACKLOG: Final = 4096
 ACCEPT_BATCH: Final = 64
 """Connections accepted before other tasks get a turn."""
 # Out of descriptors or memory: those in use are given back sooner or later.
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 EXHAUSTED_PAUSE: Final = 0.1
 MAX_ADMIN_CONNECTIONS: Final = 64
-STOP_PATIENCE: Final = 1.0
-"""Seconds that a request may still take to come in when the node stops."""
-RETRY_AFTER: Final = 5
-"""Seconds that a refused client is told to wait."""
-
-
-def open_listeners(host: str, port: int, *, share: bool = False) -> list[socket.socket]:
-    """Listening sockets on every address of `host`; with port 0 all on one free port.
-
-    With `share`, this user's processes may open more sockets on the port: each has a queue of its
-    own, and the kernel spreads new connections over them.
-
-    Raises:
-        OSError: the host has no address here, or the port is in use.
-    """
-    infos = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_ADDRCONFIG
-    )
-    listeners: list[socket.socket] = []
-    try:
-        for family, kind, protocol, _, address in dict.fromkeys(infos):
-            listener = socket.socket(family, kind, protocol)
-            listeners.append(listener)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if share:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            if family == socket.AF_INET6:
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            chosen = port or (listeners[0].getsockname()[1] if len(listeners) > 1 else 0)
-            listener.bind((address[0], chosen, *address[2:]))
-            listener.listen(BACKLOG)
-            listener.setblocking(False)
-    except OSError:
-        for listener in listeners:
-            listener.close()
-        raise
-    return listeners
 
 
 class Edge:
@@ -86,17 +58,19 @@ class Edge:
         tls: ssl.SSLContext | None,
         unready: Callable[[], str | None],
         degraded: Callable[[], list[str]],
+        app: ASGIFramework = nothing_here,
+        body_limit: Callable[[RequestHead], int] | None = None,
     ) -> None:
         """`unready` tells what keeps the node from accepting work, or None.
 
-        `degraded` tells what does not work as it should beside that.
+        `degraded` tells what does not work as it should beside that. `app` answers what is neither
+        a WebSocket nor a question for health; `body_limit` tells how large a request's body may be,
+        where that is not `max_body`.
         """
         self._services = services
         self._connections = connections
         self._senders = senders
         self._tls = tls
-        self._unready = unready
-        self._degraded = degraded
         self._emptied = trio.lowlevel.ParkingLot()
         self._open = 0
         self._admin_open = 0
@@ -107,6 +81,20 @@ class Edge:
         settings = services.settings
         self._gate = Gate(
             settings.handshake_rate, settings.handshake_burst, settings.handshake_patience
+        )
+        proxies = Proxies(settings.trusted_proxies, forwarded=settings.proxy_header == "forwarded")
+        rules = RequestRules(settings, body_limit=body_limit)
+        self._greeter = Greeter(
+            settings, rules=rules, proxies=proxies, tls=tls, unready=unready, degraded=degraded
+        )
+        front = Front(app, settings)
+        self._http = HttpServer(
+            front,
+            settings,
+            rules=rules,
+            proxies=proxies,
+            plain=self._greeter.answer_later,
+            refused=front.log_refusal,
         )
         self.sessions: dict[Session, None] = {}
         self.refused = 0
@@ -140,8 +128,9 @@ class Edge:
             await trio.sleep_forever()
 
     def stop_accepting(self) -> None:
-        """Let nobody in any more, and become nobody's new WebSocket."""
+        """Let nobody in any more, become nobody's new WebSocket, and answer no further requests."""
         self._accepting.cancel()
+        self._http.drain()
         for greeting in self._greetings:
             greeting.deadline = min(greeting.deadline, trio.current_time() + STOP_PATIENCE)
 
@@ -160,13 +149,13 @@ class Edge:
             self._emptied.unpark_all()
 
     async def _accept(
-        self, listener: socket.socket, admit: Callable[[socket.socket], None]
+        self, listener: socket.socket, admit: Callable[[socket.socket, _Address], None]
     ) -> NoReturn:
         while True:
             await trio.lowlevel.wait_readable(listener)
             for _ in range(ACCEPT_BATCH):
                 try:
-                    sock, _address = listener.accept()
+                    sock, address = listener.accept()
                 except BlockingIOError:
                     break
                 except OSError as error:
@@ -176,10 +165,10 @@ class Edge:
                         break
                     continue  # that client went away before it was accepted
                 sock.setblocking(False)
-                admit(sock)
+                admit(sock, address)
             await trio.lowlevel.checkpoint()
 
-    def _admit(self, sock: socket.socket) -> None:
+    def _admit(self, sock: socket.socket, address: _Address) -> None:
         settings = self._services.settings
         if self._open >= settings.max_connections or self._shaking_hands >= settings.max_handshakes:
             self.refused += 1
@@ -190,19 +179,19 @@ class Edge:
         # Counted here, not in its task: a whole batch is admitted before the first of them runs.
         self._open += 1
         self._shaking_hands += 1
-        if not self._start(sock, admin=False):
+        if not self._start(sock, address, admin=False):
             self._shaking_hands -= 1
 
-    def _admit_admin(self, sock: socket.socket) -> None:
+    def _admit_admin(self, sock: socket.socket, address: _Address) -> None:
         if self._admin_open >= MAX_ADMIN_CONNECTIONS:
             sock.close()
             return
         self._admin_open += 1
-        self._start(sock, admin=True)
+        self._start(sock, address, admin=True)
 
-    def _start(self, sock: socket.socket, *, admin: bool) -> bool:
+    def _start(self, sock: socket.socket, address: _Address, *, admin: bool) -> bool:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = _Connection(self, sock, admin=admin)
+        connection = _Connection(self, sock, (address[0], address[1]), admin=admin)
         try:
             connection.member = self._connections.start_soon("connection", connection.run)
         except PoolClosed:
@@ -220,77 +209,90 @@ class Edge:
             return False
         return True
 
-    async def serve_client(self, sock: socket.socket, cancel: Callable[[], None]) -> None:
+    async def serve_client(
+        self, sock: socket.socket, peer: tuple[str, int], cancel: Callable[[], None]
+    ) -> None:
         """Serve a client's connection, from its first byte to its last."""
-        services = self._services
         transport = self._transport(sock)
+        server = sock.getsockname()[:2]
         try:
             try:
-                response, received = await self._answer(transport, admin=False)
+                greeting = await self._greet(transport, peer[0])
             finally:
                 self._shaking_hands -= 1
-            if received is not None and (refusal := await self._pass_gate()) is not None:
-                response, received = refusal, None
-            await _respond(transport, response, last=received is None)
-            if received is not None:
-                connection = WebSocketConnection(transport, services.settings.max_frame, cancel)
-                session = Session(services, connection)
-                self.sessions[session] = None
-                try:
-                    await connection.run(session, received)
-                finally:
-                    del self.sessions[session]
+            if isinstance(greeting, Requests):
+                await self._http.serve(
+                    transport,
+                    greeting.received,
+                    peer=peer,
+                    server=server,
+                    tls=self._tls is not None,
+                    cancel=cancel,
+                )
+            elif isinstance(greeting, Upgrade):
+                await self._let_in(transport, greeting, cancel)
+            else:
+                await _end(transport, greeting)
         finally:
             transport.close()
+
+    async def _let_in(
+        self, transport: Transport, upgrade: Upgrade, cancel: Callable[[], None]
+    ) -> None:
+        connections = self._services.limits.connections
+        if not connections.enter(upgrade.address):
+            self.refused += 1
+            why = "this address holds as many connections as it may"
+            await _end(transport, _too_many(why, RETRY_AFTER))
+            return
+        try:
+            refusal = self._pass_rate(upgrade.address) or await self._pass_gate()
+            if refusal is not None:
+                await _end(transport, refusal)
+            else:
+                await self._serve_session(transport, upgrade, cancel)
+        finally:
+            connections.leave(upgrade.address)
+
+    async def _serve_session(
+        self, transport: Transport, upgrade: Upgrade, cancel: Callable[[], None]
+    ) -> None:
+        services = self._services
+        transport.send_nowait(upgrade.response)
+        connection = WebSocketConnection(transport, services.settings.max_frame, cancel)
+        session = Session(services, connection)
+        logger.debug("a WebSocket from %s", upgrade.address)
+        self.sessions[session] = None
+        try:
+            await connection.run(session, upgrade.received)
+        finally:
+            del self.sessions[session]
 
     async def serve_admin(self, sock: socket.socket) -> None:
         """Serve one plain request."""
         transport = self._transport(sock)
         try:
-            response, _ = await self._answer(transport, admin=True)
-            await _respond(transport, response, last=True)
+            await _end(transport, await self._greeter.greet_admin(transport))
         finally:
             transport.close()
 
     def _transport(self, sock: socket.socket) -> Transport:
         return Transport(sock, heartbeat=self._services.heartbeat, spawn=self._spawn)
 
-    async def _answer(
-        self, transport: Transport, *, admin: bool
-    ) -> tuple[bytes | None, bytes | None]:
-        """The response to the request, and what came after it if it is to become a WebSocket.
+    async def _greet(self, transport: Transport, peer: str) -> Upgrade | Requests | bytes | None:
+        with self._patience(self._services.settings.head_timeout):
+            return await self._greeter.greet(transport, peer)
+        if self._accepting.cancel_called:
+            return unavailable("this node is stopping")
+        return error_response(408, "TIMEOUT", "the request took too long")
 
-        There is no response to a client that went away.
-        """
-        limit = self._services.settings.head_timeout
-        with trio.move_on_after(limit) if admin else self._patience(limit) as patience:
-            reader = HeadReader(self._services.settings.max_head)
-            try:
-                head = await self._read_head(transport, reader)
-            except BadRequest as error:
-                return error.response(), None
-        if patience.cancelled_caught:
-            if self._accepting.cancel_called:
-                return _unavailable("this node is stopping"), None
-            return error_response(408, "TIMEOUT", "the request took too long"), None
-        if head is None:
-            return None, None
-        if head.path != "/ws" or admin:
-            return respond(head, unready=self._unready, degraded=self._degraded), None
-        answer = decide_upgrade(head, allowed_origins=self._services.settings.allowed_origins)
-        return answer.response, reader.trailing if isinstance(answer, Accept) else None
-
-    async def _read_head(self, transport: Transport, reader: HeadReader) -> RequestHead | None:
-        if self._tls is not None:
-            try:
-                await transport.handshake(self._tls)
-            except OSError as error:
-                logger.debug("no TLS: %s", error)
-                return None
-        while data := await transport.receive():
-            if (head := reader.receive_data(data)) is not None:
-                return head
-        return None
+    def _pass_rate(self, address: str) -> bytes | None:
+        """The response, if this address has opened too many WebSockets lately."""
+        wait = self._services.limits.take(HANDSHAKES, address)
+        if not wait:
+            return None
+        self.refused += 1
+        return _too_many("too many connections from this address in short time", wait)
 
     async def _pass_gate(self) -> bytes | None:
         """Wait until another WebSocket may begin; or the response, if it may not."""
@@ -298,11 +300,11 @@ class Edge:
             wait = self._gate.take()
         except Overloaded as error:
             self.refused += 1
-            return _unavailable("too many clients are connecting", error.retry_after)
+            return unavailable("too many clients are connecting", error.retry_after)
         if wait:
             with self._patience(math.inf):
                 await trio.sleep(wait)
-        return _unavailable("this node is stopping") if self._accepting.cancel_called else None
+        return unavailable("this node is stopping") if self._accepting.cancel_called else None
 
     @contextmanager
     def _patience(self, seconds: float) -> Iterator[trio.CancelScope]:
@@ -320,11 +322,14 @@ class Edge:
 class _Connection:
     """One connection's task."""
 
-    __slots__ = ("_admin", "_edge", "_sock", "member")
+    __slots__ = ("_admin", "_edge", "_peer", "_sock", "member")
 
-    def __init__(self, edge: Edge, sock: socket.socket, *, admin: bool) -> None:
+    def __init__(
+        self, edge: Edge, sock: socket.socket, peer: tuple[str, int], *, admin: bool
+    ) -> None:
         self._edge = edge
         self._sock = sock
+        self._peer = peer
         self._admin = admin
         self.member: Member | None = None
 
@@ -334,7 +339,7 @@ class _Connection:
             if self._admin:
                 await self._edge.serve_admin(self._sock)
             else:
-                await self._edge.serve_client(self._sock, self.cancel)
+                await self._edge.serve_client(self._sock, self._peer, self.cancel)
         finally:
             self._edge.closed(admin=self._admin)
 
@@ -344,21 +349,20 @@ class _Connection:
             self.member.cancel()
 
 
-async def _respond(transport: Transport, response: bytes | None, *, last: bool) -> None:
+async def _end(transport: Transport, response: bytes | None) -> None:
     if response is not None:
         transport.send_nowait(response)
-        if last:
-            await transport.finish()
+        await transport.finish()
 
 
-def _unavailable(why: str, retry_after: float = RETRY_AFTER) -> bytes:
-    return error_response(503, "UNAVAILABLE", why, retry_after=math.ceil(retry_after))
+def _too_many(why: str, retry_after: float) -> bytes:
+    return error_response(429, "RATE_LIMITED", why, retry_after=math.ceil(retry_after))
 
 
 def _refuse(sock: socket.socket, why: str) -> None:
     """Say that there is no room, if the client listens at once."""
     try:
-        sock.send(_unavailable(why))
+        sock.send(unavailable(why))
         sock.shutdown(socket.SHUT_WR)
     except OSError as error:
         logger.debug("a refusal was not heard: %s", error)

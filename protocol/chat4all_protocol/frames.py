@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from .ids import CHANNEL_PATTERN, DEVICE_PATTERN, USERNAME_PATTERN, UUID_PATTERN
 
@@ -51,14 +51,23 @@ class FileBody(Struct, tag_field="type", tag="file", frozen=True, omit_defaults=
 
 
 class MemberBody(Struct, tag_field="type", tag="member", frozen=True, omit_defaults=True, gc=False):
-    """Whom a `join` or `leave` event is about; the event's `from` is who did it."""
+    """Whom a `join`, `leave` or `change` event is about; the event's `from` is who did it."""
 
     user: str
     role: str | None = None
 
 
+class SettingsBody(Struct, tag_field="type", tag="settings", frozen=True, gc=False):
+    """What a `change` event made different about a group; what is absent stayed."""
+
+    title: str | UnsetType | None = UNSET
+    meta: dict[str, Any] | UnsetType | None = UNSET
+    retention: int | UnsetType | None = UNSET
+    """Seconds after which messages are emptied; None: they are kept."""
+
+
 SendBody: TypeAlias = TextBody | FileBody
-Body: TypeAlias = TextBody | FileBody | MemberBody
+Body: TypeAlias = TextBody | FileBody | MemberBody | SettingsBody
 
 
 # --- client to server ---------------------------------------------------------------------------

@@ -120,6 +120,12 @@ SERVER: dict[str, f.AnyServerFrame] = {
     "msg delete": _msg(None, seq=5, kind="delete", target=1),
     "msg react": _msg(None, seq=6, kind="react", target=1, meta={"emoji": "👍", "on": True}),
     "msg join": _msg(f.MemberBody(user="carla", role="admin"), seq=7, kind="join"),
+    "msg change of a role": _msg(f.MemberBody(user="carla", role="owner"), seq=9, kind="change"),
+    "msg change of settings": _msg(
+        f.SettingsBody(title="Café ☕", meta={"colour": "red"}, retention=None),
+        seq=10,
+        kind="change",
+    ),
     "msg leave": _msg(f.MemberBody(user="carla"), seq=8, kind="leave"),
     "msg change": _msg(None, seq=9, kind="change", meta={"title": "Café ☕"}),
     "msg deleted": _msg(None, deleted=True),

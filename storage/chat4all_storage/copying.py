@@ -2,8 +2,9 @@
 
 Round after round, what has changed since the round before is copied again: a row that was written
 since has an `xmin` that is not older than the oldest transaction that was under way then. That
-costs the writers nothing, and a row too many does no harm. Events are only ever added, but for the
-target of an edit or a deletion, which is written in the commit of the event that names it.
+costs the writers nothing, and a row too many does no harm. Events are added, and what changes
+events that stand already (an edit, a deletion, retention, an erasure) counts up the `revision` of
+their conversation and leaves that number on them: so they are found by the number of the copy.
 
 Everything here that is `async` runs on the bridge's asyncio loop.
 """
@@ -22,8 +23,33 @@ MAX_EVENTS: Final = 5000
 """Events copied in one transaction."""
 MAX_CONVERSATIONS: Final = 500
 
-_CONVERSATION: Final = ("id", "type", "title", "created_by", "created_at", "head", "active_at")
-_MEMBER: Final = ("conversation", "username", "role", "position", "recv", "read")
+_CONVERSATION: Final = (
+    "id",
+    "type",
+    "title",
+    "created_by",
+    "created_at",
+    "head",
+    "active_at",
+    "metadata",
+    "retention",
+    "expired",
+    "expires_at",
+    "revision",
+    "digest",
+    "trace",
+)
+_MEMBER: Final = (
+    "conversation",
+    "username",
+    "role",
+    "position",
+    "recv",
+    "read",
+    "since",
+    "recv_at",
+    "read_at",
+)
 _EVENT: Final = (
     "conversation",
     "seq",
@@ -38,7 +64,14 @@ _EVENT: Final = (
     "meta",
     "channel",
     "deleted",
+    "subject",
+    "role",
+    "trace",
+    "edited_at",
+    "deleted_at",
+    "revised",
 )
+_REVISION: Final = ("conversation", "seq", "edit", "body")
 
 _HORIZON: Final = "SELECT pg_snapshot_xmin(pg_current_snapshot())::xid::text"
 
@@ -48,11 +81,17 @@ _CHANGED: Final = """
         SELECT FROM members m WHERE m.conversation = c.id AND age(m.xmin) <= age($2::text::xid)))
     ORDER BY c.id
 """
-_HEADS: Final = "SELECT id, head FROM conversations WHERE id = ANY ($1::uuid[])"
+_HEADS: Final = "SELECT id, head, revision FROM conversations WHERE id = ANY ($1::uuid[])"
 
-_PARTS: Final = "unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS p (conversation, after, upto)"
+_PARTS: Final = """
+    unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[])
+        AS p (conversation, after, upto, revision)
+"""
+_CONVERSATION_COLUMNS: Final = ", ".join(
+    "p.upto" if name == "head" else f"c.{name}" for name in _CONVERSATION
+)
 _READ_CONVERSATIONS: Final = f"""
-    SELECT c.id, c.type, c.title, c.created_by, c.created_at, p.upto, c.active_at
+    SELECT {_CONVERSATION_COLUMNS}
     FROM {_PARTS} JOIN conversations c ON c.id = p.conversation
 """
 _READ_MEMBERS: Final = f"""
@@ -64,49 +103,73 @@ _READ_EVENTS: Final = f"""
     FROM {_PARTS} JOIN events e ON e.conversation = p.conversation
         AND e.seq > p.after AND e.seq <= p.upto
     UNION ALL
-    SELECT DISTINCT ON (t.conversation, t.seq) {", ".join("t." + name for name in _EVENT)}
+    SELECT {", ".join("e." + name for name in _EVENT)}
     FROM {_PARTS} JOIN events e ON e.conversation = p.conversation
-        AND e.seq > p.after AND e.seq <= p.upto
-    JOIN events t ON t.conversation = e.conversation AND t.seq = e.target AND t.seq <= p.after
+        AND e.seq <= p.after AND e.revised > p.revision
 """
+_READ_REVISIONS: Final = f"""
+    SELECT {", ".join("r." + name for name in _REVISION)}
+    FROM {_PARTS} JOIN events e ON e.conversation = p.conversation
+        AND e.seq <= p.upto AND (e.seq > p.after OR e.revised > p.revision)
+        AND e.revised IS NOT NULL
+    JOIN revisions r ON r.conversation = e.conversation AND r.seq = e.seq
+"""
+
+
+def _assign(names: str) -> str:
+    return ", ".join(f"{name} = EXCLUDED.{name}" for name in names.split())
+
+
 _STAGE: Final = """
-    CREATE TEMPORARY TABLE staged_conversations (
-        id uuid, type text, title text, created_by text, created_at bigint, head bigint,
-        active_at bigint) ON COMMIT DELETE ROWS;
+    CREATE TEMPORARY TABLE staged_conversations (LIKE conversations) ON COMMIT DELETE ROWS;
+    ALTER TABLE staged_conversations DROP COLUMN shard;
     CREATE TEMPORARY TABLE staged_members (LIKE members) ON COMMIT DELETE ROWS;
     CREATE TEMPORARY TABLE staged_events (LIKE events) ON COMMIT DELETE ROWS;
+    CREATE TEMPORARY TABLE staged_revisions (LIKE revisions) ON COMMIT DELETE ROWS;
 """
 _WRITE: Final = f"""
     INSERT INTO conversations ({", ".join(_CONVERSATION)})
         SELECT {", ".join(_CONVERSATION)} FROM staged_conversations
         ON CONFLICT (id) DO UPDATE
-        SET title = EXCLUDED.title, head = EXCLUDED.head, active_at = EXCLUDED.active_at;
+        SET {_assign("title created_by head active_at metadata retention expired expires_at")},
+            revision = EXCLUDED.revision;
     DELETE FROM members m USING staged_conversations c WHERE m.conversation = c.id;
-    INSERT INTO members SELECT * FROM staged_members;
-    INSERT INTO events SELECT * FROM staged_events
+    INSERT INTO members ({", ".join(_MEMBER)}) SELECT {", ".join(_MEMBER)} FROM staged_members;
+    INSERT INTO events ({", ".join(_EVENT)}) SELECT {", ".join(_EVENT)} FROM staged_events
         ON CONFLICT (conversation, seq) DO UPDATE
-        SET body = EXCLUDED.body, meta = EXCLUDED.meta, deleted = EXCLUDED.deleted,
-            digest = EXCLUDED.digest, channel = EXCLUDED.channel;
+        SET {_assign("sender digest body meta channel deleted subject")},
+            {_assign("edited_at deleted_at revised")};
+    DELETE FROM revisions r USING staged_events e
+        WHERE r.conversation = e.conversation AND r.seq = e.seq;
+    INSERT INTO revisions ({", ".join(_REVISION)})
+        SELECT {", ".join(_REVISION)} FROM staged_revisions;
 """
 _SUMMARY: Final = f"""
-    SELECT c.id, c.head, c.active_at, c.title,
+    SELECT {", ".join("c." + name for name in _CONVERSATION)},
         (SELECT (count(*), sum(hash_record_extended(
                 ROW({", ".join("m." + name for name in _MEMBER)}), 0)))::text
             FROM members m WHERE m.conversation = c.id) AS members,
         (SELECT (count(*), max(e.seq), sum(hash_record_extended(
                 ROW({", ".join("e." + name for name in _EVENT)}), 0)))::text
-            FROM events e WHERE e.conversation = c.id) AS events
+            FROM events e WHERE e.conversation = c.id) AS events,
+        (SELECT (count(*), sum(hash_record_extended(
+                ROW({", ".join("r." + name for name in _REVISION)}), 0)))::text
+            FROM revisions r WHERE r.conversation = c.id) AS revisions
     FROM conversations c WHERE c.id = ANY ($1::uuid[]) ORDER BY c.id
 """
 _TOTALS: Final = "SELECT count(*), sum(head) FROM conversations WHERE shard = $1"
 
 
 class Part(Struct, frozen=True):
-    """Events `after < seq <= upto` of a conversation that are to be copied."""
+    """Events `after < seq <= upto` of a conversation that are to be copied.
+
+    And those up to `after` that were changed after the `revision` of the copy.
+    """
 
     conversation: str
     after: int
     upto: int
+    revision: int
 
 
 class Copied(Struct):
@@ -169,14 +232,19 @@ class Copier:
 
     async def _missing(self, heads: dict[str, int]) -> list[Part]:
         rows = await self._target.fetch(_HEADS, list(heads))
-        there = {str(id_): head for id_, head in rows}
-        return [Part(id_, there.get(id_, 0), head) for id_, head in heads.items()]
+        there = {str(id_): (head, revision) for id_, head, revision in rows}
+        parts: list[Part] = []
+        for id_, head in heads.items():
+            after, revision = there.get(id_, (0, 0))
+            parts.append(Part(id_, after, head, revision))
+        return parts
 
     async def _copy(self, parts: Sequence[Part]) -> None:
         arguments = (
             [part.conversation for part in parts],
             [part.after for part in parts],
             [part.upto for part in parts],
+            [part.revision for part in parts],
         )
         async with self._source.transaction(isolation="repeatable_read", readonly=True):
             # Of one moment: what a later commit changes is found by the next round.
@@ -184,6 +252,7 @@ class Copier:
                 ("staged_conversations", _CONVERSATION, _READ_CONVERSATIONS),
                 ("staged_members", _MEMBER, _READ_MEMBERS),
                 ("staged_events", _EVENT, _READ_EVENTS),
+                ("staged_revisions", _REVISION, _READ_REVISIONS),
             ]
             read: list[tuple[str, Sequence[str], io.BytesIO]] = []
             for table, columns, query in staged:
@@ -219,7 +288,7 @@ def _batches(parts: Sequence[Part]) -> Iterator[list[Part]]:
         after = part.after
         while True:
             upto = min(part.upto, after + room)
-            batch.append(Part(part.conversation, after, upto))
+            batch.append(Part(part.conversation, after, upto, part.revision))
             room -= upto - after
             after = upto
             if room <= 0:

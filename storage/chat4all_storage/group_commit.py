@@ -304,13 +304,14 @@ class ShardLog:
     def _take_entries(self) -> list[Entry[Any]]:
         """The next flush, in order.
 
-        A flush holds a (conversation, sender, id) once, and nothing of a conversation after a
-        change of its members: so the statement decides each entry by what stood before it. Such
-        an entry, and what follows it in its conversation, stays in front of the queue, in order.
+        A flush holds a (conversation, sender, id) once, one edit or deletion of a message, and
+        nothing of a conversation after a change of it or its members: so the statement decides
+        each entry by what stood before it. Such an entry, and what follows it in its conversation,
+        stays in front of the queue, in order.
         """
         taken: list[Entry[Any]] = []
         kept: list[Entry[Any]] = []
-        seen: set[tuple[str, str, str]] = set()
+        seen: set[tuple[str, str, str | int | None]] = set()
         closed: set[str] = set()
         size = 0
         while (
@@ -326,8 +327,15 @@ class ShardLog:
                 closed.add(append.conversation)
                 kept.append(entry)
                 continue
+            if append.kind in ("edit", "delete"):
+                target = (append.conversation, "target", append.target)
+                if target in seen:
+                    closed.add(append.conversation)
+                    kept.append(entry)
+                    continue
+                seen.add(target)
             seen.add(key)
-            if append.kind in ("join", "leave"):
+            if append.kind in ("join", "leave", "change"):
                 closed.add(append.conversation)
             taken.append(entry)
             size += entry.size

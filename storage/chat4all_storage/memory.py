@@ -5,15 +5,15 @@ Nothing here awaits anything but a checkpoint, so every call is atomic.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import trio
-from msgspec import Struct
 from msgspec.structs import replace
 
+from .memory_log import Log, wall_clock_ms
+from .memory_queries import MemoryQueries, unread
 from .ports import (
-    UNREAD_LIMIT,
+    DEFAULT_RULES,
     Append,
     Arrivals,
     CommitResult,
@@ -41,43 +41,23 @@ if TYPE_CHECKING:
 
     from chat4all_protocol.frames import ConversationType
 
-    from .ports import Replay
+    from .ports import Replay, Rules
 
 
-def wall_clock_ms() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
-
-
-class _Log(Struct):
-    """One conversation."""
-
-    id: str
-    type: ConversationType
-    title: str | None
-    created_by: str
-    created_at: int
-    active_at: int
-    members: dict[str, MemberInfo]
-    events: list[StoredEvent]
-    sent: dict[tuple[str, str], tuple[int, int]]
-    """By (sender, id): the seq and the digest."""
-
-
-class MemoryShard:
+class MemoryShard(MemoryQueries):
     """A `ShardStore` in memory."""
 
     def __init__(
         self,
         name: str = "memory",
         *,
-        member_limit: int = 1000,
+        rules: Rules = DEFAULT_RULES,
         clock_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         self.name = name
-        self._member_limit = member_limit
+        self._rules = rules
         self._clock_ms = clock_ms
-        self._logs: dict[str, _Log] = {}
+        self._logs: dict[str, Log] = {}
         self._journal: list[tuple[int, JournalRow]] = []
         """When each row was written, and the row."""
         self._journal_ids = 0
@@ -105,39 +85,7 @@ class MemoryShard:
         log = self._logs.get(append.conversation)
         if log is None:
             return Outcome(Status.NOT_MEMBER)
-        if (known := log.sent.get((append.sender, append.id))) is not None:
-            seq, digest = known
-            if digest != append.digest:
-                return Outcome(Status.CONFLICT)
-            return Outcome(Status.DUPLICATE, seq, log.events[seq - 1].ts)
-        if (status := self._refusal(log, append, heads[log.id])) is not None:
-            return Outcome(status)
-        seq = len(log.events) + 1
-        ts = max(log.active_at, self._clock_ms())
-        log.events.append(
-            StoredEvent(
-                conversation=append.conversation,
-                seq=seq,
-                id=append.id,
-                sender=append.sender,
-                kind=append.kind,
-                ts=ts,
-                body=append.body,
-                reply_to=append.reply_to,
-                target=append.target,
-                meta=append.meta,
-            )
-        )
-        log.sent[append.sender, append.id] = (seq, append.digest)
-        log.active_at = ts
-        if append.kind == "join":
-            assert append.subject is not None
-            assert append.role is not None
-            log.members[append.subject] = MemberInfo(append.role, recv=seq, read=seq)
-        elif append.kind == "leave":
-            assert append.subject is not None
-            del log.members[append.subject]
-        return Outcome(Status.STORED, seq, ts)
+        return log.append(append, heads[log.id], self._clock_ms(), self._rules)
 
     def _note_stored(self, appends: Sequence[Append], outcomes: Sequence[Outcome]) -> None:
         heads: dict[str, int] = {}
@@ -154,34 +102,13 @@ class MemoryShard:
         self._journal_ids += 1
         self._journal.append((self._clock_ms(), JournalRow(self._journal_ids, heads, joined)))
 
-    def _refusal(self, log: _Log, append: Append, head: int) -> Status | None:
-        if append.sender not in log.members:
-            return Status.NOT_MEMBER
-        if append.reply_to is not None and not 1 <= append.reply_to <= head:
-            return Status.BAD_REFERENCE
-        if append.kind == "join":
-            if append.subject in log.members:
-                return Status.ALREADY_MEMBER
-            if len(log.members) >= self._member_limit:
-                return Status.FULL
-        if append.kind == "leave" and append.subject not in log.members:
-            return Status.NO_SUCH_MEMBER
-        return None
-
     def _mark(self, mark: Mark) -> Mark | None:
         if self._fenced(mark.conversation):
             return None
         log = self._logs.get(mark.conversation)
-        member = log.members.get(mark.user) if log is not None else None
-        if log is None or member is None:
-            return None
-        head = len(log.events)
-        recv = max(member.recv, min(max(mark.recv, mark.read), head))
-        read = max(member.read, min(mark.read, head))
-        log.members[mark.user] = MemberInfo(member.role, recv, read)
-        return Mark(mark.conversation, mark.user, recv, read)
+        return None if log is None else log.mark(mark, self._clock_ms())
 
-    def _served(self) -> list[_Log]:
+    def _served(self) -> list[Log]:
         return [
             log for log in self._logs.values() if logical_shard(log.id) not in self.moved_shards
         ]
@@ -237,7 +164,7 @@ class MemoryShard:
         )
 
     def _missed(
-        self, logs: list[_Log], cursors: Mapping[str, int], replay: Replay
+        self, logs: list[Log], cursors: Mapping[str, int], replay: Replay
     ) -> dict[str, list[StoredEvent]]:
         found: dict[str, list[StoredEvent]] = {}
         count = size = 0
@@ -252,7 +179,7 @@ class MemoryShard:
                     found.setdefault(log.id, []).append(event)
         return found
 
-    def _membership(self, log: _Log, user: str, *, detailed: bool) -> Membership:
+    def _membership(self, log: Log, user: str, *, detailed: bool) -> Membership:
         member = log.members[user]
         mine = Membership(
             conversation=log.id,
@@ -265,14 +192,10 @@ class MemoryShard:
         )
         if not detailed:
             return mine
-        unread = sum(
-            event.sender != user and event.kind == "message" and not event.deleted
-            for event in log.events[member.read :]
-        )
         peers = (name for name in log.members if name != user)
         return replace(
             mine,
-            unread=min(unread, UNREAD_LIMIT),
+            unread=unread(log, user),
             peer=next(peers, None) if log.type == "private" else None,
         )
 
@@ -281,19 +204,7 @@ class MemoryShard:
         await trio.lowlevel.checkpoint()
         self._check_served(conversation)
         log = self._logs.get(conversation)
-        return None if log is None else self._view(log)
-
-    @staticmethod
-    def _view(log: _Log) -> Conversation:
-        return Conversation(
-            id=log.id,
-            type=log.type,
-            title=log.title,
-            created_by=log.created_by,
-            created_at=log.created_at,
-            head=len(log.events),
-            members=dict(log.members),
-        )
+        return None if log is None else log.view()
 
     async def create(
         self,
@@ -302,15 +213,19 @@ class MemoryShard:
         title: str | None,
         creator: str,
         roles: dict[str, str],
+        *,
+        metadata: bytes | None = None,
+        digest: int = 0,
+        trace: bytes | None = None,
     ) -> tuple[Conversation, bool]:
         """See `ShardStore.create`."""
         await trio.lowlevel.checkpoint()
         if self._fenced(conversation):
             raise Moved("the shard is on the move")
         if (log := self._logs.get(conversation)) is not None:
-            return self._view(log), False
+            return log.view(), False
         now = self._clock_ms()
-        log = _Log(
+        log = Log(
             id=conversation,
             type=type_,
             title=title,
@@ -318,12 +233,13 @@ class MemoryShard:
             created_at=now,
             active_at=now,
             members={name: MemberInfo(role, recv=0, read=0) for name, role in roles.items()},
-            events=[],
-            sent={},
+            metadata=metadata,
+            digest=digest,
+            trace=trace,
         )
         self._logs[conversation] = log
         self._write_journal([(conversation, 0)], [(conversation, name) for name in roles])
-        return self._view(log), True
+        return log.view(), True
 
     async def members(self, conversations: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
         """See `ShardStore.members`."""

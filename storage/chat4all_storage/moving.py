@@ -68,6 +68,8 @@ _PURGE: Final = """
         LIMIT $2
     ), events_gone AS (
         DELETE FROM events e USING doomed WHERE e.conversation = doomed.id
+    ), revisions_gone AS (
+        DELETE FROM revisions r USING doomed WHERE r.conversation = doomed.id
     ), members_gone AS (
         DELETE FROM members m USING doomed WHERE m.conversation = doomed.id RETURNING 1
     )

@@ -10,7 +10,9 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
+
+from .queries import Queries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -35,6 +37,29 @@ EVENT_OVERHEAD: Final = 250
 """Bytes of an event beside its body and meta."""
 
 
+class Rules(Struct, frozen=True):
+    """What a store holds writers to, beside their roles."""
+
+    member_limit: int = 1000
+    edit_window: float = 0.0
+    """Seconds in which a message may be edited; 0 is unlimited."""
+    delete_window: float = 0.0
+    """Seconds in which its author may delete a message; 0 is unlimited. Owners and admins of a
+    group always may."""
+
+
+DEFAULT_RULES: Final = Rules()
+
+
+class Change(Struct, frozen=True):
+    """What a `change` does to the conversation itself; what is unset stays."""
+
+    title: str | UnsetType | None = UNSET
+    metadata: bytes | UnsetType | None = UNSET
+    retention: int | UnsetType | None = UNSET
+    """Seconds after which messages are emptied; None: they are kept."""
+
+
 class Append(Struct, frozen=True, gc=False):
     """One event to be stored."""
 
@@ -48,11 +73,16 @@ class Append(Struct, frozen=True, gc=False):
     """64 bits with sign over everything the sender wrote: tells a retry from a conflict."""
     reply_to: int | None = None
     target: int | None = None
+    """The message that an `edit` or `delete` is of."""
     meta: bytes | None = None
     subject: str | None = None
-    """Whom a `join` or `leave` is about."""
+    """Whom a `join`, a `leave` or a `change` of a role is about."""
     role: str | None = None
-    """The role a `join` gives."""
+    """The role that a `join` or `change` gives."""
+    change: Change | None = None
+    """For a `change` without a subject."""
+    trace: bytes | None = None
+    """The trace id of the request, 16 bytes."""
 
 
 class Status(IntEnum):
@@ -75,6 +105,17 @@ class Status(IntEnum):
     """A `join` beyond the greatest number of members."""
     MOVED = 8
     """Its logical shard is not to be written here: it is on the move, or has moved."""
+    FORBIDDEN = 9
+    """The sender's role does not allow it, the message is somebody else's, or a private
+    conversation's members and settings were to be changed."""
+    BAD_TARGET = 10
+    """The target of an `edit` or `delete` is no message."""
+    TARGET_DELETED = 11
+    """The target has been deleted before."""
+    LAST_OWNER = 12
+    """The only owner was to leave others behind, or to give up that role."""
+    TOO_LATE = 13
+    """The time in which the message may be edited, or deleted, is over."""
 
 
 class Outcome(Struct, frozen=True, gc=False):
@@ -110,6 +151,10 @@ class StoredEvent(Struct, frozen=True, gc=False):
     meta: bytes | None = None
     channel: str | None = None
     deleted: bool = False
+    """Emptied: by a `delete`, by retention, or with the account of its sender."""
+    edited_at: int | None = None
+    """When the body was last replaced."""
+    deleted_at: int | None = None
 
 
 def event_size(event: StoredEvent) -> int:
@@ -178,6 +223,11 @@ class MemberInfo(Struct, frozen=True):
     role: str
     recv: int
     read: int
+    recv_at: int | None = None
+    """When the watermark last rose, in milliseconds since the epoch."""
+    read_at: int | None = None
+    since: int = 0
+    """The seq of the `join` that brought it in; 0: from the start."""
 
 
 class Conversation(Struct, frozen=True):
@@ -190,6 +240,11 @@ class Conversation(Struct, frozen=True):
     created_at: int
     head: int
     members: dict[str, MemberInfo]
+    metadata: bytes | None = None
+    retention: int | None = None
+    """Seconds after which messages are emptied; None: they are kept."""
+    digest: int = 0
+    """Over what its creator wrote: tells a repeated creation from a conflict."""
 
 
 class JournalRow(Struct, frozen=True, gc=False):
@@ -268,7 +323,7 @@ class UsernameTaken(StorageError):
 # --- ports ----------------------------------------------------------------------------------------
 
 
-class ShardStore(Protocol):
+class ShardStore(Queries, Protocol):
     """One database of whole conversations.
 
     Reads see every write that returned before they began: what is asked of a conversation whose
@@ -288,11 +343,21 @@ class ShardStore(Protocol):
         For each append, in order: a repeated (conversation, sender, id) is `DUPLICATE` or
         `CONFLICT` (even from a former member); a sender who is no member is refused; else the
         event gets the next seq: 1, 2, 3, ... without gaps, whatever else is refused and whoever
-        else writes. `join` and `leave` change the members in the same commit. A batch holds a
-        (conversation, sender, id) once, nothing of a conversation after a `join` or `leave` of
-        it, and one mark of a member (`group_commit` sees to that).
+        else writes. What an event does is done in the same commit: `join` and `leave` change the
+        members, `change` a member's role or the conversation itself, `edit` gives its target the
+        new body and keeps the former one, `delete` leaves nothing of it, of its former bodies or
+        of its edits, but their places.
 
-        `reply_to` is judged by the head before the batch.
+        In a group, owners and admins add members, and change the title, the metadata and the
+        retention; only owners give roles other than `member`, and change roles. Everybody may
+        leave, but for the only owner while others remain; owners remove anybody, admins those who
+        have no role. Nobody joins or leaves a private conversation, or changes it. A message is
+        edited by its sender, and deleted by its sender or the group's owners and admins.
+
+        A batch holds a (conversation, sender, id) once, nothing of a conversation after a `join`,
+        `leave` or `change` of it, one `edit` or `delete` of a message, and one mark of a member
+        (`group_commit` sees to that). So references, targets and roles are judged by what stood
+        before the batch.
 
         Marks only ever raise a watermark, and never above the head; `read` raises `recv`.
 
@@ -339,8 +404,15 @@ class ShardStore(Protocol):
         title: str | None,
         creator: str,
         roles: dict[str, str],
+        *,
+        metadata: bytes | None = None,
+        digest: int = 0,
+        trace: bytes | None = None,
     ) -> tuple[Conversation, bool]:
         """Create a conversation with members and their roles; False when it was there already.
+
+        The creator may be no member. `digest` is kept: whoever finds the conversation there can
+        tell by it whether the same was wanted.
 
         Raises:
             InDoubt: it may have been created; with the same id, calling again is safe.

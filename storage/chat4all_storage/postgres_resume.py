@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 EVENT_COLUMNS: Final = (
     "e.conversation, e.seq, e.id, e.sender, e.kind, e.ts, e.body, e.reply_to, e.target, e.meta,"
-    " e.channel, e.deleted"
+    " e.channel, e.deleted, e.edited_at, e.deleted_at"
 )
 
 # One statement, so that memberships, heads, events and fences are of one moment. Rows of the three
@@ -48,12 +48,13 @@ _RESUME: Final = f"""
         NULL::uuid AS id, NULL::text AS sender, NULL::smallint AS kind, NULL::bigint AS ts,
         NULL::bytea AS body, NULL::bigint AS reply_to, NULL::bigint AS target,
         NULL::bytea AS meta, NULL::text AS channel, NULL::boolean AS deleted,
+        NULL::bigint AS edited_at, NULL::bigint AS deleted_at,
         NULL::text AS type, NULL::text AS title, NULL::bigint AS active_at, NULL::bigint AS recv,
         NULL::bigint AS read, NULL::bigint AS unread, NULL::text AS peer, fenced.shards
     FROM fenced
     UNION ALL
     SELECT 1, mine.rank, mine.id, mine.head, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, mine.type, mine.title, mine.active_at, mine.recv, mine.read,
+        NULL, NULL, NULL, mine.type, mine.title, mine.active_at, mine.recv, mine.read,
         CASE WHEN mine.rank <= $2 AND mine.head > mine.read THEN (
             SELECT count(*) FROM (
                 SELECT FROM events e
@@ -69,7 +70,8 @@ _RESUME: Final = f"""
     FROM mine
     UNION ALL
     SELECT 2, s.rank, e.conversation, e.seq, e.id, e.sender, e.kind, e.ts, e.body, e.reply_to,
-        e.target, e.meta, e.channel, e.deleted, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+        e.target, e.meta, e.channel, e.deleted, e.edited_at, e.deleted_at,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM sized s JOIN events e ON e.conversation = s.conversation AND e.seq = s.seq
     WHERE s.bytes <= $7::bigint
     ORDER BY row_kind, rank, seq
@@ -132,4 +134,6 @@ def event_of(row: Any, first: int) -> StoredEvent:
         meta=row[first + 9],
         channel=row[first + 10],
         deleted=row[first + 11],
+        edited_at=row[first + 12],
+        deleted_at=row[first + 13],
     )

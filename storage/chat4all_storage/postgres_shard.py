@@ -7,7 +7,10 @@ import struct
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import UNSET
+
 from .ports import (
+    DEFAULT_RULES,
     KINDS,
     CommitResult,
     Conversation,
@@ -20,6 +23,8 @@ from .ports import (
     Status,
     StoredEvent,
 )
+from .postgres import Database
+from .postgres_queries import PostgresQueries
 from .postgres_resume import EVENT_COLUMNS, event_of, read_resumed
 from .sharding import logical_shard
 
@@ -29,9 +34,8 @@ if TYPE_CHECKING:
     from chat4all_protocol.frames import ConversationType
 
     from .bridge import Bridge
-    from .ports import Append, Range, Replay, Resumed
+    from .ports import Append, Range, Replay, Resumed, Rules
 
-from .postgres import Database
 
 _KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
 _STATUSES: Final = tuple(Status)
@@ -39,7 +43,7 @@ _STATUSES: Final = tuple(Status)
 _COMMIT: Final = (
     "SELECT o_status, o_first, o_second"
     " FROM commit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
-    " $17)"
+    " $17, $18, $19, $20, $21, $22, $23, $24, $25)"
 )
 
 _HISTORY: Final = f"""
@@ -63,7 +67,7 @@ _HEAD_FOR_MEMBER: Final = """
 _SERVED: Final = "NOT IN (SELECT shard FROM shard_fences WHERE state <> 'frozen')"
 """Of a logical shard: it is not elsewhere."""
 
-_CREATE: Final = "SELECT create_conversation($1, $2, $3, $4, $5, $6, $7)"
+_CREATE: Final = "SELECT create_conversation($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
 _MEMBERS: Final = """
     SELECT c.id, c.head, array_agg(m.username ORDER BY m.position)
@@ -96,7 +100,7 @@ _TRIM: Final = """
 _HEAD: Final = struct.Struct(">16sq")
 
 
-class PostgresShard:
+class PostgresShard(PostgresQueries):
     """One PostgreSQL database as a `ShardStore`."""
 
     def __init__(
@@ -105,13 +109,13 @@ class PostgresShard:
         dsn: str,
         name: str,
         *,
-        member_limit: int = 1000,
+        rules: Rules = DEFAULT_RULES,
         prepare: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         """`prepare`: see `Database`."""
         self.name = name
         self._database = Database(bridge, dsn, prepare=prepare)
-        self._member_limit = member_limit
+        self._rules = rules
         self._writer = secrets.token_hex(8)
         """Tells what this store wrote from what others did."""
 
@@ -129,7 +133,11 @@ class PostgresShard:
             [a.meta for a in appends],
             [a.subject for a in appends],
             [a.role for a in appends],
-            self._member_limit,
+            [a.trace for a in appends],
+            *_changes(appends),
+            self._rules.member_limit,
+            round(self._rules.edit_window * 1000),
+            round(self._rules.delete_window * 1000),
             [m.conversation for m in marks],
             [m.user for m in marks],
             [m.recv for m in marks],
@@ -202,10 +210,15 @@ class PostgresShard:
         title: str | None,
         creator: str,
         roles: dict[str, str],
+        *,
+        metadata: bytes | None = None,
+        digest: int = 0,
+        trace: bytes | None = None,
     ) -> tuple[Conversation, bool]:
         """See `ShardStore.create`."""
         names, given = list(roles), list(roles.values())
-        arguments = (conversation, type_, title, creator, names, given, self._writer)
+        told = (conversation, type_, title, creator, names, given, metadata, digest, trace)
+        arguments = (*told, self._writer)
 
         async def run(connection: Any) -> tuple[Conversation | None, int]:
             async with connection.transaction():  # an error of the second undoes the first
@@ -279,7 +292,8 @@ async def _load(connection: Any, conversation: str) -> Conversation | None:
     # One statement, so that members and head belong together.
     rows = await connection.fetch(
         """SELECT c.type, c.title, c.created_by, c.created_at, c.head,
-                  m.username, m.role, m.recv, m.read
+                  c.metadata, c.retention, c.digest,
+                  m.username, m.role, m.recv, m.read, m.recv_at, m.read_at, m.since
            FROM conversations c LEFT JOIN members m ON m.conversation = c.id
            WHERE c.id = $1 AND check_served(ARRAY[$1]) ORDER BY m.position""",
         conversation,
@@ -295,10 +309,29 @@ async def _load(connection: Any, conversation: str) -> Conversation | None:
         created_at=first["created_at"],
         head=first["head"],
         members={
-            row["username"]: MemberInfo(row["role"], row["recv"], row["read"])
+            row["username"]: MemberInfo(
+                row["role"], row["recv"], row["read"], row["recv_at"], row["read_at"], row["since"]
+            )
             for row in rows
             if row["username"] is not None
         },
+        metadata=first["metadata"],
+        retention=first["retention"],
+        digest=first["digest"],
+    )
+
+
+def _changes(appends: Sequence[Append]) -> tuple[list[Any], ...]:
+    """What changes the conversations themselves: few entries of a batch, if any."""
+    changes = [(n, a.change) for n, a in enumerate(appends, 1) if a.change is not None]
+    settings = [(each.title, each.metadata, each.retention) for _, each in changes]
+    given = [[None if each is UNSET else each for each in one] for one in settings]
+    return (
+        [n for n, _ in changes],
+        [sum(1 << bit for bit, each in enumerate(one) if each is not UNSET) for one in settings],
+        [title for title, _, _ in given],
+        [metadata for _, metadata, _ in given],
+        [retention for _, _, retention in given],
     )
 
 

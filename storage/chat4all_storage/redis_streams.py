@@ -10,16 +10,13 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-
 from .bus import Arrival, Beat
-from .ports import Unavailable
+from .redis_connection import call, connect
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+
+    import redis.asyncio
 
     from .bridge import Bridge
 
@@ -75,26 +72,12 @@ class RedisStreams:
     async def _call(
         self, fn: Callable[..., Awaitable[T]], *arguments: Any, timeout: float = 0.0
     ) -> T:
-        async def run() -> T:
-            try:
-                return await fn(*arguments)
-            except (RedisError, OSError) as error:
-                raise Unavailable(f"Redis: {type(error).__name__}: {error}") from error
-
-        try:
-            return await self._bridge.call(run, timeout=COMMAND_TIMEOUT + timeout)
-        except TimeoutError:
-            raise Unavailable("Redis: no answer in time") from None
+        return await call(self._bridge, fn, *arguments, timeout=COMMAND_TIMEOUT + timeout)
 
     # --- on the asyncio loop ------------------------------------------------------------------
 
     def _connect(self) -> redis.asyncio.Redis:
-        # One attempt: what was lost is repaired from the databases, so nothing is sent twice.
-        return redis.asyncio.Redis.from_url(
-            self._url,
-            socket_connect_timeout=COMMAND_TIMEOUT,
-            retry=Retry(NoBackoff(), 0),
-        )
+        return connect(self._url, timeout=COMMAND_TIMEOUT)
 
     async def _append(self, entries: Sequence[tuple[str, bytes]]) -> None:
         writer = self._writer = self._writer or self._connect()

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         ShardStore,
         StoredEvent,
     )
+    from .queries import Receipt
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ class Shards:
             )
 
         for delay in RESUME_RETRIES:
-            await self._ask_each(ask, missing, failed)
+            await self.ask_each(ask, missing, failed)
             if all(self.placement.of(shard) in failed for shard in missing):
                 break
             # What was answered with a fence has moved, or is just moving.
@@ -162,7 +163,7 @@ class Shards:
         memberships.sort(key=lambda each: (-each.active_at, each.conversation))
         return Resumption(memberships, events, missing)
 
-    async def _ask_each(
+    async def ask_each(
         self,
         ask: Callable[[int, frozenset[int]], Awaitable[None]],
         shards: frozenset[int],
@@ -192,13 +193,30 @@ class Shards:
         title: str | None,
         creator: str,
         roles: dict[str, str],
+        *,
+        metadata: bytes | None = None,
+        digest: int = 0,
+        trace: bytes | None = None,
     ) -> tuple[Conversation, bool]:
         """See `ShardStore.create`."""
         return await self._at(
             conversation,
-            lambda store: store.create(conversation, type_, title, creator, roles),
+            lambda store: store.create(
+                conversation,
+                type_,
+                title,
+                creator,
+                roles,
+                metadata=metadata,
+                digest=digest,
+                trace=trace,
+            ),
             writes=True,
         )
+
+    async def receipts(self, conversation: str, seq: int, reader: str) -> list[Receipt] | None:
+        """See `Queries.receipts`."""
+        return await self._at(conversation, lambda store: store.receipts(conversation, seq, reader))
 
     async def _at(
         self,

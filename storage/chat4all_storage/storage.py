@@ -11,9 +11,10 @@ import trio
 from msgspec import Struct
 
 from .identity import Identity, LateOpening, address_of, claim_database, read_identity
-from .memory import MemoryDirectory, MemoryShard, wall_clock_ms
+from .memory import MemoryDirectory, MemoryShard
+from .memory_log import wall_clock_ms
 from .migrations import migrate, pending
-from .ports import Rejected, Unavailable
+from .ports import DEFAULT_RULES, Rejected, Unavailable
 from .postgres import with_connection
 from .postgres_directory import PostgresDirectory
 from .postgres_shard import PostgresShard
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from .bridge import Bridge
-    from .ports import Directory
+    from .ports import Directory, Rules
 
 
 logger = logging.getLogger(__name__)
@@ -42,12 +43,12 @@ class Storage(Struct, frozen=True):
 def memory_storage(
     databases: int = 1,
     *,
-    member_limit: int = 1000,
+    rules: Rules = DEFAULT_RULES,
     clock_ms: Callable[[], int] = wall_clock_ms,
 ) -> Storage:
     """Stores in memory, for simulations."""
     shards = [
-        MemoryShard(f"memory-{number}", member_limit=member_limit, clock_ms=clock_ms)
+        MemoryShard(f"memory-{number}", rules=rules, clock_ms=clock_ms)
         for number in range(databases)
     ]
     places = default_placement(databases)
@@ -61,7 +62,7 @@ async def open_postgres(
     dsns: Sequence[str],
     *,
     apply_migrations: bool = True,
-    member_limit: int = 1000,
+    rules: Rules = DEFAULT_RULES,
 ) -> AsyncIterator[Storage]:
     """Stores in these databases, the first of which is also the directory.
 
@@ -102,9 +103,7 @@ async def open_postgres(
             prepare = None
             if number in away:
                 prepare = LateOpening(name, first.name, apply_migrations=apply_migrations)
-            shards.append(
-                PostgresShard(bridge, dsn, name, member_limit=member_limit, prepare=prepare)
-            )
+            shards.append(PostgresShard(bridge, dsn, name, rules=rules, prepare=prepare))
         placement = await directory.place_shards(names)
         await directory.note_databases(
             {

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from chat4all_protocol.frames import AnyClientFrame, AnyServerFrame
     from chat4all_storage.bus import Bus
+    from chat4all_storage.tally import Tally
 
 F = TypeVar("F")
 
@@ -150,7 +151,11 @@ async def memory_with_users() -> Storage:
 
 @asynccontextmanager
 async def running_node(
-    storage: Storage | None = None, *, bus: Bus | None = None, **settings: Any
+    storage: Storage | None = None,
+    *,
+    bus: Bus | None = None,
+    tally: Tally | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Node]:
     """A node that accepts work, alone without a `bus`; time is the test's."""
     chosen = {"rate_messages_per_minute": 0} | settings
@@ -160,6 +165,7 @@ async def running_node(
         jwt_key=KEY,
         listeners=[],
         bus=bus,
+        tally=tally,
         clock=lambda: EPOCH + trio.current_time(),
     )
     async with trio.open_nursery() as nursery:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chat4all_actors import tracing
 from chat4all_actors.logs import configure
 
 if TYPE_CHECKING:
@@ -88,3 +89,20 @@ def test_a_worker_says_which_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     machines, people = capsys.readouterr().err.splitlines()
     assert json.loads(machines)["worker"] == 3
     assert people.endswith(" INFO    [3] it runs")
+
+
+def test_a_line_of_a_request_carries_its_trace_id(capsys: pytest.CaptureFixture[str]) -> None:
+    trace = tracing.new_trace()
+    token = tracing.current.set(trace)
+    try:
+        configure("json", "info")
+        logger.info("it runs")
+        configure("console", "info")
+        logger.info("it runs")
+    finally:
+        tracing.current.reset(token)
+    logger.info("it runs")
+    machines, people, nobody = capsys.readouterr().err.splitlines()
+    assert json.loads(machines)["trace_id"] == trace.trace_id
+    assert people.endswith(f" it runs trace_id={trace.trace_id}")
+    assert "trace_id" not in nobody

@@ -11,7 +11,7 @@ from chat4all_actors.cluster.backbone import Backbone
 from chat4all_actors.cluster.cluster import Cluster
 from chat4all_actors.config import Settings
 from chat4all_actors.drain import ALONE_PATIENCE, MAX_PATIENCE
-from chat4all_actors.edge.listener import open_listeners
+from chat4all_actors.edge.sockets import open_listeners
 from chat4all_actors.node import Node
 from chat4all_protocol.codec import encode
 from chat4all_protocol.codes import CloseCode

@@ -30,6 +30,7 @@ from chat4all_protocol.frames import (
 from chat4all_protocol.ids import new_id
 from chat4all_storage.bus import MemoryBus
 from chat4all_storage.ports import Append, User
+from chat4all_storage.tally import MemoryTally
 
 from .harness import Person, memory_with_users, person, running_node
 
@@ -57,10 +58,10 @@ class Two(Struct):
 
 @asynccontextmanager
 async def two_nodes(**settings: Any) -> AsyncIterator[Two]:
-    storage, bus = await memory_with_users(), MemoryBus()
+    storage, bus, tally = await memory_with_users(), MemoryBus(), MemoryTally()
     async with (
-        running_node(storage, bus=bus, **settings) as one,
-        running_node(storage, bus=bus, **settings) as other,
+        running_node(storage, bus=bus, tally=tally, **settings) as one,
+        running_node(storage, bus=bus, tally=tally, **settings) as other,
     ):
         await trio.sleep(2.5)  # they beat, and tell each other who is there
         yield Two(one, other, bus, storage)
@@ -138,7 +139,7 @@ async def test_a_message_is_one_entry_for_each_other_node_however_many_members(
     autojump_clock: MockClock,
 ) -> None:
     names = [f"member{number}" for number in range(300)]
-    settings = {"max_members": 301}
+    settings: dict[str, Any] = {"max_members": 301}
     async with (
         two_nodes(**settings) as two,
         running_node(two.storage, bus=two.bus, **settings) as third,
@@ -409,3 +410,43 @@ async def test_a_node_that_ends_is_forgotten_at_once(autojump_clock: MockClock) 
             assert one.backbone.peers.living == (other.node_id,)
         await trio.sleep(1)
         assert one.cluster.alone
+
+
+# Rate limits
+
+
+async def flood(someone: Person, conv: str, count: int) -> int:
+    """How many of so many messages were taken."""
+    for _ in range(count):
+        await someone.say(text(conv))
+    return len(someone.outlet.of(Sent))
+
+
+async def test_a_user_who_goes_to_another_node_takes_along_what_was_sent(
+    autojump_clock: MockClock,
+) -> None:
+    async with two_nodes(rate_messages_per_minute=60, rate_burst=10) as two:
+        ana = await person(two.one, "ana")
+        conv = await begun(ana, "bob")
+        assert await flood(ana, conv, 15) == 10
+        await trio.sleep(0.2)  # who is refused is told of at once
+        away = await person(two.other, "ana", "phone")
+        await trio.sleep(0.2)
+        assert await flood(away, conv, 15) <= 1
+        await trio.sleep(5.0)
+        assert 5 <= await flood(away, conv, 15) <= 7
+
+
+async def test_without_the_bus_each_node_takes_its_part_of_a_users_messages(
+    autojump_clock: MockClock,
+) -> None:
+    async with two_nodes(rate_messages_per_minute=60, rate_burst=10) as two:
+        two.bus.down = True
+        ana = await person(two.one, "ana")
+        conv = await begun(ana, "bob")
+        await trio.sleep(2.0)
+        assert await flood(ana, conv, 15) == 5
+        two.bus.down = False
+        await trio.sleep(60.0)
+        ana = await person(two.one, "ana")
+        assert await flood(ana, conv, 15) == 10

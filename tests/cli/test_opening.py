@@ -21,7 +21,7 @@ from chat4all_actors.cli.opening import (
 )
 from chat4all_actors.config import Settings
 from chat4all_storage.embedded import Addresses, EmbeddedError
-from chat4all_storage.ports import Rejected, Unavailable
+from chat4all_storage.ports import Rejected, Rules, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -205,7 +205,9 @@ async def test_configured_databases_are_opened_and_nothing_is_started(
     async with open_storage(settings) as opened:
         assert (opened.embedded, opened.redis) == (None, None)
         assert databases.open == 1
-    assert databases.opened == [(["a", "b"], {"apply_migrations": False, "member_limit": 50})]
+    assert databases.opened == [
+        (["a", "b"], {"apply_migrations": False, "rules": Rules(member_limit=50)})
+    ]
     assert (databases.started, databases.open) == ([], 0)
 
 

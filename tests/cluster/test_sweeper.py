@@ -94,7 +94,7 @@ class Scene:
         self.sweeper = Sweeper(self.store, self.rooms, lambda: self.working)
 
     async def create(self, *members: str, room: str = ROOM) -> None:
-        await self.store.create(room, "group", None, members[0], dict.fromkeys(members, "member"))
+        await self.store.create(room, "group", None, members[0], dict.fromkeys(members, "owner"))
 
     async def send(self, id_: str) -> None:
         await self.store.commit([Append(ROOM, "ana", id_, "message", b"", 0)], [])

@@ -12,6 +12,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, Request
 from wsproto.extensions import PerMessageDeflate
 
+from chat4all_actors.edge.answers import error_response, http_response
 from chat4all_actors.edge.handshake import (
     Accept,
     BadRequest,
@@ -19,10 +20,8 @@ from chat4all_actors.edge.handshake import (
     Refuse,
     RequestHead,
     decide_upgrade,
-    error_response,
-    http_response,
-    normalize_origin,
 )
+from chat4all_actors.edge.origins import Origins, normalize_origin
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -57,7 +56,7 @@ def parse(data: bytes) -> RequestHead:
 
 
 def decide(*lines: str, allowed: Collection[str] = (), **changes: Any) -> Accept | Refuse:
-    return decide_upgrade(parse(head_bytes(*lines, **changes)), allowed_origins=allowed)
+    return decide_upgrade(parse(head_bytes(*lines, **changes)), origins=Origins(allowed))
 
 
 def answer(response: bytes, method: str = "GET") -> tuple[int, dict[str, str], dict[str, Any]]:
@@ -275,7 +274,7 @@ def test_a_wsproto_client_accepts_our_answer_without_any_extension(
         subprotocols=offered,
         extensions=[PerMessageDeflate()],
     )
-    decision = decide_upgrade(parse(client.send(request)), allowed_origins=())
+    decision = decide_upgrade(parse(client.send(request)), origins=Origins(()))
     assert isinstance(decision, Accept)
     client.receive_data(decision.response)
     (event,) = client.events()
@@ -517,7 +516,7 @@ def test_a_response_may_be_empty_and_keep_the_connection() -> None:
     assert response.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert response.endswith(b"\r\nContent-Length: 0\r\n\r\n")
     assert b"Connection" not in response
-    assert b"Content-Type" not in response
+    assert b"\r\nContent-Type" not in response
 
 
 @pytest.mark.parametrize("value", ["a\r\nX: y", "a\nb", "a\x00", "\u00e9"])

@@ -3,138 +3,27 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-import ssl
-import subprocess
-from contextlib import asynccontextmanager
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from chat4all_actors.config import Settings
+from chat4all_actors.edge.http_connection import STOP_PATIENCE
 from chat4all_actors.edge.listener import (
     ACCEPT_BATCH,
     EXHAUSTED_PAUSE,
     MAX_ADMIN_CONNECTIONS,
-    STOP_PATIENCE,
-    Edge,
-    open_listeners,
 )
-from chat4all_actors.fanout import LocalReaders
-from chat4all_actors.heartbeat import Heartbeat
-from chat4all_actors.kernel import Pool, PoolClosed
+from chat4all_actors.edge.sockets import open_listeners
+from chat4all_actors.kernel import PoolClosed
 from chat4all_actors.session import Session
+from tests.edge.house import CLOSE, LIVE, UPGRADE, everything, house
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
+    import ssl
 
     from trio.testing import MockClock
-
-    from chat4all_actors.services import Services
-
-UPGRADE = (
-    b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
-LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
-CLOSE = b"\x88\x80\0\0\0\0"
-"""A close frame of a client."""
-
-
-class House:
-    """An edge with its pools, and clients of it."""
-
-    def __init__(
-        self, nursery: trio.Nursery, listener: socket.socket, admin: socket.socket
-    ) -> None:
-        self.nursery = nursery
-        self.listener = listener
-        self.address = listener.getsockname()
-        self.admin_address = admin.getsockname()
-        self.faults: list[tuple[str, BaseException]] = []
-        self.connections = Pool("connections", on_fault=self._on_fault)
-        self.senders = Pool("senders", on_fault=self._on_fault)
-        self.clients: list[trio.SocketStream] = []
-        self.edge: Edge
-
-    def _on_fault(self, name: str, error: BaseException) -> None:
-        self.faults.append((name, error))
-
-    async def connect(self, data: bytes = b"", *, admin: bool = False) -> trio.SocketStream:
-        address = self.admin_address if admin else self.address
-        stream = await trio.open_tcp_stream(*address[:2])
-        self.clients.append(stream)
-        if data:
-            await stream.send_all(data)
-        return stream
-
-    async def ask(self, data: bytes = b"", *, admin: bool = False) -> bytes:
-        """Everything that is answered until the server closes."""
-        stream = await self.connect(data, admin=admin)
-        answer = await everything(stream)
-        await stream.aclose()
-        return answer
-
-    async def upgrade(self) -> trio.SocketStream:
-        stream = await self.connect(UPGRADE)
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += await stream.receive_some()
-        assert answer.startswith(b"HTTP/1.1 101 ")
-        return stream
-
-
-async def everything(stream: trio.abc.ReceiveStream) -> bytes:
-    return b"".join([chunk async for chunk in stream])
-
-
-@asynccontextmanager
-async def house(
-    *,
-    tls: ssl.SSLContext | None = None,
-    unready: str | None = None,
-    listener: socket.socket | None = None,
-    **settings: Any,
-) -> AsyncIterator[House]:
-    """An edge that accepts; at the end nothing has failed, and nothing is open."""
-    if listener is None:
-        (listener,) = open_listeners("127.0.0.1", 0)
-    services = SimpleNamespace(
-        settings=Settings(**settings),
-        node_id="node",
-        heartbeat=Heartbeat(),
-        local=LocalReaders(),
-        presence=SimpleNamespace(leave=lambda session: None),
-        wall_clock=lambda: 1000.0,
-    )
-    (admin,) = open_listeners("127.0.0.1", 0)
-    with listener, admin:
-        async with trio.open_nursery() as nursery:
-            made = House(nursery, listener, admin)
-            made.edge = Edge(
-                cast("Services", services),
-                connections=made.connections,
-                senders=made.senders,
-                tls=tls,
-                unready=lambda: unready,
-                degraded=list,
-            )
-            await nursery.start(made.senders.run)
-            await nursery.start(made.connections.run)
-            await nursery.start(made.edge.run, [listener], [admin])
-            try:
-                yield made
-            finally:
-                for client in made.clients:
-                    with trio.CancelScope(shield=True):
-                        await client.aclose()
-            await made.edge.wait_empty()
-            assert made.edge.sessions == {}
-            nursery.cancel_scope.cancel()
-    assert made.faults == []
 
 
 # Listening sockets
@@ -202,7 +91,7 @@ async def test_a_head_may_come_in_pieces() -> None:
     [
         (LIVE, 200),
         (LIVE.replace(b"live", b"ready"), 503),
-        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404),
         (b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n", 426),
         (UPGRADE.replace(b"Host: x", b"Host: x\r\nOrigin: http://evil.example"), 403),
         (b"\x16\x03\x01 a TLS hello", 400),
@@ -347,21 +236,6 @@ async def test_a_session_may_take_longer(autojump_clock: MockClock) -> None:
 # TLS
 
 
-@pytest.fixture(scope="module")
-def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's and a client's."""
-    directory: Path = tmp_path_factory.mktemp("tls")
-    cert, key = directory / "cert.pem", directory / "key.pem"
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    files = ["-keyout", str(key), "-out", str(cert)]
-    command = ["openssl", "req", "-x509", *curve, *subject, "-days", "2", *files]
-    subprocess.run(command, check=True, capture_output=True)
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(cert, key)
-    return server, ssl.create_default_context(cafile=cert)
-
-
 async def test_requests_may_come_through_tls(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
@@ -433,6 +307,35 @@ async def test_those_that_come_too_fast_wait_and_are_told_when_the_wait_is_too_l
         assert here.edge.refused == 2
         # Plain requests pass no gate.
         assert (await here.ask(LIVE)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_an_address_that_opens_too_many_websockets_is_told_when_to_come_back(
+    autojump_clock: MockClock,
+) -> None:
+    async with house(rate_handshakes_per_minute=30, rate_handshakes_burst=2) as here:
+        for _ in range(2):
+            await here.upgrade()
+        answer = await here.ask(UPGRADE)
+        assert answer.startswith(b"HTTP/1.1 429 ")
+        assert b"Retry-After: 2\r\n" in answer
+        assert b'"code":"RATE_LIMITED"' in answer
+        assert here.edge.refused == 1
+        assert (await here.ask(LIVE)).startswith(b"HTTP/1.1 200 ")
+        await trio.sleep(2)
+        await here.upgrade()
+
+
+async def test_an_address_has_so_many_websockets_open_and_no_more() -> None:
+    async with house(max_connections_per_address=2) as here:
+        first, _ = [await here.upgrade() for _ in range(2)]
+        answer = await here.ask(UPGRADE)
+        assert answer.startswith(b"HTTP/1.1 429 ")
+        assert b"Retry-After: 5\r\n" in answer
+        assert here.edge.refused == 1
+        assert (await here.ask(LIVE)).startswith(b"HTTP/1.1 200 ")
+        await first.aclose()
+        await wait_all_tasks_blocked()
+        await here.upgrade()
 
 
 async def test_those_that_wait_at_the_gate_do_not_count_as_half_open(

@@ -20,14 +20,14 @@ from chat4all_actors.cli.main import UNREACHABLE
 from chat4all_storage.embedded import find_embedded
 from chat4all_storage.processes import command_line, mark_of, marked_processes
 from tests.storage_servers import fetch
-from tests.support.server import environment
+from tests.support.server import UNLIMITED, environment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 ROOT: Final = Path(__file__).parents[2]
 SETTINGS: Final = {
-    "CHAT4ALL_RATE_MESSAGES_PER_MINUTE": "0",
+    **UNLIMITED,
     # Short, so that outages are seen from both sides: waited for, and refused.
     "CHAT4ALL_LOG_PATIENCE": "0.6",
     # Small, so that who reads slowly misses something.

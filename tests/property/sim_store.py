@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Resumed,
         StoredEvent,
     )
+    from chat4all_storage.queries import Found, Listed, Place, Portion, Receipt, Revision
 
 T = TypeVar("T")
 
@@ -137,10 +138,37 @@ class FaultyShard:
         title: str | None,
         creator: str,
         roles: dict[str, str],
+        *,
+        metadata: bytes | None = None,
+        digest: int = 0,
+        trace: bytes | None = None,
     ) -> tuple[Conversation, bool]:
         return await self._read(
-            lambda: self.database.inner.create(conversation, type_, title, creator, roles)
+            lambda: self.database.inner.create(
+                conversation,
+                type_,
+                title,
+                creator,
+                roles,
+                metadata=metadata,
+                digest=digest,
+                trace=trace,
+            )
         )
+
+    async def find(self, id_: str, reader: str) -> Portion[Found]:
+        return await self._read(lambda: self.database.inner.find(id_, reader))
+
+    async def listing(self, user: str, *, before: Place | None, limit: int) -> Portion[Listed]:
+        return await self._read(
+            lambda: self.database.inner.listing(user, before=before, limit=limit)
+        )
+
+    async def receipts(self, conversation: str, seq: int, reader: str) -> list[Receipt] | None:
+        return await self._read(lambda: self.database.inner.receipts(conversation, seq, reader))
+
+    async def revisions(self, conversation: str, seq: int, reader: str) -> list[Revision] | None:
+        return await self._read(lambda: self.database.inner.revisions(conversation, seq, reader))
 
     async def members(self, conversations: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
         return await self._read(lambda: self.database.inner.members(conversations))

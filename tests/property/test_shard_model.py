@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from chat4all_protocol.ids import new_id
 from chat4all_storage.bridge import open_bridge
 from chat4all_storage.memory import MemoryShard
-from chat4all_storage.ports import Append, Mark, Outcome, Range, Status
+from chat4all_storage.ports import Append, Change, Mark, Outcome, Range, Status
 from tests.storage.builders import (
-    MEMBER_LIMIT,
+    RULES,
     append,
     memberships,
 )
@@ -24,9 +25,10 @@ from tests.storage.probes import open_shard
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chat4all_storage.ports import ShardStore
+    from chat4all_storage.ports import ShardStore, StoredEvent
 
 CONVERSATIONS = 3
+ROLES = ("owner", "admin", "member")
 USERS = 6
 IDS = 12
 
@@ -41,9 +43,20 @@ drafts = st.fixed_dictionaries(
         "sender": users,
         "id": st.integers(0, IDS - 1),
         "body": st.sampled_from([b"one", b"other", b"", None, b"\0\xff"]),
-        "kind": st.sampled_from(["message"] * 4 + ["edit", "join", "join", "leave"]),
+        "kind": st.sampled_from(
+            ["message"] * 5 + ["edit"] * 2 + ["delete", "join", "join", "leave", "change"]
+        ),
         "reply_to": st.one_of(st.none(), st.none(), positions),
-        "target": st.one_of(st.none(), positions),
+        "target": st.one_of(st.integers(1, 6), positions, st.none()),
+        "change": st.one_of(
+            st.none(),
+            st.builds(
+                Change,
+                st.sampled_from([UNSET, None, "title"]),
+                st.sampled_from([UNSET, None, b"", b"metadata"]),
+                st.sampled_from([UNSET, None, 60]),
+            ),
+        ),
         "meta": st.sampled_from([None, b"", b"meta"]),
         "subject": users,
         "role": st.sampled_from(["owner", "admin", "member"]),
@@ -73,6 +86,7 @@ class World:
 
     def append(self, draft: dict[str, Any]) -> Append:
         kind = draft["kind"]
+        aims = kind in ("join", "leave") or (kind == "change" and draft["change"] is None)
         return append(
             self.conversations[draft["conversation"]],
             self.users[draft["sender"]],
@@ -82,8 +96,9 @@ class World:
             reply_to=draft["reply_to"],
             target=draft["target"],
             meta=draft["meta"],
-            subject=self.users[draft["subject"]] if kind in ("join", "leave") else None,
-            role=draft["role"] if kind == "join" else None,
+            subject=self.users[draft["subject"]] if aims else None,
+            role=draft["role"] if aims and kind != "leave" else None,
+            change=draft["change"] if kind == "change" else None,
         )
 
     async def commit(self, drafts: list[dict[str, Any]], wanted: list[Any], node: bool) -> None:
@@ -107,7 +122,7 @@ class World:
 
     async def create(self, conversation: int, members: list[int]) -> None:
         names = [self.users[member] for member in members]
-        id_, roles = self.conversations[conversation], dict.fromkeys(names, "member")
+        id_, roles = self.conversations[conversation], dict(zip(names, ROLES, strict=False))
         found = [
             await store.create(id_, "group", f"of {names[0]}", names[0], roles)
             for store in (self.memory, self.nodes[0])
@@ -126,32 +141,54 @@ class World:
             for after, upto, limit in [(0, 99, 99), (2, 4, 9), (1, 99, 2)]
         ]
         seen: list[Any] = [
-            [replace(event, ts=0) for event in events] for events in await store.history(wanted)
+            [timeless(event) for event in events] for events in await store.history(wanted)
         ]
         for conversation in self.conversations:
             found = await store.conversation(conversation)
             if found is not None:
-                seen += [replace(found, created_at=0), list(found.members)]
+                members = {
+                    name: replace(each, recv_at=None, read_at=None)
+                    for name, each in found.members.items()
+                }
+                seen += [replace(found, created_at=0, members=members), list(members)]
+                seen += [
+                    (name, each.recv_at is None, each.read_at is None)
+                    for name, each in found.members.items()
+                ]
             for user, (after, before) in itertools.product(
                 self.users, [(None, None), (1, None), (None, 3)]
             ):
                 page = await store.page(conversation, user, after=after, before=before, limit=2)
                 if page is not None:
-                    seen += [page.head, [replace(event, ts=0) for event in page.events]]
+                    seen += [page.head, [timeless(event) for event in page.events]]
         for user in self.users:
             mine_now = await memberships(store, user, details=99)
             seen.append({mine.conversation: replace(mine, active_at=0) for mine in mine_now})
         return seen
 
 
+def timeless(event: StoredEvent) -> StoredEvent:
+    """The event; of its times only whether it has them."""
+    return replace(
+        event,
+        ts=0,
+        edited_at=None if event.edited_at is None else 0,
+        deleted_at=None if event.deleted_at is None else 0,
+    )
+
+
 def lawful(appends: list[Append]) -> list[Append]:
-    """What a batch may hold: an id once, and nothing of a conversation after a join or leave."""
+    """What a batch may hold; see `ShardStore.commit`."""
     kept: list[Append] = []
     for each in appends:
         seen = any(
             earlier.conversation == each.conversation
             and (
-                earlier.kind in ("join", "leave")
+                earlier.kind in ("join", "leave", "change")
+                or (
+                    {earlier.kind, each.kind} <= {"edit", "delete"}
+                    and earlier.target == each.target
+                )
                 or (earlier.sender, earlier.id) == (each.sender, each.id)
             )
             for earlier in kept
@@ -175,10 +212,10 @@ def check_time(times: dict[tuple[str, int], int], conversation: str, outcome: Ou
 async def play(number: int, database: str, script: list[tuple[Any, ...]]) -> None:
     async with (
         open_bridge() as bridge,
-        open_shard(bridge, database, member_limit=MEMBER_LIMIT) as one,
-        open_shard(bridge, database, member_limit=MEMBER_LIMIT) as other,
+        open_shard(bridge, database, rules=RULES) as one,
+        open_shard(bridge, database, rules=RULES) as other,
     ):
-        world = World(number, MemoryShard(member_limit=MEMBER_LIMIT), [one, other])
+        world = World(number, MemoryShard(rules=RULES), [one, other])
         await world.create(0, [0, 1, 2])
         await world.create(1, [0])
         for step in script:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET, UnsetType
+
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports import Append, Mark, Range, Replay
+from chat4all_storage.ports import Append, Change, Mark, Range, Replay, Rules
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from chat4all_protocol.frames import ConversationType, Kind
     from chat4all_storage.ports import Membership, Outcome, ShardStore, StoredEvent
 
 MEMBER_LIMIT = 4
+RULES = Rules(member_limit=MEMBER_LIMIT)
 LARGEST = 2**63 - 1
 
 
@@ -28,6 +33,8 @@ def append(
     meta: bytes | None = None,
     subject: str | None = None,
     role: str | None = None,
+    change: Change | None = None,
+    trace: bytes | None = None,
 ) -> Append:
     """An append whose digest follows from its body."""
     digest = hashlib.blake2b(body or b"", digest_size=8).digest()
@@ -43,7 +50,33 @@ def append(
         meta=meta,
         subject=subject,
         role=role,
+        change=change,
+        trace=trace,
     )
+
+
+def edit(conversation: str, sender: str, target: int, body: bytes = b"edited") -> Append:
+    return append(conversation, sender, body, kind="edit", target=target)
+
+
+def delete(conversation: str, sender: str, target: int) -> Append:
+    return append(conversation, sender, None, kind="delete", target=target)
+
+
+def change_role(conversation: str, sender: str, subject: str, role: str) -> Append:
+    return append(conversation, sender, None, kind="change", subject=subject, role=role)
+
+
+def change(
+    conversation: str,
+    sender: str,
+    *,
+    title: str | UnsetType | None = UNSET,
+    metadata: bytes | UnsetType | None = UNSET,
+    retention: int | UnsetType | None = UNSET,
+) -> Append:
+    settings = Change(title, metadata, retention)
+    return append(conversation, sender, kind="change", change=settings)
 
 
 def join(conversation: str, sender: str, subject: str, role: str = "member") -> Append:
@@ -60,9 +93,11 @@ async def new_conversation(
     id: str | None = None,
     type: ConversationType = "group",
     title: str | None = None,
+    admins: Collection[str] = (),
 ) -> str:
     """Create a conversation that the first of its members owns."""
-    roles = {name: "owner" if name == members[0] else "member" for name in members}
+    roles = {name: "admin" if name in admins else "member" for name in members}
+    roles[members[0]] = "owner"
     conversation, _ = await store.create(id or new_id(), type, title, members[0], roles)
     return conversation.id
 

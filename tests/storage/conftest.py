@@ -8,7 +8,7 @@ from chat4all_storage.bridge import open_bridge
 from chat4all_storage.memory import MemoryDirectory, MemoryShard
 from chat4all_storage.postgres_directory import PostgresDirectory
 from chat4all_storage.postgres_shard import PostgresShard
-from tests.storage.builders import MEMBER_LIMIT
+from tests.storage.builders import RULES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,12 +31,12 @@ async def shard_stores(
 ) -> AsyncIterator[tuple[ShardStore, ShardStore]]:
     """Two handles on the same data, as two nodes have them."""
     if database_or_memory is None:
-        memory = MemoryShard(member_limit=MEMBER_LIMIT)
+        memory = MemoryShard(rules=RULES)
         yield memory, memory
         return
     async with open_bridge() as bridge:
         one, other = (
-            PostgresShard(bridge, database_or_memory, name, member_limit=MEMBER_LIMIT)
+            PostgresShard(bridge, database_or_memory, name, rules=RULES)
             for name in ("one", "other")
         )
         yield one, other

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import trio
 
+from chat4all_storage.ports import DEFAULT_RULES
 from chat4all_storage.postgres_shard import PostgresShard
 from tests.storage_servers import fetch
 
@@ -15,16 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from chat4all_storage.bridge import Bridge
+    from chat4all_storage.ports import Rules
 
 _OURS = "application_name = 'chat4all' AND datname = current_database()"
 
 
 @asynccontextmanager
 async def open_shard(
-    bridge: Bridge, dsn: str, *, member_limit: int = 9
+    bridge: Bridge, dsn: str, *, rules: Rules = DEFAULT_RULES
 ) -> AsyncIterator[PostgresShard]:
     """A store that is closed whatever happens: its connections must end on the bridge's loop."""
-    store = PostgresShard(bridge, dsn, "store", member_limit=member_limit)
+    store = PostgresShard(bridge, dsn, "store", rules=rules)
     try:
         yield store
     finally:

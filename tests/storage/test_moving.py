@@ -148,7 +148,7 @@ async def test_a_shard_moves_whole_and_its_source_forgets_it(bridge: Bridge, two
         ]
         for entry in entries:
             await store.commit([entry], [Mark(ids[2], "ann", 2, 1)])
-        await store.commit([leave(ids[2], "carl", "bob")], [])
+        await store.commit([leave(ids[2], "ann", "bob")], [])
         before = await everything(storage, ids)
         report = await run(bridge, two.move())
         assert (report.source, report.target) == tuple(two.names)

@@ -105,8 +105,9 @@ async def test_everything_the_sender_wrote_is_stored(shard_store: ShardStore) ->
 @pytest.mark.parametrize("kind", ["message", "edit", "delete", "react", "change"])
 async def test_the_kind_is_kept(shard_store: ShardStore, kind: Kind) -> None:
     conversation = await new_conversation(shard_store, "ann")
-    await commit(shard_store, append(conversation, "ann", kind=kind))
-    assert [event.kind for event in await events(shard_store, conversation)] == [kind]
+    await fill(shard_store, conversation, "ann", 1)
+    await commit(shard_store, append(conversation, "ann", kind=kind, target=1))
+    assert [event.kind for event in await events(shard_store, conversation)] == ["message", kind]
 
 
 @pytest.mark.parametrize(

@@ -114,3 +114,23 @@ async def test_marks_of_two_nodes_rise_to_the_higher_one(
     assert await mark(one, conversation, "bob", recv=8, read=2) == (8, 2)
     assert await mark(other, conversation, "bob", recv=5, read=4) == (8, 4)
     assert await mark(one, conversation, "bob") == (8, 4)
+
+
+async def test_a_watermark_is_dated_when_it_rises(
+    shard_store: ShardStore, conversation: str
+) -> None:
+    async def dates() -> tuple[int | None, int | None]:
+        found = await shard_store.conversation(conversation)
+        assert found is not None
+        return found.members["bob"].recv_at, found.members["bob"].read_at
+
+    assert await dates() == (None, None)
+    await mark(shard_store, conversation, "bob", recv=3)
+    received, read = await dates()
+    assert received is not None
+    assert read is None
+    await mark(shard_store, conversation, "bob", read=2)
+    again, read = await dates()
+    assert again == received
+    assert read is not None
+    assert read >= received

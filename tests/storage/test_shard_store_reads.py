@@ -185,9 +185,11 @@ async def test_a_conversation_names_its_members_in_the_order_they_came(
         head=3,
         members={
             "zoe": MemberInfo("owner", 0, 0),
-            "mia": MemberInfo("member", 2, 1),
-            "bob": MemberInfo("admin", 2, 2),
-            "ann": MemberInfo("member", 3, 3),
+            "mia": MemberInfo(
+                "member", 2, 1, found.members["mia"].recv_at, found.members["mia"].read_at
+            ),
+            "bob": MemberInfo("admin", 2, 2, since=2),
+            "ann": MemberInfo("member", 3, 3, since=3),
         },
     )
     assert list(found.members) == ["zoe", "mia", "bob", "ann"]

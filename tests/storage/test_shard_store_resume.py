@@ -27,7 +27,8 @@ def seqs(found: Resumed) -> dict[str, list[int]]:
 async def test_what_was_missed_comes_with_the_memberships(shard_store: ShardStore) -> None:
     one, other, quiet = [await new_conversation(shard_store, "ann") for _ in range(3)]
     body = append(one, "ann", b"body", meta=b"meta")
-    await commit(shard_store, body, append(one, "ann", None, reply_to=None, target=1, kind="edit"))
+    await commit(shard_store, body)
+    await commit(shard_store, append(one, "ann", None, target=1, kind="edit"))
     await fill(shard_store, other, "ann", 5)
     await fill(shard_store, quiet, "ann", 2)
     found = await resume(shard_store, {one: 0, other: 3, quiet: 2})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chat4all_storage import memory
+from chat4all_storage import memory_log
 from chat4all_storage.memory import MemoryShard
 from tests.storage.builders import append, commit_one, new_conversation
 from tests.storage.probes import ask, open_shard
@@ -53,4 +53,4 @@ async def test_times_of_creation_are_of_the_clock_of_the_database(
 
 def test_memory_uses_the_wall_clock_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time_ns", lambda: 1_234_567_890)
-    assert memory.wall_clock_ms() == 1234
+    assert memory_log.wall_clock_ms() == 1234

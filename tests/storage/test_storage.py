@@ -8,7 +8,7 @@ import trio
 
 from chat4all_protocol.ids import new_id
 from chat4all_storage.identity import LateOpening, address_of
-from chat4all_storage.ports import Rejected, Status, Unavailable, User
+from chat4all_storage.ports import Rejected, Rules, Status, Unavailable, User
 from chat4all_storage.postgres_shard import PostgresShard
 from chat4all_storage.sharding import logical_shard
 from chat4all_storage.storage import Storage, memory_storage, open_postgres
@@ -197,8 +197,8 @@ async def test_no_connection_is_left(bridge: Bridge, two_databases: list[str]) -
 
 
 async def test_the_member_limit_is_of_every_store(bridge: Bridge, database: str) -> None:
-    async with open_postgres(bridge, [database], member_limit=1) as storage:
-        for each in (storage, memory_storage(2, member_limit=1)):
+    async with open_postgres(bridge, [database], rules=Rules(member_limit=1)) as storage:
+        for each in (storage, memory_storage(2, rules=Rules(member_limit=1))):
             conversation = new_id()
             store = each.shards.of(conversation)
             await new_conversation(store, "ann", id=conversation)

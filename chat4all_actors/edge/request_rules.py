@@ -1,0 +1,138 @@
+"""What every request must keep to, whatever it asks for, judged from its head alone."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
+
+from .handshake import BadRequest
+from .hosts import Hosts, parse_host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..config import Settings
+    from .handshake import RequestHead
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_PLAIN: Final = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9_.~!$&'()*+,;=:@-]*)+/?|/")
+"""Most paths: nothing is encoded, and no segment begins with a dot."""
+_BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_CONTROLS: Final = frozenset(range(0x20)) | {0x7F}
+HEALTH: Final = "/health/"
+
+
+class RequestRules:
+    """The limits and allow-lists for heads."""
+
+    def __init__(
+        self, settings: Settings, *, body_limit: Callable[[RequestHead], int] | None = None
+    ) -> None:
+        """`body_limit` tells the bytes that the body of this request may have.
+
+        Without it every body may have `max_body`.
+        """
+        self._max_head = settings.max_head
+        self._max_fields = settings.max_fields
+        self._max_body = settings.max_body
+        self._body_limit = body_limit
+        self._hosts = Hosts(settings.allowed_hosts)
+
+    def body_limit(self, head: RequestHead) -> int:
+        """Bytes that the body of this request may have."""
+        return self._max_body if self._body_limit is None else self._body_limit(head)
+
+    def check(self, head: RequestHead) -> None:
+        """Judge a head.
+
+        Raises:
+            BadRequest: 400, 413, 415, 417, 431 or 501.
+        """
+        self._check_size(head)
+        if head.method not in METHODS:
+            allowed = ", ".join(sorted(METHODS))
+            raise BadRequest(501, f"{head.method[:32]} is not known here; {allowed} are")
+        check_target(head)
+        self._check_host(head)
+        self._check_body(head)
+
+    def _check_size(self, head: RequestHead) -> None:
+        if len(head.headers) > self._max_fields:
+            raise BadRequest(431, f"the request has more than {self._max_fields} header fields")
+        size = len(head.method) + len(head.target) + len(b"  HTTP/1.1\r\n\r\n")
+        size += sum(len(name) + len(value) + len(b": \r\n") for name, value in head.headers)
+        if size > self._max_head:
+            raise BadRequest(431, f"the request head is over {self._max_head} bytes")
+
+    def _check_host(self, head: RequestHead) -> None:
+        # h11 has seen to it that there is one, if not in HTTP/1.0.
+        sent = head.get(b"host")
+        if sent is None:
+            return
+        host = parse_host(sent.decode("latin-1"))
+        if host is None:
+            raise BadRequest(400, "Host is no name or address with a port", {"field": "host"})
+        # Whoever looks after this node asks for its health by whatever address it has.
+        if not self._hosts.allowed(host) and not head.path.startswith(HEALTH):
+            message = "this server does not answer by that Host; see its setting allowed_hosts"
+            raise BadRequest(400, message, {"field": "host"})
+
+    def _check_body(self, head: RequestHead) -> None:
+        length = head.get(b"content-length")
+        if head.get(b"transfer-encoding") is not None:
+            # Two readers of such a request may find different ends of it (RFC 9112 section 6.1).
+            if length is not None:
+                message = "Content-Length and Transfer-Encoding exclude each other"
+                raise BadRequest(400, message, {"field": "transfer-encoding"})
+            if head.http_version == "1.0":
+                message = "HTTP/1.0 has no Transfer-Encoding"
+                raise BadRequest(400, message, {"field": "transfer-encoding"})
+        for coding in head.get_list(b"content-encoding"):
+            if coding.lower() != b"identity":
+                message = "the body must not be encoded: leave out Content-Encoding"
+                raise BadRequest(415, message, {"field": "content-encoding"})
+        for expectation in head.get_list(b"expect"):
+            if expectation.lower() != b"100-continue":
+                message = "only 100-continue can be expected"
+                raise BadRequest(417, message, {"field": "expect"})
+        if length is not None and int(length) > (limit := self.body_limit(head)):
+            raise body_too_large(limit)
+
+
+def body_too_large(limit: int) -> BadRequest:
+    """What to answer when a body is over `limit` bytes."""
+    return BadRequest(413, f"the body is over {limit} bytes", {"max_bytes": limit})
+
+
+def check_target(head: RequestHead) -> None:
+    """Judge the request target: what is decoded from it must be what was meant.
+
+    Raises:
+        BadRequest: 400.
+    """
+    if not head.target.startswith("/"):
+        raise BadRequest(400, "the request target must be a path", {"field": "path"})
+    path, query = head.path, head.query
+    if _PLAIN.fullmatch(path) is None:
+        decoded = _decode(path, "path")
+        if any(segment in (".", "..") for segment in re.split(r"[/\\]", decoded)):
+            raise BadRequest(400, "the path has a segment of dots", {"field": "path"})
+    if query:
+        _decode(query, "query")
+
+
+def _decode(text: str, field: str) -> str:
+    if "#" in text:
+        raise BadRequest(400, f"the {field} has a fragment", {"field": field})
+    if _BROKEN_ESCAPE.search(text):
+        raise BadRequest(400, f"the {field} has a broken percent-encoding", {"field": field})
+    decoded = unquote_to_bytes(text)
+    if field == "path" and not _CONTROLS.isdisjoint(decoded):
+        raise BadRequest(400, "the path has control characters", {"field": field})
+    if b"\0" in decoded:
+        raise BadRequest(400, f"the {field} has a NUL character", {"field": field})
+    try:
+        return decoded.decode()
+    except UnicodeDecodeError:
+        raise BadRequest(400, f"the {field} is not UTF-8", {"field": field}) from None

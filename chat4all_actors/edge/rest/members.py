@@ -1,0 +1,89 @@
+"""Members of groups: who comes, who goes, and as what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from chat4all_protocol.codes import ErrorCode
+from chat4all_protocol.frames import Username
+
+from ...posting import member_append
+from . import submitting, views
+from .models import Conversation, Role
+from .operations import Routes
+
+if TYPE_CHECKING:
+    from .call import Call
+
+routes = Routes("Members", "Who takes part in a group.")
+
+
+class NewMember(Struct, frozen=True):
+    """Who is to be a member, and as what."""
+
+    username: Username
+    role: Role = "member"
+
+
+class RoleChange(Struct, frozen=True):
+    """What a member is to be."""
+
+    role: Role
+
+
+@routes.post(
+    "/v1/conversations/{conversation_id}/members",
+    body=NewMember,
+    answers={201: Conversation},
+    errors=(ErrorCode.CONFLICT,),
+    scope="conversations:write",
+    examples={"a member": NewMember("carla")},
+)
+async def add_member(call: Call, conversation_id: str, body: NewMember) -> Conversation:
+    """Add a member to a group.
+
+    Owners and admins do; only owners make others admins or owners.
+    """
+    name = await submitting.canonical(call, body.username)
+    append = member_append(
+        conversation_id, call.caller.user(), call.id("join"), "join", name, body.role
+    )
+    await submitting.submit(call, append)
+    return views.conversation(await submitting.conversation_of(call, conversation_id))
+
+
+@routes.patch(
+    "/v1/conversations/{conversation_id}/members/{username}",
+    body=RoleChange,
+    answers={200: Conversation},
+    errors=(ErrorCode.CONFLICT,),
+    scope="conversations:write",
+    examples={"an admin": RoleChange("admin")},
+)
+async def change_role(
+    call: Call, conversation_id: str, username: str, body: RoleChange
+) -> Conversation:
+    """Give a member another role; for owners."""
+    append = member_append(
+        conversation_id, call.caller.user(), call.id("role"), "change", username, body.role
+    )
+    await submitting.submit(call, append)
+    return views.conversation(await submitting.conversation_of(call, conversation_id))
+
+
+@routes.delete(
+    "/v1/conversations/{conversation_id}/members/{username}",
+    answers={204: None},
+    errors=(ErrorCode.CONFLICT,),
+    scope="conversations:write",
+)
+async def remove_member(call: Call, conversation_id: str, username: str) -> None:
+    """Remove a member from a group, or leave it.
+
+    Everybody may leave, but the last owner names another first. Owners remove anybody, admins
+    those without a role.
+    """
+    append = member_append(conversation_id, call.caller.user(), call.id("leave"), "leave", username)
+    await submitting.submit(call, append)

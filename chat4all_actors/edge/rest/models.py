@@ -1,0 +1,124 @@
+"""What several endpoints speak of. Ids are canonical UUID strings, times RFC 3339 UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from chat4all_protocol.frames import ConversationType, Id, Kind
+
+Cursor: TypeAlias = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=200,
+        pattern=r"\A[A-Za-z0-9_-]+\Z",
+        description="Where the page before ended: its `next_cursor`",
+    ),
+]
+Title: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\A[^\x00]*\Z")]
+Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1_000_000, pattern=r"\A[^\x00]*\Z")]
+Metadata: TypeAlias = Annotated[dict[str, Any], Meta(description="Free of form, up to 4 KiB")]
+Role: TypeAlias = Literal["owner", "admin", "member"]
+MessageStatus: TypeAlias = Literal["SENT", "DELIVERED", "READ", "FAILED"]
+
+
+class TextPayload(Struct, tag_field="type", tag="text", frozen=True):
+    """A text."""
+
+    text: Text
+
+
+class FilePayload(Struct, tag_field="type", tag="file", frozen=True):
+    """A file that was uploaded before, with an optional caption."""
+
+    file_id: Id
+    text: Text | None = None
+
+
+class MemberPayload(Struct, tag_field="type", tag="member", frozen=True):
+    """Whom a `join`, `leave` or `change` is about."""
+
+    username: str
+    role: str | None = None
+
+
+Payload: TypeAlias = TextPayload | FilePayload
+
+
+class SettingsPayload(Struct, tag_field="type", tag="settings", frozen=True):
+    """What a `change` made different about a group; what is absent stayed."""
+
+    title: str | UnsetType | None = UNSET
+    metadata: dict[str, Any] | UnsetType | None = UNSET
+    retention_days: int | UnsetType | None = UNSET
+
+
+AnyPayload: TypeAlias = TextPayload | FilePayload | MemberPayload | SettingsPayload
+DAY: Final = 24 * 60 * 60
+
+
+class Message(Struct, frozen=True):
+    """An event of a conversation; most are messages."""
+
+    message_id: Id
+    conversation_id: Id
+    sequence_number: Annotated[int, Meta(ge=1)]
+    from_: str = field(name="from")
+    payload: AnyPayload | None
+    """None for a deleted message, and for events without one."""
+    reply_to: str | None
+    """The `message_id` of what it answers."""
+    status: MessageStatus
+    edited_at: datetime | None
+    deleted_at: datetime | None
+    created_at: datetime
+    metadata: dict[str, Any] | None
+    kind: Kind = "message"
+    target: int | None = None
+    """The sequence number of the message that an edit or deletion changed."""
+
+
+class LastMessage(Struct, frozen=True):
+    """The last message of a conversation, as a list shows it."""
+
+    message_id: Id
+    sequence_number: Annotated[int, Meta(ge=1)]
+    from_: str = field(name="from")
+    payload: AnyPayload | None
+    created_at: datetime
+
+
+class Conversation(Struct, frozen=True):
+    """A conversation as one of its members sees it."""
+
+    conversation_id: Id
+    type: ConversationType
+    title: str | None
+    members: list[str]
+    """In the order they came; in lists the first 100."""
+    roles: dict[str, Role]
+    """Of each of these."""
+    member_count: int
+    last_seq: int
+    """The sequence number of its last event; 0 before the first."""
+    created_at: datetime
+    created_by: str
+    metadata: dict[str, Any] | None = None
+    retention_days: int | None = None
+    """Messages are emptied when they are so old; null keeps them."""
+    unread: int | None = None
+    """Messages of others after what was read, counted up to 1,000."""
+    last_message: LastMessage | None = None
+    """The last that is not deleted; only in lists, as what follows."""
+    read_seq: int | None = None
+    """Up to where the caller has read."""
+    updated_at: datetime | None = None
+    """When its last event was stored."""
+
+
+def moment(ms: int) -> datetime:
+    """A time from milliseconds since the epoch."""
+    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -1,0 +1,158 @@
+"""Through the conversation's actor into its log, and back with what became of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+from msgspec import Struct
+from msgspec.structs import replace
+
+from chat4all_protocol.ids import private_conversation_id
+from chat4all_storage import everywhere
+from chat4all_storage.ports import Mark
+
+from .errors import invalid, not_found, of_frame, unknown_outcome
+
+if TYPE_CHECKING:
+    from chat4all_protocol.frames import Error
+    from chat4all_storage.ports import Append, Conversation, StoredEvent
+
+    from ...messages import Post
+    from .call import Call
+
+ATTEMPTS: Final = 3
+"""The conversation may crash under a request: the same id again settles what became of it."""
+
+
+class Stored(Struct, frozen=True):
+    """Where an event stands."""
+
+    seq: int
+    ts: int
+    dup: bool
+    """It stood there before."""
+
+
+class _Asking:
+    """The `Origin` of one request's post."""
+
+    def __init__(self) -> None:
+        self.answered = trio.Event()
+        self.outcome: Stored | Error | None = None
+        """None: it is not known."""
+
+    def stored(self, post: Post, seq: int, ts: int, *, dup: bool) -> None:
+        """See `messages.Origin`."""
+        self.outcome = Stored(seq, ts, dup)
+        self.answered.set()
+
+    def refused(self, post: Post, error: Error) -> None:
+        """See `messages.Origin`."""
+        self.outcome = error
+        self.answered.set()
+
+    def lost(self, post: Post) -> None:
+        """See `messages.Origin`."""
+        self.answered.set()
+
+
+async def submit(call: Call, append: Append) -> Stored:
+    """Have an event stored and passed to everybody.
+
+    Raises:
+        ApiError: it was not stored, or its outcome is not known.
+        StorageError: the conversation could not be reached, and nothing was stored.
+    """
+    append = replace(append, trace=call.trace)
+    for _ in range(ATTEMPTS):
+        asking = _Asking()
+        await call.services.conversations.post(append, asking)
+        await asking.answered.wait()
+        if isinstance(asking.outcome, Stored):
+            return asking.outcome
+        if asking.outcome is not None:
+            raise of_frame(asking.outcome)
+    raise unknown_outcome()
+
+
+async def private_with(call: Call, user: str, other: str) -> str:
+    """The private conversation of these two, made if there is none.
+
+    Raises:
+        Refusal: there is no such user.
+        StorageError: it can't be read or made now.
+    """
+    conversations = call.services.conversations
+    id_ = private_conversation_id(user, other)
+    if conversations.get(id_) is None and await call.storage.shards.conversation(id_) is None:
+        stored, _ = await conversations.create("private", user, [other], None)
+        return stored.id  # by the names as they were registered
+    return id_
+
+
+async def conversation_of(call: Call, conversation_id: str) -> Conversation:
+    """The conversation, if the caller is one of its members.
+
+    Raises:
+        ApiError: there is no such conversation for this caller.
+    """
+    stored = await call.storage.shards.conversation(conversation_id)
+    if stored is None or call.caller.user() not in stored.members:
+        raise not_found("no such conversation")
+    return stored
+
+
+async def event_of(call: Call, user: str, message_id: str) -> StoredEvent:
+    """The event of this id that the user may read.
+
+    Of several (ids are unique for a sender in a conversation only) its own comes first.
+
+    Raises:
+        ApiError: there is none.
+    """
+    found = [each.event for each in await everywhere.find(call.storage.shards, message_id, user)]
+    if not found:
+        raise not_found("no such message")
+    return min(found, key=lambda event: (event.sender != user, event.ts, event.conversation))
+
+
+async def reply_to(
+    call: Call, conversation: str, user: str, target: str | int | None
+) -> int | None:
+    """The sequence number of what a message answers.
+
+    Raises:
+        ApiError: it is no message of the conversation.
+    """
+    if target is None or isinstance(target, int):
+        return target  # the log judges it
+    for found in await everywhere.find(call.storage.shards, target, user):
+        if found.conversation == conversation:
+            return found.event.seq
+    raise invalid("reply_to", "reply_to names no message of this conversation")
+
+
+async def canonical(call: Call, username: str) -> str:
+    """The name as its user registered it.
+
+    Raises:
+        ApiError: there is no such user.
+    """
+    found = await call.storage.directory.canonical_names([username])
+    if username not in found:
+        raise not_found(f"no such user: {username}")
+    return found[username]
+
+
+async def mark_read(call: Call, conversation: str, user: str, seq: int) -> None:
+    """Raise the user's watermarks for good, and let the others know."""
+    conversations = call.services.conversations
+    written = trio.Event()
+
+    def on_written(mark: Mark) -> None:
+        conversations.marked(mark)
+        written.set()
+
+    conversations.logs.mark_nowait(Mark(conversation, user, seq, seq), on_written)
+    await written.wait()

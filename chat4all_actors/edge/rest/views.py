@@ -1,0 +1,152 @@
+"""What is stored, as the API shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from msgspec import UnsetType
+
+from chat4all_protocol.codec import decode_body, decode_meta
+from chat4all_protocol.frames import FileBody, MemberBody, TextBody
+from chat4all_storage.ports import Range
+
+from .models import (
+    DAY,
+    AnyPayload,
+    Conversation,
+    FilePayload,
+    LastMessage,
+    MemberPayload,
+    Message,
+    MessageStatus,
+    Role,
+    SettingsPayload,
+    TextPayload,
+    moment,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from chat4all_protocol.frames import Body
+    from chat4all_storage import ports
+    from chat4all_storage.queries import Listed
+    from chat4all_storage.shards import Shards
+
+
+def payload(body: Body) -> AnyPayload:
+    """A body as a payload."""
+    if isinstance(body, TextBody):
+        return TextPayload(body.text)
+    if isinstance(body, FileBody):
+        return FilePayload(body.file_id, body.text)
+    if isinstance(body, MemberBody):
+        return MemberPayload(body.user, body.role)
+    return SettingsPayload(body.title, body.meta, _days(body.retention))
+
+
+def _days(seconds: int | UnsetType | None) -> int | UnsetType | None:
+    return seconds // DAY if isinstance(seconds, int) else seconds
+
+
+def status(event: ports.StoredEvent, members: Mapping[str, ports.MemberInfo]) -> MessageStatus:
+    """How far an event has come: as far as with the last of the other members."""
+    others = [
+        member
+        for name, member in members.items()
+        if name != event.sender and member.since <= event.seq
+    ]
+    if others and all(member.read >= event.seq for member in others):
+        return "READ"
+    if others and all(member.recv >= event.seq for member in others):
+        return "DELIVERED"
+    return "SENT"
+
+
+def message(
+    event: ports.StoredEvent,
+    members: Mapping[str, ports.MemberInfo],
+    answered: Mapping[int, str],
+) -> Message:
+    """An event as a message; `answered` names those that others answer, by sequence number."""
+    return Message(
+        message_id=event.id,
+        conversation_id=event.conversation,
+        sequence_number=event.seq,
+        from_=event.sender,
+        payload=None if event.body is None else payload(decode_body(event.body)),
+        reply_to=None if event.reply_to is None else answered.get(event.reply_to),
+        status=status(event, members),
+        edited_at=None if event.edited_at is None else moment(event.edited_at),
+        deleted_at=None if event.deleted_at is None else moment(event.deleted_at),
+        created_at=moment(event.ts),
+        metadata=None if event.meta is None else decode_meta(event.meta),
+        kind=event.kind,
+        target=event.target,
+    )
+
+
+async def messages(
+    shards: Shards, events: Sequence[ports.StoredEvent], stored: ports.Conversation
+) -> list[Message]:
+    """Events of one conversation as messages."""
+    answered = await _ids(shards, stored.id, {e.reply_to for e in events if e.reply_to}, events)
+    return [message(event, stored.members, answered) for event in events]
+
+
+async def _ids(
+    shards: Shards, conversation: str, wanted: set[int], at_hand: Iterable[ports.StoredEvent]
+) -> dict[int, str]:
+    """The ids of the events at these sequence numbers."""
+    known = {event.seq: event.id for event in at_hand if event.seq in wanted}
+    ranges = [Range(conversation, seq - 1, seq, 1) for seq in wanted - known.keys()]
+    for found in await shards.history(ranges) if ranges else ():
+        known |= {event.seq: event.id for event in found}
+    return known
+
+
+def conversation(stored: ports.Conversation) -> Conversation:
+    """A conversation, whole."""
+    return Conversation(
+        conversation_id=stored.id,
+        type=stored.type,
+        title=stored.title,
+        members=list(stored.members),
+        member_count=len(stored.members),
+        roles={name: cast("Role", member.role) for name, member in stored.members.items()},
+        last_seq=stored.head,
+        created_at=moment(stored.created_at),
+        created_by=stored.created_by,
+        metadata=None if stored.metadata is None else decode_meta(stored.metadata),
+        retention_days=None if stored.retention is None else stored.retention // DAY,
+    )
+
+
+def listed(stored: Listed) -> Conversation:
+    """A conversation as the list of one of its members shows it."""
+    last = stored.last
+    return Conversation(
+        conversation_id=stored.conversation,
+        type=stored.type,
+        title=stored.title,
+        members=list(stored.members),
+        member_count=stored.member_count,
+        roles={name: cast("Role", role) for name, role in stored.members.items()},
+        last_seq=stored.head,
+        created_at=moment(stored.created_at),
+        created_by=stored.created_by,
+        metadata=None if stored.metadata is None else decode_meta(stored.metadata),
+        retention_days=None if stored.retention is None else stored.retention // DAY,
+        unread=stored.unread,
+        last_message=None
+        if last is None
+        else LastMessage(
+            message_id=last.id,
+            sequence_number=last.seq,
+            from_=last.sender,
+            payload=None if last.body is None else payload(decode_body(last.body)),
+            created_at=moment(last.ts),
+        ),
+        read_seq=stored.read,
+        updated_at=moment(stored.active_at),
+    )

@@ -1,0 +1,95 @@
+"""The limits of a node by their names: `take` decides in its memory, and never waits."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final, Literal
+
+from .addresses import AddressCounts, address_key
+from .gcra import RateLimiter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..config import Settings
+
+LimitName = Literal[
+    "messages",
+    "requests",
+    "client_requests",
+    "handshakes",
+    "logins",
+    "logins_address",
+    "registrations",
+]
+
+MESSAGES: Final = "messages"
+"""Messages of a user; the key is the user name."""
+REQUESTS: Final = "requests"
+"""REST requests of an address."""
+CLIENT_REQUESTS: Final = "client_requests"
+"""REST requests of a service client; the key is its client id."""
+HANDSHAKES: Final = "handshakes"
+"""New WebSockets of an address."""
+LOGINS: Final = "logins"
+"""Attempts to log in to an account; the key is the user name, whether it exists or not."""
+LOGINS_ADDRESS: Final = "logins_address"
+"""Attempts to log in from an address."""
+REGISTRATIONS: Final = "registrations"
+"""Registrations from an address."""
+
+_OF_ADDRESSES: Final = frozenset({REQUESTS, HANDSHAKES, LOGINS_ADDRESS, REGISTRATIONS})
+LONGEST_KEY: Final = 128
+"""Characters of a key that is held as it is; of longer ones only a hash."""
+
+
+class Limits:
+    """All limits of a node."""
+
+    def __init__(self, settings: Settings) -> None:
+        keys = settings.rate_max_keys
+        self.limiters: Mapping[str, RateLimiter] = {
+            name: RateLimiter(per_minute, burst, max_keys=keys)
+            for name, per_minute, burst in _rates(settings)
+        }
+        self.connections: Final = AddressCounts(settings.max_connections_per_address)
+        """Those that are open, by address."""
+
+    def take(self, limit: LimitName, key: str) -> float:
+        """Count one against a limit: 0 if it may pass, else seconds until one would.
+
+        What is refused is not counted. An address is given as it is: see `address_key`.
+        """
+        if limit in _OF_ADDRESSES:
+            key = address_key(key)
+        if len(key) > LONGEST_KEY:
+            key = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return self.limiters[limit].take(key)
+
+    def watch(self, limit: LimitName, key: str) -> None:
+        """A key is likely to be used here soon: ask the other nodes what it has left."""
+        self.limiters[limit].watch(key)
+
+
+def _rates(settings: Settings) -> list[tuple[LimitName, int, int]]:
+    return [
+        (MESSAGES, settings.rate_messages_per_minute, settings.rate_burst),
+        (REQUESTS, settings.rate_requests_per_minute, settings.rate_requests_burst),
+        (
+            CLIENT_REQUESTS,
+            settings.rate_client_requests_per_minute,
+            settings.rate_client_requests_burst,
+        ),
+        (HANDSHAKES, settings.rate_handshakes_per_minute, settings.rate_handshakes_burst),
+        (LOGINS, settings.rate_logins_per_minute, settings.rate_logins_burst),
+        (
+            LOGINS_ADDRESS,
+            settings.rate_logins_per_address_per_minute,
+            settings.rate_logins_per_address_burst,
+        ),
+        (
+            REGISTRATIONS,
+            settings.rate_registrations_per_minute,
+            settings.rate_registrations_burst,
+        ),
+    ]

@@ -1,0 +1,2 @@
+-- Holds the place of the accounts' migration until that one is merged.
+SELECT 1;
