@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from chat4all_protocol.codec import encode_body, encode_meta
+from chat4all_protocol.codec import encode_meta
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import (
     Create,
@@ -32,9 +31,10 @@ from chat4all_protocol.frames import (
     Typing,
     Watch,
 )
-from chat4all_storage.ports import Append, InDoubt, StorageError, event_size
+from chat4all_storage.ports import InDoubt, StorageError, event_size
 from chat4all_storage.sharding import logical_shard
 
+from . import appends
 from .accounts.tokens import TokenRefused
 from .conversations import Refusal
 from .kernel import ActorStopped, MailboxFull
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from chat4all_protocol.frames import AnyClientFrame
-    from chat4all_storage.ports import StoredEvent
+    from chat4all_storage.ports import Append, StoredEvent
 
     from .session import Session
 
@@ -78,20 +78,44 @@ async def _send(session: Session, frame: Send) -> None:
     if (error := _check(session, frame)) is not None:
         session.send(error)
         return
-    post = Post(_append(session.user, frame), frame.rid, session)
+    append = appends.message(
+        frame.conv, session.user, frame.id, frame.body, reply_to=frame.reply_to, meta=frame.meta
+    )
+    await _post(session, append, frame.rid)
+
+
+async def _edit(session: Session, frame: Edit) -> None:
+    if (error := _check_body(session, frame) or _check_rate(session, frame.rid)) is not None:
+        session.send(error)
+        return
+    append = appends.edit(frame.conv, session.user, frame.id, frame.target, frame.body)
+    await _post(session, append, frame.rid)
+
+
+async def _delete(session: Session, frame: Delete) -> None:
+    if (error := _check_rate(session, frame.rid)) is not None:
+        session.send(error)
+        return
+    await _post(
+        session, appends.delete(frame.conv, session.user, frame.id, frame.target), frame.rid
+    )
+
+
+async def _post(session: Session, append: Append, rid: int) -> None:
+    post, id_ = Post(append, rid, session), append.conversation
     conversations = session.services.conversations
-    conversation = conversations.read_by(frame.conv, session)
+    conversation = conversations.read_by(id_, session)
     if conversation is None:
-        if logical_shard(frame.conv) in session.missing:  # it is introduced first, then sent to
-            session.send(unavailable(frame.rid))
+        if logical_shard(id_) in session.missing:  # it is introduced first, then sent to
+            session.send(unavailable(rid))
             return
         try:
-            conversation = await conversations.reach(frame.conv, session)
+            conversation = await conversations.reach(id_, session)
         except StorageError:
-            session.send(unavailable(frame.rid))
+            session.send(unavailable(rid))
             return
         if conversation is None:
-            session.send(not_found(frame.rid))
+            session.send(not_found(rid))
             return
     session.posted()
     try:
@@ -103,17 +127,8 @@ async def _send(session: Session, frame: Send) -> None:
 def _check(session: Session, frame: Send) -> Error | None:
     """Why the message can't be taken, if so."""
     settings = session.services.settings
-    if isinstance(frame.body, FileBody):
-        return refusal(
-            ErrorCode.INVALID_PAYLOAD, "files are not offered", frame.rid, field="body.type"
-        )
-    if len(frame.body.text) > settings.max_text:
-        return refusal(
-            ErrorCode.TOO_LARGE,
-            f"a text has at most {settings.max_text} characters",
-            frame.rid,
-            field="body.text",
-        )
+    if (error := _check_body(session, frame)) is not None:
+        return error
     if frame.meta is not None and len(encode_meta(frame.meta)) > settings.max_meta:
         return refusal(
             ErrorCode.TOO_LARGE,
@@ -129,32 +144,35 @@ def _check(session: Session, frame: Send) -> Error | None:
                 frame.rid,
                 field="channels",
             )
+    return _check_rate(session, frame.rid)
+
+
+def _check_body(session: Session, frame: Send | Edit) -> Error | None:
+    settings = session.services.settings
+    if isinstance(frame.body, FileBody):
+        return refusal(
+            ErrorCode.INVALID_PAYLOAD, "files are not offered", frame.rid, field="body.type"
+        )
+    if len(frame.body.text) > settings.max_text:
+        return refusal(
+            ErrorCode.TOO_LARGE,
+            f"a text has at most {settings.max_text} characters",
+            frame.rid,
+            field="body.text",
+        )
+    return None
+
+
+def _check_rate(session: Session, rid: int) -> Error | None:
     if wait := session.services.limiter.take(session.user):
         return Error(
             code=ErrorCode.RATE_LIMITED,
             message="too many messages",
             temporary=True,
-            rid=frame.rid,
+            rid=rid,
             retry_after_ms=int(wait * 1000) + 1,
         )
     return None
-
-
-def _append(sender: str, frame: Send) -> Append:
-    body = encode_body(frame.body)
-    meta = encode_meta(frame.meta) if frame.meta is not None else None
-    content = b"%d %b %b" % (frame.reply_to or 0, body, meta or b"")
-    digest = hashlib.blake2b(content, digest_size=8).digest()
-    return Append(
-        conversation=frame.conv,
-        sender=sender,
-        id=frame.id,
-        kind="message",
-        body=body,
-        digest=int.from_bytes(digest, "big", signed=True),
-        reply_to=frame.reply_to,
-        meta=meta,
-    )
 
 
 async def _fetch(session: Session, frame: Fetch) -> None:
@@ -243,7 +261,7 @@ async def _mode(session: Session, frame: Mode) -> None:
 async def _create(session: Session, frame: Create) -> None:
     conversations = session.services.conversations
     try:
-        stored = await conversations.create(
+        stored, _ = await conversations.create(
             frame.type, session.user, frame.members, frame.title, by=session
         )
     except Refusal as error:
@@ -305,6 +323,8 @@ async def _ping(session: Session, frame: Ping) -> None:
 
 _HANDLERS: Final[dict[type, Callable[[Session, Any], Awaitable[None]]]] = {
     Create: _create,
+    Delete: _delete,
+    Edit: _edit,
     Fetch: _fetch,
     Info: _info,
     Mode: _mode,

@@ -293,6 +293,7 @@ class Msg(ServerFrame, tag="msg", frozen=True):
     meta: dict[str, Any] | None = None
     channel: str | None = None
     deleted: bool = False
+    edited_at: int | None = None
 
 
 class Gap(ServerFrame, tag="gap", frozen=True):
@@ -355,7 +356,10 @@ class Conv(ServerFrame, tag="conv", frozen=True):
     head: int
     rid: int | None = None
     title: str | None = None
-    details: dict[str, Member] | None = None  # by member; only in the answer to `info`
+    details: dict[str, Member] | None = None  # by member; all of them in the answer to `info`
+    metadata: dict[str, Any] | None = None
+    retention: int | None = None  # seconds after which messages are emptied
+    changed: bool = False  # the reader has it already: only what is shown here has changed
     left: bool = False  # the reader is no longer a member
 
 
