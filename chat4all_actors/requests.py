@@ -39,6 +39,7 @@ from .kernel import ActorStopped, MailboxFull
 from .limits.limits import MESSAGES
 from .messages import Compose, MarkRead, Post
 from .posting import judge
+from .tracing import current_trace_bytes
 from .watching import TooManyWatched
 from .wire import message, not_found, refusal, unavailable
 
@@ -77,7 +78,13 @@ async def _send(session: Session, frame: Send) -> None:
         session.send(error)
         return
     append = appends.message(
-        frame.conv, session.user, frame.id, frame.body, reply_to=frame.reply_to, meta=frame.meta
+        frame.conv,
+        session.user,
+        frame.id,
+        frame.body,
+        reply_to=frame.reply_to,
+        meta=frame.meta,
+        trace=current_trace_bytes(),
     )
     await _post(session, append, frame.rid)
 
@@ -88,7 +95,8 @@ async def _edit(session: Session, frame: Edit) -> None:
     ) is not None:
         session.send(error)
         return
-    append = appends.edit(frame.conv, session.user, frame.id, frame.target, frame.body)
+    trace = current_trace_bytes()
+    append = appends.edit(frame.conv, session.user, frame.id, frame.target, frame.body, trace=trace)
     await _post(session, append, frame.rid)
 
 
@@ -96,9 +104,9 @@ async def _delete(session: Session, frame: Delete) -> None:
     if (error := _check_rate(session, frame.rid)) is not None:
         session.send(error)
         return
-    await _post(
-        session, appends.delete(frame.conv, session.user, frame.id, frame.target), frame.rid
-    )
+    trace = current_trace_bytes()
+    append = appends.delete(frame.conv, session.user, frame.id, frame.target, trace=trace)
+    await _post(session, append, frame.rid)
 
 
 async def _post(session: Session, append: Append, rid: int) -> None:

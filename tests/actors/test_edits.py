@@ -8,8 +8,9 @@ import pytest
 from msgspec import UNSET
 from trio.testing import wait_all_tasks_blocked
 
-from chat4all_actors import appends
+from chat4all_actors import appends, tracing
 from chat4all_actors.conversations import Refusal
+from chat4all_actors.tracing import new_trace
 from chat4all_protocol.frames import (
     Conv,
     Create,
@@ -26,6 +27,7 @@ from chat4all_protocol.frames import (
     TextBody,
 )
 from chat4all_protocol.ids import new_id, private_conversation_id
+from chat4all_storage.memory import MemoryShard
 
 from .harness import Person, person, running_node
 from .test_posts import Inbox
@@ -236,3 +238,19 @@ async def test_a_group_that_is_created_again_is_the_same_or_a_conflict() -> None
         with pytest.raises(Refusal) as refused:
             await create("group", "ana", [], "t", joins=False)
         assert (refused.value.code, refused.value.field) == ("INVALID_PAYLOAD", "members")
+
+
+async def test_what_is_sent_is_stored_with_the_trace_it_was_sent_in() -> None:
+    async with running_node() as node:
+        ana = await person(node, "ana")
+        trace = new_trace()
+        token = tracing.current.set(trace)
+        conv = await begun(ana, "bob")
+        body = TextBody("hello")
+        await ana.say(Edit(rid=3, conv=conv, id=new_id(), target=1, body=body))
+        await ana.say(Delete(rid=4, conv=conv, id=new_id(), target=1))
+        tracing.current.reset(token)
+        (store,) = node.conversations.storage.shards.all
+        assert isinstance(store, MemoryShard)
+        written = store._logs[conv].written
+        assert [append.trace for append in written] == [bytes.fromhex(trace.trace_id)] * 3
