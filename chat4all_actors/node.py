@@ -40,6 +40,7 @@ from .cluster.notices import NoticeBoard
 from .cluster.sweeper import Sweeper
 from .conversations import Conversations
 from .drain import move_away, plan
+from .edge.docs import Docs
 from .edge.listener import Edge
 from .edge.rest.api import GROUPS
 from .edge.rest.app import build
@@ -357,7 +358,7 @@ class Node:
             tls=self._tls,
             unready=self.unready,
             degraded=self.degraded,
-            app=build(self, GROUPS, version=version("chat4all")),
+            app=Docs(build(self, GROUPS, version=version("chat4all"))),
         )
         self._up = True
         try:
