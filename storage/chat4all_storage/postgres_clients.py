@@ -143,7 +143,8 @@ class PostgresKeys:
                     delay,
                 )
                 await connection.execute(
-                    """UPDATE signing_keys SET retires_at = $3::timestamptz + $4 * interval '1 second'
+                    """UPDATE signing_keys
+                       SET retires_at = $3::timestamptz + $4 * interval '1 second'
                        WHERE algorithm = $2 AND kid <> $1 AND retires_at IS NULL""",
                     kid,
                     algorithm,

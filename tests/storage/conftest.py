@@ -104,14 +104,15 @@ async def place(database_or_memory: str | None) -> AsyncIterator[AccountPlace]:
 
 
 AGEING = (
-    """UPDATE logins SET created_at = created_at - $1::interval, last_used_at = last_used_at - $1::interval,
-           rotated_at = rotated_at - $1::interval, expires_at = expires_at - $1::interval""",
+    """UPDATE logins SET created_at = created_at - $1::interval,
+           last_used_at = last_used_at - $1::interval, rotated_at = rotated_at - $1::interval,
+           expires_at = expires_at - $1::interval""",
     "UPDATE ended_logins SET at = at - $1::interval",
-    """UPDATE second_factors SET attempts =
-           ARRAY(SELECT a - $1::interval FROM unnest(attempts) WITH ORDINALITY AS x (a, n) ORDER BY n)""",
+    """UPDATE second_factors SET attempts = ARRAY(
+           SELECT a - $1::interval FROM unnest(attempts) WITH ORDINALITY AS x (a, n) ORDER BY n)""",
     "UPDATE audit SET at = at - $1::interval",
     "UPDATE idempotency SET claimed_at = claimed_at - $1::interval",
-    """UPDATE signing_keys SET active_from = active_from - $1::interval, retires_at = retires_at - $1::interval,
-           created_at = created_at - $1::interval""",
+    """UPDATE signing_keys SET active_from = active_from - $1::interval,
+           retires_at = retires_at - $1::interval, created_at = created_at - $1::interval""",
     "UPDATE revoked_names SET valid_from = valid_from - extract(epoch FROM $1::interval)",
 )
