@@ -44,8 +44,7 @@ class RefreshTokens:
     def make(self, login: str, generation: int, salt: bytes) -> str:
         """The token of that number of a login: always the same."""
         head = _head(login, generation)
-        raw = head + self._mac(head, salt)
-        return PREFIX + base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+        return _encode(head + self._mac(head, salt))
 
     def genuine(self, presented: Presented, salt: bytes) -> bool:
         """Whether it is, or was, a token of this login."""
@@ -58,6 +57,10 @@ class RefreshTokens:
 
 def _head(login: str, generation: int) -> bytes:
     return uuid.UUID(login).bytes + generation.to_bytes(_NUMBER, "big")
+
+
+def _encode(raw: bytes) -> str:
+    return PREFIX + base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def hash_of(token: str) -> bytes:
@@ -74,8 +77,8 @@ def read(token: str) -> Presented | None:
         raw = base64.b64decode(text + b"=" * (-len(text) % 4), b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
-    if len(raw) != _ID + _NUMBER + _MAC:
-        return None
+    if len(raw) != _ID + _NUMBER + _MAC or _encode(raw) != token:
+        return None  # a second form of the same bytes is none of ours
     login = str(uuid.UUID(bytes=raw[:_ID]))
     generation = int.from_bytes(raw[_ID : _ID + _NUMBER], "big")
     return Presented(login, generation, raw[_ID + _NUMBER :], hash_of(token))

@@ -172,7 +172,7 @@ def _identity(claims: dict[str, Any]) -> Identity:
         raise _refused()
     if not all(claim is None or type(claim) is str for claim in (client, scope, login)):
         raise _refused()
-    if (client is None) == name.startswith("client:") or (client and name != principal(client)):
+    if name.startswith("client:") if client is None else not client or name != principal(client):
         raise _refused()
     return Identity(
         user_id=subject,
