@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import trio
 from msgspec.structs import replace
 
-from .memory_log import Log, wall_clock_ms
-from .memory_queries import MemoryQueries, unread
 from .actor import SHELL, Actor, user_subject
 from .memory_audit import MemoryAudit
+from .memory_log import Log, wall_clock_ms
+from .memory_queries import MemoryQueries, unread
 from .ports import (
     DEFAULT_RULES,
     Append,

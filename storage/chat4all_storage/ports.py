@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import UNSET, Struct, UnsetType
 
-from .queries import Queries
-
 from .actor import SHELL, Actor
+from .queries import Queries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
