@@ -9,7 +9,16 @@ from __future__ import annotations
 import ipaddress
 import os
 import tomllib
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 from msgspec import Meta, Struct
@@ -20,6 +29,7 @@ if TYPE_CHECKING:
 
 SECONDS: Final = 1.0
 MINUTES: Final = 60 * SECONDS
+DAYS: Final = 24 * 60 * MINUTES
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 PREFIX: Final = "CHAT4ALL_"
@@ -194,6 +204,19 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_password_checks: Count = 20
     """Password checks that may wait for a thread."""
     token_lifetime: Annotated[float, Meta(ge=60, le=24 * 60 * MINUTES)] = 60 * MINUTES
+    jwt_algorithm: Literal["HS256", "RS256", "EdDSA"] = "HS256"
+    """What access tokens are signed with; all but HS256 can be verified by others (JWKS)."""
+    refresh_lifetime: Annotated[float, Meta(ge=60)] = 30 * DAYS
+    """A login that is not used for so long ends."""
+    refresh_grace: Annotated[float, Meta(ge=0, le=300)] = 30 * SECONDS
+    """A refresh token that was used may be used again for so long, with the same answer."""
+    max_logins_per_user: Count = 100
+    """Beyond these the login that was not used for longest ends."""
+    totp_attempts: Count = 5
+    """Codes of a second factor that may be tried in vain within `totp_window`."""
+    totp_window: Seconds = 5 * MINUTES
+    audit_kept: Annotated[float, Meta(ge=60)] = 365 * DAYS
+    """Entries of the audit log are kept for so long."""
     mark_interval: Annotated[float, Meta(ge=0)] = 1 * SECONDS
     """A member's watermarks are written at most once in so long."""
     receipt_interval: Annotated[float, Meta(ge=0)] = 1 * SECONDS

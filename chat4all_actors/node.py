@@ -11,7 +11,7 @@
     ├── presence                  who is there, and who is to know
     ├── senders (pool)            for sockets that are behind
     ├── connections (pool)        temporary: clients connect again
-    ├── news (one_for_one)        hears the other nodes, follows the journals, shares limits
+    ├── news (one_for_one)        hears the other nodes, follows journals, shares limits, …
     └── edge                      last, so that it lets in nobody before everything stands
 
 A stop runs in the reverse order: nobody is let in, the connections end, the conversations end,
@@ -32,7 +32,8 @@ from chat4all_protocol.ids import new_id
 from chat4all_storage.group_commit import ShardLog
 from chat4all_storage.shard_logs import ShardLogs
 
-from .accounts.tokens import MAX_LIFETIME, Tokens
+from .accounts.desk import Desk
+from .accounts.tokens import MAX_LIFETIME
 from .admission import Turnstile
 from .cluster.backbone import Backbone
 from .cluster.cluster import Cluster
@@ -132,7 +133,6 @@ class Node:
         """
         self.settings = settings
         self.node_id = new_id()[:8]
-        self.tokens = Tokens(jwt_key, lifetime=settings.token_lifetime, clock=clock)
         self.limits = Limits(settings)
         self._in_step = InStep(
             self.limits.limiters,
@@ -142,6 +142,15 @@ class Node:
             peers=self._living_peers,
             at_least=settings.workers,
         )
+        self.desk = Desk(
+            settings,
+            storage,
+            key=jwt_key,
+            clock=clock,
+            throttle=self.limits.take,
+            ended=lambda ended: self.revocations.end(ended),
+        )
+        self.tokens = self.desk.tokens
         self.resumes = Turnstile(
             settings.max_connecting, settings.max_connecting_waiting, settings.connecting_patience
         )
@@ -332,6 +341,8 @@ class Node:
             self._storage.directory,
             arrived=cluster.posted,
             revoked=self.revocations.learn,
+            logins=self._storage.accounts.logins,
+            ended=self.revocations.end,
             clock=self.wall_clock,
             remember=MAX_LIFETIME,
         )
@@ -346,6 +357,8 @@ class Node:
             *(Child(f"journal {sweeper.store.name}", sweeper.run) for sweeper in sweepers),
             Child("notices", board.run),
             Child("limits", self._in_step.run),
+            Child("signing keys", self.desk.keyring.run),
+            Child("trims", self.desk.run_trims),
             Child("arrivals", partial(backbone.hear, cluster)),
         ]
         await Supervisor("news", children).run(task_status=task_status)

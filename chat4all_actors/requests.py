@@ -301,8 +301,7 @@ async def _refresh(session: Session, frame: Refresh) -> None:
             refusal(ErrorCode.UNAUTHENTICATED, "the token was revoked", frame.rid, field="token")
         )
         return
-    session.expires_at = identity.expires_at
-    session.issued_at = identity.issued_at
+    session.show(identity)
     session.send(Ok(rid=frame.rid))
 
 
