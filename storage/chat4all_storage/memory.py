@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from .memory_log import Log, wall_clock_ms
 from .memory_queries import MemoryQueries, unread
+from .memory_upkeep import MemoryUpkeep
 from .ports import (
     DEFAULT_RULES,
     Append,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from .ports import Replay, Rules
 
 
-class MemoryShard(MemoryQueries):
+class MemoryShard(MemoryQueries, MemoryUpkeep):
     """A `ShardStore` in memory."""
 
     def __init__(

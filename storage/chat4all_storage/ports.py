@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from msgspec import UNSET, Struct, UnsetType
 
 from .queries import Queries
+from .upkeep import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -323,7 +324,7 @@ class UsernameTaken(StorageError):
 # --- ports ----------------------------------------------------------------------------------------
 
 
-class ShardStore(Queries, Protocol):
+class ShardStore(Queries, Upkeep, Protocol):
     """One database of whole conversations.
 
     Reads see every write that returned before they began: what is asked of a conversation whose
