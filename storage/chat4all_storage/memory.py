@@ -14,6 +14,7 @@ from .actor import SHELL, Actor, user_subject
 from .memory_audit import MemoryAudit
 from .memory_log import Log, wall_clock_ms
 from .memory_queries import MemoryQueries, unread
+from .memory_upkeep import MemoryUpkeep
 from .ports import (
     DEFAULT_RULES,
     Append,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from .ports import Replay, Rules
 
 
-class MemoryShard(MemoryQueries):
+class MemoryShard(MemoryQueries, MemoryUpkeep):
     """A `ShardStore` in memory."""
 
     def __init__(

@@ -14,6 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from .actor import SHELL, Actor
 from .queries import Queries
+from .upkeep import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -324,7 +325,7 @@ class UsernameTaken(StorageError):
 # --- ports ----------------------------------------------------------------------------------------
 
 
-class ShardStore(Queries, Protocol):
+class ShardStore(Queries, Upkeep, Protocol):
     """One database of whole conversations.
 
     Reads see every write that returned before they began: what is asked of a conversation whose
