@@ -221,6 +221,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A member's watermarks are written at most once in so long."""
     receipt_interval: Annotated[float, Meta(ge=0)] = 1 * SECONDS
     """Receipts of a group are collected for so long, and told together."""
+    retention_interval: Seconds = 60 * SECONDS
+    """Between two looks for messages that their conversations keep no longer."""
     log_patience: Seconds = 5 * SECONDS
     """How long a database may be out of reach before messages for it are refused."""
 

@@ -7,6 +7,7 @@
     ├── timers
     ├── backbone                  beats, and tells the other nodes
     ├── conversations (pool)      temporary, rebuilt from their shard
+    ├── retention (one_for_one)   empties messages that are kept no longer
     ├── latecomers                introduces conversations of databases that are back
     ├── presence                  who is there, and who is to know
     ├── senders (pool)            for sockets that are behind
@@ -53,6 +54,7 @@ from .latecomers import Latecomers
 from .limits.in_step import InStep
 from .limits.limits import Limits
 from .presence import Presences
+from .retention import Retention
 from .revocations import Revocations
 from .roster import Roster
 from .services import wall_clock
@@ -171,6 +173,7 @@ class Node:
                 Child("timers", self._run_timers),
                 Child("backbone", self._run_backbone),
                 Child("conversations", self._run_conversations, tree=lambda: self._rooms.tree()),
+                Child("retention", self._run_retention),
                 Child("latecomers", self._run_latecomers),
                 Child("presence", self._run_presence),
                 Child("senders", self._run_senders, tree=lambda: self._senders.tree()),
@@ -317,6 +320,14 @@ class Node:
             clock=self.wall_clock,
         )
         await self.presence.run(task_status=task_status)
+
+    async def _run_retention(self, *, task_status: trio.TaskStatus[None]) -> None:
+        interval = self.settings.retention_interval
+        children = [
+            Child(f"retention {store.name}", Retention(store, interval).run)
+            for store in self._storage.shards.all
+        ]
+        await Supervisor("retention", children).run(task_status=task_status)
 
     async def _run_latecomers(self, *, task_status: trio.TaskStatus[None]) -> None:
         self.latecomers = Latecomers(self.conversations, self.settings)
