@@ -7,7 +7,7 @@
     ├── timers
     ├── backbone                  beats, and tells the other nodes
     ├── conversations (pool)      temporary, rebuilt from their shard
-    ├── retention (one_for_one)   empties messages that are kept no longer
+    ├── retention (one_for_one)   empties what is kept no longer, erases users
     ├── latecomers                introduces conversations of databases that are back
     ├── presence                  who is there, and who is to know
     ├── senders (pool)            for sockets that are behind
@@ -47,6 +47,7 @@ from .edge.listener import Edge
 from .edge.rest.api import GROUPS
 from .edge.rest.app import build
 from .elsewhere import Elsewhere
+from .erasure import Eraser
 from .fanout import LocalReaders
 from .heartbeat import Heartbeat
 from .kernel import Child, Pool, Strategy, Supervisor, Timers
@@ -327,6 +328,8 @@ class Node:
             Child(f"retention {store.name}", Retention(store, interval).run)
             for store in self._storage.shards.all
         ]
+        eraser = Eraser(self._storage.accounts.erasures, self._storage.shards.all)
+        children.append(Child("erasures", eraser.run))
         await Supervisor("retention", children).run(task_status=task_status)
 
     async def _run_latecomers(self, *, task_status: trio.TaskStatus[None]) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .actor import Actor
+    from .erasures import Erasures
 
 Act = Literal[
     "user.added",
@@ -235,10 +236,11 @@ class Profiles(Protocol):
         """
         ...
 
-    async def erase(self, user_id: str, actor: Actor) -> list[EndedLogin] | None:
+    async def erase(self, user_id: str, pseudonym: str, actor: Actor) -> list[EndedLogin] | None:
         """Remove a user with everything that belongs to the account; tokens count no longer.
 
-        The name is free afterwards. None when there is no such user (any more).
+        An `Erasure` begins with it: the name is free when that is finished. None when
+        there is no such user (any more).
         """
         ...
 
@@ -423,3 +425,4 @@ class AccountStores(Struct, frozen=True):
     clients: Clients
     keys: Keys
     answers: Answers
+    erasures: Erasures

@@ -324,6 +324,8 @@ class MemoryDirectory:
         self.placed = list(placed)
         """What `placement` answers."""
         self.users: dict[str, User] = {}
+        self.reserved: set[str] = set()
+        """Names of users who are being erased, in lower case."""
         """By name in lower case."""
         self.emails: dict[str, str | None] = {}
         """By the user's id."""
@@ -345,7 +347,7 @@ class MemoryDirectory:
     async def add_user(self, user: User, *, email: str | None = None, actor: Actor = SHELL) -> None:
         """See `Directory.add_user`."""
         await trio.lowlevel.checkpoint()
-        if user.username.lower() in self.users:
+        if user.username.lower() in self.users or user.username.lower() in self.reserved:
             raise UsernameTaken(user.username)
         self.users[user.username.lower()] = user
         self.emails[user.id] = email

@@ -17,6 +17,7 @@ from .account_ports import (
     ServiceClient,
     SigningKey,
 )
+from .memory_erasures import MemoryErasures
 from .memory_factors import MemoryFactors
 from .memory_logins import MemoryLogins, MemoryProfiles
 
@@ -178,13 +179,14 @@ class MemoryAnswers:
 def memory_accounts(directory: MemoryDirectory) -> AccountStores:
     """The account stores beside a directory in memory."""
     logins, factors = MemoryLogins(directory), MemoryFactors(directory)
-    answers = MemoryAnswers(directory.clock_ms)
+    answers, erasures = MemoryAnswers(directory.clock_ms), MemoryErasures(directory)
     return AccountStores(
         audit=directory.audit,
-        profiles=MemoryProfiles(directory, logins, factors, answers),
+        profiles=MemoryProfiles(directory, logins, factors, answers, erasures),
         logins=logins,
         factors=factors,
         clients=MemoryClients(directory),
         keys=MemoryKeys(directory),
         answers=answers,
+        erasures=erasures,
     )

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from .account_ports import ENDED_OVERLAP_MS, REVOCATION_LIFETIME, EndedLogin, Login, Profile
 from .actor import user_subject
+from .erasures import Erasure
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .actor import Actor
     from .memory import MemoryDirectory
     from .memory_accounts import MemoryAnswers
+    from .memory_erasures import MemoryErasures
     from .memory_factors import MemoryFactors
     from .ports import User
 
@@ -183,11 +185,13 @@ class MemoryProfiles:
         logins: MemoryLogins,
         factors: MemoryFactors,
         answers: MemoryAnswers,
+        erasures: MemoryErasures,
     ) -> None:
         self._directory = directory
         self._logins = logins
         self._factors = factors
         self._answers = answers
+        self._erasures = erasures
         self._display_names: dict[str, str | None] = {}
         self._changed: dict[str, int] = {}
 
@@ -233,7 +237,7 @@ class MemoryProfiles:
         self._directory.audit.tell("password.changed", user_subject(user_id), actor)
         return self._logins.end_now(user_id, keep=keep)
 
-    async def erase(self, user_id: str, actor: Actor) -> list[EndedLogin] | None:
+    async def erase(self, user_id: str, pseudonym: str, actor: Actor) -> list[EndedLogin] | None:
         """See `Profiles.erase`."""
         await trio.lowlevel.checkpoint()
         user = user_by_id(self._directory, user_id)
@@ -248,6 +252,7 @@ class MemoryProfiles:
         self._changed.pop(user_id, None)
         subject = user_subject(user_id)
         self._directory.audit.forget_addresses(subject)
+        self._erasures.begin(Erasure(user_id, user.username, pseudonym))
         self._directory.audit.tell("user.erased", subject, actor)
         return ended
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .account_ports import ANSWER_LIFETIME, CLAIM_LIFETIME, AccountStores, Answer, Claim
 from .postgres_audit import TRIM_AT_ONCE, PostgresAudit, trimmed
 from .postgres_clients import PostgresClients, PostgresKeys
+from .postgres_erasures import PostgresErasures
 from .postgres_factors import PostgresFactors
 from .postgres_logins import PostgresLogins
 from .postgres_profiles import PostgresProfiles
@@ -85,4 +86,5 @@ def postgres_accounts(database: Database) -> AccountStores:
         clients=PostgresClients(database),
         keys=PostgresKeys(database),
         answers=PostgresAnswers(database),
+        erasures=PostgresErasures(database),
     )

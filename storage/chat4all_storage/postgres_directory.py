@@ -10,6 +10,7 @@ from .actor import SHELL, Actor, user_subject
 from .ports import Arrivals, Notice, Rejected, User, UsernameTaken
 from .postgres import Database
 from .postgres_audit import tell
+from .postgres_erasures import being_erased
 from .postgres_logins import end_logins
 from .sharding import LOGICAL_SHARDS, default_placement
 
@@ -44,8 +45,10 @@ class PostgresDirectory:
                         user.password_hash,
                         email,
                     )
+                    if await being_erased(connection, user.username):
+                        raise UsernameTaken(user.username)
                     await tell(connection, "user.added", user_subject(user.id), actor)
-            except asyncpg.UniqueViolationError:
+            except (asyncpg.UniqueViolationError, UsernameTaken):
                 return False
             return True
 

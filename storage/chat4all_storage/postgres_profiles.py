@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .account_ports import Profile
 from .actor import user_subject
 from .postgres_audit import MS, tell
+from .postgres_erasures import begin_erasure
 from .postgres_logins import end_logins
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class PostgresProfiles:
 
         return await self._database.write(run)
 
-    async def erase(self, user_id: str, actor: Actor) -> list[EndedLogin] | None:
+    async def erase(self, user_id: str, pseudonym: str, actor: Actor) -> list[EndedLogin] | None:
         """See `Profiles.erase`."""
 
         async def run(connection: Any) -> list[EndedLogin] | None:
@@ -92,6 +93,7 @@ class PostgresProfiles:
                 ended = await end_logins(connection, user_id, name, "user erased")
                 await revoke_name(connection, name)
                 await connection.execute("DELETE FROM users WHERE id = $1", user_id)
+                await begin_erasure(connection, user_id, name, pseudonym)
                 await connection.execute("DELETE FROM idempotency WHERE caller = $1", subject)
                 # Where somebody was is personal, what was done is not.
                 await connection.execute(

@@ -248,7 +248,7 @@ async def test_an_erased_user_logs_in_and_refreshes_no_more(autojump_clock: Mock
     place = Place()
     user = await place.user()
     grant = await place.login()
-    await place.storage.accounts.profiles.erase(user.id, ACTOR)
+    await place.storage.accounts.profiles.erase(user.id, "erased:1", ACTOR)
     await refused(place, grant)
     with pytest.raises(BadCredentials):
         await place.login()

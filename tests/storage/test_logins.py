@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 import trio
 from msgspec.structs import replace
 
 from chat4all_protocol.ids import new_id
 from chat4all_storage.account_ports import ENDED_OVERLAP_MS, REVOCATION_LIFETIME, NewLogin
 from chat4all_storage.actor import SHELL, Actor, user_subject
-from chat4all_storage.ports import User
+from chat4all_storage.erasures import Erasure
+from chat4all_storage.ports import User, UsernameTaken
 
 if TYPE_CHECKING:
     from .conftest import AccountPlace
@@ -219,7 +221,7 @@ async def test_of_an_erased_user_only_the_revocation_stays(place: AccountPlace) 
     id_ = await opened(place, user)
     stores = place.stores
     await stores.factors.enrol(user.id, b"secret", ACTOR)
-    ended = await stores.profiles.erase(user.id, SHELL)
+    ended = await stores.profiles.erase(user.id, "erased:1", SHELL)
     assert ended is not None
     assert [each.login for each in ended] == [id_]
     assert await place.directory.find_user("ana") is None
@@ -231,7 +233,14 @@ async def test_of_an_erased_user_only_the_revocation_stays(place: AccountPlace) 
     told = await stores.audit.entries(user_subject(user.id))
     assert told[0].act == "user.erased"
     assert {entry.address for entry in told} == {None}
-    assert await stores.profiles.erase(user.id, SHELL) is None
+    assert await stores.profiles.erase(user.id, "erased:1", SHELL) is None
+    with pytest.raises(UsernameTaken):
+        await a_user(place)  # what is left would be another's
+    erasures = stores.erasures
+    assert await erasures.claim(60, 60) is None  # it has just begun
+    assert await erasures.claim(0, 60) == Erasure(user.id, "Ana", "erased:1")
+    assert await erasures.claim(0, 60) is None  # somebody is at it
+    await erasures.finish(user.id)
     await a_user(place)  # the name is free
 
 
