@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-Purpose = Literal["refresh tokens", "second factors", "recovery codes", "signing keys"]
+Purpose = Literal[
+    "refresh tokens", "second factors", "recovery codes", "signing keys", "request digests"
+]
 
 KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12

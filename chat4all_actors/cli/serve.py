@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "migrate",
         "tls_cert",
         "tls_key",
+        "jwt_algorithm",
         "drain_timeout",
         "log_format",
         "log_level",
