@@ -33,12 +33,11 @@ class Meter:
     def usage(self, requests: int) -> Usage:
         """What so many requests cost."""
         after = self._seconds()
-        each = {
-            kind: round((after[kind] - self._before[kind]) / max(1, requests) * 1e6, 1)
-            for kind in KINDS
-        }
+        server, postgres, redis = (
+            round((after[kind] - self._before[kind]) / max(1, requests) * 1e6, 1) for kind in KINDS
+        )
         memory = sum(pss_bytes(pid) for pid in _processes(self._pid)["server"])
-        return Usage(each["server"], each["postgres"], each["redis"], round(memory / 2**20, 1))
+        return Usage(server, postgres, redis, round(memory / 2**20, 1))
 
     def _seconds(self) -> dict[str, float]:
         found = _processes(self._pid)
