@@ -58,6 +58,12 @@ def test_an_answer_may_come_in_pieces() -> None:
     assert answers == [Answer(200, b"0123456789")]
 
 
+def test_a_refusal_tells_when_to_come_back() -> None:
+    refusal = b"HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n"
+    answers, _ = ask(lambda _: [refusal])
+    assert answers == [Answer(503, b"", retry_after=2.0)]
+
+
 def test_a_connection_that_is_said_to_end_is_not_used_again() -> None:
     answers, counts = ask(lambda _: [answer(b"x", last=True)], times=2)
     assert len(answers) == 2

@@ -29,7 +29,7 @@ COST: Final = "12"
 REFUSALS: Final = frozenset({429, 503})
 """Too many at once: to be tried again."""
 PAUSE: Final = 1.0
-"""Seconds before that, as the server asks for."""
+"""Seconds before that, unless the server asks for others."""
 
 
 class Attempts(Struct):
@@ -114,7 +114,7 @@ async def log_in(url: str, names: list[str], parallel: int, seconds: float) -> A
                 attempts.good += 1
             elif answer.status in REFUSALS:
                 attempts.refused += 1
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(answer.retry_after or PAUSE)
             else:
                 attempts.failed += 1
 
