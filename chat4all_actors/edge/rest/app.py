@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import trio
+from msgspec import Struct
 from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
@@ -179,7 +180,7 @@ def _respond(operation: Operation, answer: Answer, status: int) -> Response:
         response = Response(b"", status=status)
         response.headers.pop("Content-Type", None)
     else:
-        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        data = msgspec.json.encode(body) if isinstance(body, Struct) else body
         response = Response(data, status=status, content_type=operation.media_type)
     for name, value in answer.headers.items():
         response.headers[name] = value
