@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 import tomllib
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 from msgspec import Meta, Struct
@@ -21,12 +29,10 @@ if TYPE_CHECKING:
 
 SECONDS: Final = 1.0
 MINUTES: Final = 60 * SECONDS
+DAYS: Final = 24 * 60 * MINUTES
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 PREFIX: Final = "CHAT4ALL_"
-_HOST: Final = re.compile(
-    r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?)(:[0-9]{1,5})?"
-)
 _REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 
 Count = Annotated[int, Meta(ge=1)]
@@ -198,10 +204,25 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_password_checks: Count = 20
     """Password checks that may wait for a thread."""
     token_lifetime: Annotated[float, Meta(ge=60, le=24 * 60 * MINUTES)] = 60 * MINUTES
+    jwt_algorithm: Literal["HS256", "RS256", "EdDSA"] = "HS256"
+    """What access tokens are signed with; all but HS256 can be verified by others (JWKS)."""
+    refresh_lifetime: Annotated[float, Meta(ge=60)] = 30 * DAYS
+    """A login that is not used for so long ends."""
+    refresh_grace: Annotated[float, Meta(ge=0, le=300)] = 30 * SECONDS
+    """A refresh token that was used may be used again for so long, with the same answer."""
+    max_logins_per_user: Count = 100
+    """Beyond these the login that was not used for longest ends."""
+    totp_attempts: Count = 5
+    """Codes of a second factor that may be tried in vain within `totp_window`."""
+    totp_window: Seconds = 5 * MINUTES
+    audit_kept: Annotated[float, Meta(ge=60)] = 365 * DAYS
+    """Entries of the audit log are kept for so long."""
     mark_interval: Annotated[float, Meta(ge=0)] = 1 * SECONDS
     """A member's watermarks are written at most once in so long."""
     receipt_interval: Annotated[float, Meta(ge=0)] = 1 * SECONDS
     """Receipts of a group are collected for so long, and told together."""
+    retention_interval: Seconds = 60 * SECONDS
+    """Between two looks for messages that their conversations keep no longer."""
     log_patience: Seconds = 5 * SECONDS
     """How long a database may be out of reach before messages for it are refused."""
 
@@ -278,10 +299,6 @@ def _check(settings: Settings) -> None:
         raise ConfigError("access_log is `info`, `debug` or `off`")
     if settings.proxy_header not in ("x-forwarded-for", "forwarded"):
         raise ConfigError("proxy_header is `x-forwarded-for` or `forwarded`")
-    for host in settings.allowed_hosts:
-        if _HOST.fullmatch(host) is None:
-            message = f"allowed_hosts: {host!r} is no name or address, perhaps with :port"
-            raise ConfigError(message)
     for network in settings.trusted_proxies:
         try:
             ipaddress.ip_network(network, strict=False)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import trio
 
-from chat4all_protocol.codec import decode_body
-from chat4all_protocol.frames import MemberBody
+from chat4all_protocol.codec import decode_body, decode_meta
+from chat4all_protocol.frames import Member, MemberBody
 from chat4all_storage.group_commit import Entry, LogFull, Refused
 from chat4all_storage.ports import Outcome, Range, Status, StoredEvent, Unavailable
 
@@ -68,8 +68,8 @@ EARLY_WAIT: Final = 0.05
 RETRY_FIRST: Final = 0.05
 RETRY_MAX: Final = 1.0
 
-_CHANGES: Final = ("join", "leave")
-"""Kinds of events that change the members."""
+_CHANGES: Final = ("join", "leave", "change")
+"""Kinds of events that change the members or the conversation itself."""
 
 
 class ConversationActor(Actor[ToConversation]):
@@ -378,6 +378,9 @@ class ConversationActor(Actor[ToConversation]):
         await fan_out(self.readers, self.id, passing)
 
     async def _pass_change(self, event: StoredEvent, posts: dict[int, tuple[Post, bool]]) -> None:
+        if event.kind == "change":
+            await self._pass_settings(event, posts)
+            return
         body = decode_body(event.body) if event.body is not None else None
         if not isinstance(body, MemberBody):
             raise ValueError(f"event {event.seq} of {self.id} names no member")
@@ -401,6 +404,26 @@ class ConversationActor(Actor[ToConversation]):
             elif reader not in self.readers:  # else it was let in before
                 self.readers.add(reader)
                 reader.entered(view(stored, head=self.head))
+
+    async def _pass_settings(self, event: StoredEvent, posts: dict[int, tuple[Post, bool]]) -> None:
+        """Pass a `change`, and show the conversation as it is now.
+
+        Who is behind does without the second: the event says what has changed.
+        """
+        stored = await self._until_available(self._shards.conversation, self.id)
+        assert stored is not None  # conversations are never deleted
+        if event.seq in posts:
+            self.surroundings.relay.changed(self, event.seq, None, joined=False)
+        await self._pass_unchanged([event], posts)
+        meta = decode_meta(event.meta) if event.meta is not None else {}
+        user = meta.get("user")
+        details: dict[str, Member] | None = None
+        if user in stored.members:
+            its = stored.members[user]
+            details = {user: Member(role=its.role, recv=its.recv, read=its.read)}
+        data = framed(view(stored, head=self.head, changed=True, details=details))
+        for reader in list(self.readers):
+            reader.deliver_passing(data)
 
     def _lose(self, unhandled: list[ToConversation]) -> None:
         """Let those connect again who would wait in vain: for an answer, to be let in or out."""

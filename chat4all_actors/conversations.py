@@ -15,15 +15,17 @@ from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.ids import new_id, private_conversation_id
 from chat4all_storage.sharding import logical_shard
 
+from .appends import digest_of
 from .conversation import ConversationActor
 from .heads import Heads
 from .kernel import ActorState, ActorStopped, PoolClosed
 from .members import MemberReader
 from .messages import Marked, MembersRead, Overtaken, Post
-from .posting import creation_digest
 from .wire import not_found, view
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from chat4all_protocol.frames import Conv, ConversationType
     from chat4all_storage.ports import Append, Conversation, Mark
     from chat4all_storage.shard_logs import ShardLogs
@@ -201,59 +203,63 @@ class Conversations:
         members: list[str],
         title: str | None,
         *,
-        metadata: dict[str, Any] | None = None,
         by: Reader | None = None,
         id_: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        joins: bool = True,
         trace: bytes | None = None,
     ) -> tuple[Conversation, bool]:
-        """Create a conversation; False when it was there already.
+        """Create a conversation; the same private pair always has the same one.
 
-        The same private pair always has the same one; a group has the id `id_`, so that the same
-        request may come again. The local sessions of all members enter it and are told, except
-        `by`, who asked: it enters too, and is answered by the caller.
+        The creator is a member, and owns a group, if it `joins`; else `members` are all, and the
+        first of them owns a group. A group that is created again with the same `id_` is told as
+        it stands. False when it was there already.
+
+        The local sessions of all members enter it and are told, except `by`, who asked: it enters
+        too, and is answered by the caller.
 
         Raises:
-            Refusal: the request can't be granted.
+            Refusal: the request can't be granted; CONFLICT: another one has the same `id_`.
             InDoubt: it may have been created.
             StorageError: the store failed, and nothing was created.
         """
-        others = await self._canonical(creator, members)
+        names = await self._canonical([creator, *members] if joins else members, creator)
+        encoded = encode_meta(dict(metadata)) if metadata else None
+        if encoded is not None and len(encoded) > self.settings.max_metadata:
+            limit = f"metadata has at most {self.settings.max_metadata} bytes"
+            raise Refusal(ErrorCode.TOO_LARGE, limit, "metadata")
         if type_ == "private":
-            if len(others) != 1:
-                raise Refusal(
-                    ErrorCode.INVALID_PAYLOAD,
-                    "a private conversation has exactly one other member",
-                    "members",
-                )
-            if title is not None:
-                raise Refusal(
-                    ErrorCode.INVALID_PAYLOAD, "a private conversation has no title", "title"
-                )
-            id_ = private_conversation_id(creator, others[0])
-            roles = dict.fromkeys(sorted([creator, others[0]]), "member")
+            _check_private(names, title, joins=joins)
+            id_ = private_conversation_id(*names)
+            roles = dict.fromkeys(sorted(names), "member")
         else:
-            if len(others) + 1 > self.settings.max_members:
+            if not names:
+                raise Refusal(ErrorCode.INVALID_PAYLOAD, "a group has a member", "members")
+            if len(names) > self.settings.max_members:
                 raise Refusal(
                     ErrorCode.TOO_LARGE,
                     f"a conversation has at most {self.settings.max_members} members",
                     "members",
                 )
             id_ = id_ or new_id()
-            roles = {creator: "owner"} | dict.fromkeys(others, "member")
-        kept = None if metadata is None else encode_meta(metadata)
-        if kept is not None and len(kept) > self.settings.max_meta:
-            raise Refusal(
-                ErrorCode.TOO_LARGE,
-                f"metadata has at most {self.settings.max_meta} bytes",
-                "metadata",
-            )
-        digest = creation_digest(title, kept, roles) if type_ == "group" else 0
+            roles = dict.fromkeys(names, "member") | {names[0]: "owner"}
+        wanted = [type_, creator, title, sorted(roles.items())]
+        digest = digest_of(repr(wanted).encode() + (encoded or b""))
         with self.heads.reading():
             stored, made = await self.storage.shards.create(
-                id_, type_, title, creator, roles, metadata=kept, digest=digest, trace=trace
+                id_,
+                type_,
+                title,
+                creator,
+                roles,
+                metadata=encoded,
+                digest=digest,
+                trace=trace,
             )
-            if stored.digest != digest:
-                raise Refusal(ErrorCode.CONFLICT, "this request was made with other content before")
+            if type_ == "group" and stored.digest != digest:
+                raise Refusal(
+                    ErrorCode.CONFLICT, "another conversation was created with this id", "id"
+                )
             for name in stored.members:
                 for reader in self.local.of(name):
                     late = logical_shard(id_) in reader.missing
@@ -267,12 +273,13 @@ class Conversations:
             self.relay.created(stored)
         return stored, made
 
-    async def _canonical(self, creator: str, members: list[str]) -> list[str]:
-        """The other members under the names that they registered, each once."""
-        found = await self.storage.directory.canonical_names(members) if members else {}
-        if missing := [name for name in members if name not in found]:
+    async def _canonical(self, members: list[str], creator: str) -> list[str]:
+        """The members under the names that they registered, each once."""
+        others = [name for name in members if name != creator]
+        found = await self.storage.directory.canonical_names(others) if others else {}
+        if missing := [name for name in others if name not in found]:
             raise Refusal(ErrorCode.NOT_FOUND, f"no such user: {missing[0]}", "members")
-        return [name for name in dict.fromkeys(found[name] for name in members) if name != creator]
+        return list(dict.fromkeys(found.get(name, name) for name in members))
 
     def frame(self, stored: Conversation, rid: int | None = None) -> Conv:
         """A conversation as its readers on this node see it."""
@@ -300,3 +307,11 @@ class Conversations:
         if (successor := self._alive.get(id_)) is not None:
             with suppress(ActorStopped, PoolClosed):  # all conversations are being stopped
                 successor.reply_nowait(Overtaken(seq))
+
+
+def _check_private(names: list[str], title: str | None, *, joins: bool) -> None:
+    if len(names) != 2:
+        other = "exactly one other member" if joins else "exactly two members"
+        raise Refusal(ErrorCode.INVALID_PAYLOAD, f"a private conversation has {other}", "members")
+    if title is not None:
+        raise Refusal(ErrorCode.INVALID_PAYLOAD, "a private conversation has no title", "title")

@@ -88,6 +88,9 @@ class Reader(Protocol):
     def revoked(self, valid_from: int) -> None:
         """Tokens that were issued before that second since the epoch count no longer."""
 
+    def logged_out(self, login: str) -> None:
+        """Tokens of this login count no longer."""
+
     def close_internal(self) -> None:
         """Something failed on our side: the client is to connect again and resume."""
 

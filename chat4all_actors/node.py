@@ -7,11 +7,12 @@
     ├── timers
     ├── backbone                  beats, and tells the other nodes
     ├── conversations (pool)      temporary, rebuilt from their shard
+    ├── retention (one_for_one)   empties what is kept no longer, erases users
     ├── latecomers                introduces conversations of databases that are back
     ├── presence                  who is there, and who is to know
     ├── senders (pool)            for sockets that are behind
     ├── connections (pool)        temporary: clients connect again
-    ├── news (one_for_one)        hears the other nodes, follows the journals, shares limits
+    ├── news (one_for_one)        hears the other nodes, follows journals, shares limits, …
     └── edge                      last, so that it lets in nobody before everything stands
 
 A stop runs in the reverse order: nobody is let in, the connections end, the conversations end,
@@ -32,7 +33,8 @@ from chat4all_protocol.ids import new_id
 from chat4all_storage.group_commit import ShardLog
 from chat4all_storage.shard_logs import ShardLogs
 
-from .accounts.tokens import MAX_LIFETIME, Tokens
+from .accounts.desk import Desk
+from .accounts.tokens import MAX_LIFETIME
 from .admission import Turnstile
 from .cluster.backbone import Backbone
 from .cluster.cluster import Cluster
@@ -40,10 +42,12 @@ from .cluster.notices import NoticeBoard
 from .cluster.sweeper import Sweeper
 from .conversations import Conversations
 from .drain import move_away, plan
+from .edge.docs import Docs
 from .edge.listener import Edge
 from .edge.rest.api import GROUPS
 from .edge.rest.app import build
 from .elsewhere import Elsewhere
+from .erasure import Eraser
 from .fanout import LocalReaders
 from .heartbeat import Heartbeat
 from .kernel import Child, Pool, Strategy, Supervisor, Timers
@@ -51,6 +55,7 @@ from .latecomers import Latecomers
 from .limits.in_step import InStep
 from .limits.limits import Limits
 from .presence import Presences
+from .retention import Retention
 from .revocations import Revocations
 from .roster import Roster
 from .services import wall_clock
@@ -131,7 +136,6 @@ class Node:
         """
         self.settings = settings
         self.node_id = new_id()[:8]
-        self.tokens = Tokens(jwt_key, lifetime=settings.token_lifetime, clock=clock)
         self.limits = Limits(settings)
         self._in_step = InStep(
             self.limits.limiters,
@@ -141,6 +145,15 @@ class Node:
             peers=self._living_peers,
             at_least=settings.workers,
         )
+        self.desk = Desk(
+            settings,
+            storage,
+            key=jwt_key,
+            clock=clock,
+            throttle=self.limits.take,
+            ended=lambda ended: self.revocations.end(ended),
+        )
+        self.tokens = self.desk.tokens
         self.resumes = Turnstile(
             settings.max_connecting, settings.max_connecting_waiting, settings.connecting_patience
         )
@@ -161,6 +174,7 @@ class Node:
                 Child("timers", self._run_timers),
                 Child("backbone", self._run_backbone),
                 Child("conversations", self._run_conversations, tree=lambda: self._rooms.tree()),
+                Child("retention", self._run_retention),
                 Child("latecomers", self._run_latecomers),
                 Child("presence", self._run_presence),
                 Child("senders", self._run_senders, tree=lambda: self._senders.tree()),
@@ -308,6 +322,16 @@ class Node:
         )
         await self.presence.run(task_status=task_status)
 
+    async def _run_retention(self, *, task_status: trio.TaskStatus[None]) -> None:
+        interval = self.settings.retention_interval
+        children = [
+            Child(f"retention {store.name}", Retention(store, interval).run)
+            for store in self._storage.shards.all
+        ]
+        eraser = Eraser(self._storage.accounts.erasures, self._storage.shards.all)
+        children.append(Child("erasures", eraser.run))
+        await Supervisor("retention", children).run(task_status=task_status)
+
     async def _run_latecomers(self, *, task_status: trio.TaskStatus[None]) -> None:
         self.latecomers = Latecomers(self.conversations, self.settings)
         await self.latecomers.run(task_status=task_status)
@@ -331,6 +355,8 @@ class Node:
             self._storage.directory,
             arrived=cluster.posted,
             revoked=self.revocations.learn,
+            logins=self._storage.accounts.logins,
+            ended=self.revocations.end,
             clock=self.wall_clock,
             remember=MAX_LIFETIME,
         )
@@ -345,6 +371,8 @@ class Node:
             *(Child(f"journal {sweeper.store.name}", sweeper.run) for sweeper in sweepers),
             Child("notices", board.run),
             Child("limits", self._in_step.run),
+            Child("signing keys", self.desk.keyring.run),
+            Child("trims", self.desk.run_trims),
             Child("arrivals", partial(backbone.hear, cluster)),
         ]
         await Supervisor("news", children).run(task_status=task_status)
@@ -357,7 +385,7 @@ class Node:
             tls=self._tls,
             unready=self.unready,
             degraded=self.degraded,
-            app=build(self, GROUPS, version=version("chat4all")),
+            app=Docs(build(self, GROUPS, version=version("chat4all"))),
         )
         self._up = True
         try:

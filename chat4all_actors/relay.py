@@ -42,8 +42,8 @@ class Relay(Protocol):
     def events(self, room: Room, events: Sequence[Passing], senders: Sequence[str]) -> None:
         """Consecutive events were stored through this node; none of them changes the members."""
 
-    def changed(self, room: Room, seq: int, user: str, *, joined: bool) -> None:
-        """A user has joined, or left, with the event at `seq`."""
+    def changed(self, room: Room, seq: int, user: str | None, *, joined: bool) -> None:
+        """A user has joined, or left, with the event at `seq`; without one, settings changed."""
 
     def created(self, conversation: Conversation) -> None:
         """A conversation was created through this node."""

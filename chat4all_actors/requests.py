@@ -32,20 +32,22 @@ from chat4all_protocol.frames import (
 from chat4all_storage.ports import InDoubt, StorageError, event_size
 from chat4all_storage.sharding import logical_shard
 
+from . import appends
 from .accounts.tokens import TokenRefused
 from .conversations import Refusal
 from .kernel import ActorStopped, MailboxFull
 from .limits.limits import MESSAGES
 from .messages import Compose, MarkRead, Post
-from .posting import judge, message_append
+from .posting import judge
+from .tracing import current_trace_bytes
 from .watching import TooManyWatched
 from .wire import message, not_found, refusal, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from chat4all_protocol.frames import AnyClientFrame
-    from chat4all_storage.ports import StoredEvent
+    from chat4all_protocol.frames import AnyClientFrame, SendBody
+    from chat4all_storage.ports import Append, StoredEvent
 
     from .session import Session
 
@@ -75,23 +77,53 @@ async def _send(session: Session, frame: Send) -> None:
     if (error := _check(session, frame)) is not None:
         session.send(error)
         return
-    append = message_append(
-        frame.conv, session.user, frame.id, frame.body, reply_to=frame.reply_to, meta=frame.meta
+    append = appends.message(
+        frame.conv,
+        session.user,
+        frame.id,
+        frame.body,
+        reply_to=frame.reply_to,
+        meta=frame.meta,
+        trace=current_trace_bytes(),
     )
-    post = Post(append, frame.rid, session)
+    await _post(session, append, frame.rid)
+
+
+async def _edit(session: Session, frame: Edit) -> None:
+    if (
+        error := _check_fit(session, frame.body, frame.rid) or _check_rate(session, frame.rid)
+    ) is not None:
+        session.send(error)
+        return
+    trace = current_trace_bytes()
+    append = appends.edit(frame.conv, session.user, frame.id, frame.target, frame.body, trace=trace)
+    await _post(session, append, frame.rid)
+
+
+async def _delete(session: Session, frame: Delete) -> None:
+    if (error := _check_rate(session, frame.rid)) is not None:
+        session.send(error)
+        return
+    trace = current_trace_bytes()
+    append = appends.delete(frame.conv, session.user, frame.id, frame.target, trace=trace)
+    await _post(session, append, frame.rid)
+
+
+async def _post(session: Session, append: Append, rid: int) -> None:
+    post, id_ = Post(append, rid, session), append.conversation
     conversations = session.services.conversations
-    conversation = conversations.read_by(frame.conv, session)
+    conversation = conversations.read_by(id_, session)
     if conversation is None:
-        if logical_shard(frame.conv) in session.missing:  # it is introduced first, then sent to
-            session.send(unavailable(frame.rid))
+        if logical_shard(id_) in session.missing:  # it is introduced first, then sent to
+            session.send(unavailable(rid))
             return
         try:
-            conversation = await conversations.reach(frame.conv, session)
+            conversation = await conversations.reach(id_, session)
         except StorageError:
-            session.send(unavailable(frame.rid))
+            session.send(unavailable(rid))
             return
         if conversation is None:
-            session.send(not_found(frame.rid))
+            session.send(not_found(rid))
             return
     session.posted()
     try:
@@ -102,15 +134,31 @@ async def _send(session: Session, frame: Send) -> None:
 
 def _check(session: Session, frame: Send) -> Error | None:
     """Why the message can't be taken, if so."""
-    settings = session.services.settings
-    if (unfit := judge(settings, frame.body, frame.meta, frame.channels)) is not None:
-        return refusal(unfit.code, unfit.message, frame.rid, field=unfit.field)
+    if (
+        error := _check_fit(session, frame.body, frame.rid, frame.meta, frame.channels)
+    ) is not None:
+        return error
+    return _check_rate(session, frame.rid)
+
+
+def _check_fit(
+    session: Session,
+    body: SendBody,
+    rid: int,
+    meta: dict[str, Any] | None = None,
+    channels: list[str] | None = None,
+) -> Error | None:
+    unfit = judge(session.services.settings, body, meta, channels)
+    return None if unfit is None else refusal(unfit.code, unfit.message, rid, field=unfit.field)
+
+
+def _check_rate(session: Session, rid: int) -> Error | None:
     if wait := session.services.limits.take(MESSAGES, session.user):
         return Error(
             code=ErrorCode.RATE_LIMITED,
             message="too many messages",
             temporary=True,
-            rid=frame.rid,
+            rid=rid,
             retry_after_ms=int(wait * 1000) + 1,
         )
     return None
@@ -253,8 +301,7 @@ async def _refresh(session: Session, frame: Refresh) -> None:
             refusal(ErrorCode.UNAUTHENTICATED, "the token was revoked", frame.rid, field="token")
         )
         return
-    session.expires_at = identity.expires_at
-    session.issued_at = identity.issued_at
+    session.show(identity)
     session.send(Ok(rid=frame.rid))
 
 
@@ -264,6 +311,8 @@ async def _ping(session: Session, frame: Ping) -> None:
 
 _HANDLERS: Final[dict[type, Callable[[Session, Any], Awaitable[None]]]] = {
     Create: _create,
+    Delete: _delete,
+    Edit: _edit,
     Fetch: _fetch,
     Info: _info,
     Mode: _mode,

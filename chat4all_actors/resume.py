@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from chat4all_storage.ports import Membership, StoredEvent
     from chat4all_storage.shards import Resumption
 
+    from .accounts.tokens import Identity
     from .config import Settings
     from .session import Session
 
@@ -93,9 +94,11 @@ async def connect(session: Session, frame: Connect) -> None:
         code = CloseCode.TOKEN_EXPIRED if error.expired else CloseCode.BAD_TOKEN
         session.close(code, str(error))
         return
-    if services.revocations.refuses(identity):
-        session.send(refusal(ErrorCode.UNAUTHENTICATED, "the token was revoked"))
-        session.close(CloseCode.REVOKED, "the token was revoked")
+    if identity.client is not None:
+        session.send(refusal(ErrorCode.UNAUTHENTICATED, "a service client has no sessions"))
+        session.close(CloseCode.BAD_TOKEN, "a service client has no sessions: use the REST API")
+        return
+    if _refused(session, identity):
         return
     session.identify(identity, frame.device)
     try:
@@ -105,18 +108,30 @@ async def connect(session: Session, frame: Connect) -> None:
         session.close(CloseCode.OVERLOADED, "try again shortly")
         return
     try:
-        await _resume(session, frame)
+        await _resume(session, frame, identity)
     finally:
         services.resumes.leave(session)
 
 
-async def _resume(session: Session, frame: Connect) -> None:
+def _refused(session: Session, identity: Identity) -> bool:
+    """Whether the token was revoked; the session is closed then."""
+    if not session.services.revocations.refuses(identity):
+        return False
+    session.send(refusal(ErrorCode.UNAUTHENTICATED, "the token was revoked"))
+    session.close(CloseCode.REVOKED, "the token was revoked")
+    return True
+
+
+async def _resume(session: Session, frame: Connect, identity: Identity) -> None:
     services = session.services
     session.early = {}
     try:
         services.local.add(session)
     except TooManySessions as error:
         session.close(CloseCode.TOO_MANY_CONNECTIONS, str(error))
+        return
+    # From here on a revocation finds the session; one that came while it waited did not.
+    if _refused(session, identity):
         return
     conversations = services.conversations
     session.background = frame.background

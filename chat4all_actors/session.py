@@ -72,6 +72,7 @@ class Session:
         "held",
         "id",
         "issued_at",
+        "login",
         "missing",
         "outlet",
         "services",
@@ -92,6 +93,8 @@ class Session:
         """When the token ends, in seconds since the epoch."""
         self.issued_at = 0
         """When the token was made, likewise."""
+        self.login: str | None = None
+        """The login that the token belongs to."""
         self.services = services
         self.outlet = outlet
         self.connection = ServerConnection(services.settings.max_frame)
@@ -188,9 +191,14 @@ class Session:
         self.user = identity.username
         self.user_id = identity.user_id
         self.device = device
+        self.show(identity)
+        self.services.limits.watch(MESSAGES, self.user)
+
+    def show(self, identity: Identity) -> None:
+        """The client has shown a token that counts."""
         self.expires_at = identity.expires_at
         self.issued_at = identity.issued_at
-        self.services.limits.watch(MESSAGES, self.user)
+        self.login = identity.login
 
     @property
     def over(self) -> bool:
@@ -392,6 +400,11 @@ class Session:
         """See `fanout.Reader`."""
         if self.issued_at < valid_from:
             self.close(CloseCode.REVOKED, "the token was revoked")
+
+    def logged_out(self, login: str) -> None:
+        """See `fanout.Reader`."""
+        if self.login == login:
+            self.close(CloseCode.REVOKED, "the login has ended")
 
     def close_internal(self) -> None:
         """See `fanout.Reader`."""

@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from chat4all_protocol.codec import encode, stored_body
 from chat4all_protocol.codes import ErrorCode
-from chat4all_protocol.frames import Conv, Error, Msg, ServerFrame
+from chat4all_protocol.frames import Conv, Error, Member, Msg, ServerFrame
 from chat4all_storage.ports import Rejected, Status, Unavailable
 
 from .rfc6455 import binary_frame
@@ -24,15 +24,15 @@ _REFUSALS: Final = {
     Status.ALREADY_MEMBER: (ErrorCode.CONFLICT, "already a member", "username"),
     Status.NO_SUCH_MEMBER: (ErrorCode.NOT_FOUND, "no such member", "username"),
     Status.FULL: (ErrorCode.CONFLICT, "the conversation has as many members as it may", None),
-    Status.FORBIDDEN: (ErrorCode.FORBIDDEN, "your role does not allow this", None),
-    Status.BAD_TARGET: (ErrorCode.INVALID_PAYLOAD, "target names no message", "target"),
-    Status.TARGET_DELETED: (ErrorCode.CONFLICT, "the message is deleted", "target"),
+    Status.FORBIDDEN: (ErrorCode.FORBIDDEN, "your role here does not allow this", None),
+    Status.BAD_TARGET: (ErrorCode.NOT_FOUND, "target is no message", "target"),
+    Status.TARGET_DELETED: (ErrorCode.CONFLICT, "the message was deleted before", "target"),
     Status.LAST_OWNER: (
         ErrorCode.CONFLICT,
-        "a group needs an owner while others are in it: make another member one first",
-        None,
+        "the only owner has to make somebody else an owner first",
+        "username",
     ),
-    Status.TOO_LATE: (ErrorCode.FORBIDDEN, "the message is too old for this", "target"),
+    Status.TOO_LATE: (ErrorCode.FORBIDDEN, "it is too late to change this message", "target"),
 }
 
 
@@ -48,9 +48,10 @@ def message(event: StoredEvent) -> Msg:
         kind=event.kind,
         reply_to=event.reply_to,
         target=event.target,
-        meta=None if event.meta is None else cast("dict[str, Any]", Raw(event.meta)),
+        meta=_raw(event.meta),
         channel=event.channel,
         deleted=event.deleted,
+        edited_at=event.edited_at,
     )
 
 
@@ -59,7 +60,15 @@ def framed(frame: ServerFrame) -> bytes:
     return binary_frame(encode(frame))
 
 
-def view(stored: Conversation, *, head: int, rid: int | None = None, left: bool = False) -> Conv:
+def view(
+    stored: Conversation,
+    *,
+    head: int,
+    rid: int | None = None,
+    left: bool = False,
+    changed: bool = False,
+    details: dict[str, Member] | None = None,
+) -> Conv:
     """A conversation as its `conv` frame."""
     return Conv(
         conv=stored.id,
@@ -69,7 +78,16 @@ def view(stored: Conversation, *, head: int, rid: int | None = None, left: bool 
         head=head,
         rid=rid,
         left=left,
+        changed=changed,
+        details=details,
+        metadata=_raw(None if left else stored.metadata),
+        retention=None if left else stored.retention,
     )
+
+
+def _raw(meta: bytes | None) -> dict[str, Any] | None:
+    """A map as it was stored, to be copied unread."""
+    return None if meta is None else cast("dict[str, Any]", Raw(meta))
 
 
 def unavailable(

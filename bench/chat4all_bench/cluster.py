@@ -58,6 +58,7 @@ def run(data_dir: str) -> Iterator[Line]:
     env = os.environ | {
         "CHAT4ALL_BCRYPT_COST": "4",
         "CHAT4ALL_RATE_MESSAGES_PER_MINUTE": "0",
+        "CHAT4ALL_RATE_HANDSHAKES_PER_MINUTE": "0",
         "CHAT4ALL_HANDSHAKE_RATE": "10000",
         "CHAT4ALL_HANDSHAKE_BURST": "10000",
         "CHAT4ALL_JWT_KEY": secrets.token_hex(32),

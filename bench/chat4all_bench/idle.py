@@ -55,6 +55,8 @@ def run(data_dir: str) -> dict[str, object]:
         "CHAT4ALL_BCRYPT_COST": "4",
         "CHAT4ALL_MAX_SESSIONS_PER_USER": "100000",
         "CHAT4ALL_HEARTBEAT": "600",
+        "CHAT4ALL_RATE_HANDSHAKES_PER_MINUTE": "0",
+        "CHAT4ALL_MAX_CONNECTIONS_PER_ADDRESS": "0",
         "CHAT4ALL_HANDSHAKE_RATE": "0",
     }
     command = ["-m", "chat4all_actors", "serve", "--port", "0", "--data-dir", data_dir]

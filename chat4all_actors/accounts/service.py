@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chat4all_protocol.ids import USERNAME_PATTERN, new_id
+from chat4all_storage.actor import SHELL, Actor
 from chat4all_storage.ports import User
 
 if TYPE_CHECKING:
@@ -14,10 +15,37 @@ if TYPE_CHECKING:
     from .passwords import Passwords
 
 _USERNAME = re.compile(USERNAME_PATTERN)
+MAX_EMAIL: Final = 254
+"""Characters, as RFC 5321 allows in a path."""
+# No address is valid or invalid by its looks alone: this catches what is surely none.
+_EMAIL = re.compile(
+    r"\A[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f.]+(\.[^@\s\x00-\x1f\x7f.]+)+\Z"
+)
 
 
 class InvalidUsername(ValueError):
     """Not a user name; the message says what is."""
+
+
+class InvalidEmail(ValueError):
+    """Surely no e-mail address; the message says what one looks like."""
+
+
+def is_username(text: str) -> bool:
+    """Whether an account may have this name."""
+    return _USERNAME.match(text) is not None
+
+
+def check_email(text: str) -> None:
+    """Let an address pass that may exist.
+
+    Raises:
+        InvalidEmail: it can't.
+    """
+    if len(text) > MAX_EMAIL or not _EMAIL.match(text):
+        raise InvalidEmail(
+            f"an e-mail address has the form name@host.domain, and at most {MAX_EMAIL} characters"
+        )
 
 
 class Accounts:
@@ -27,22 +55,31 @@ class Accounts:
         self._directory = directory
         self._passwords = passwords
 
-    async def add(self, username: str, password: str) -> User:
+    async def add(
+        self,
+        username: str,
+        password: str,
+        *,
+        email: str | None = None,
+        actor: Actor = SHELL,
+    ) -> User:
         """Add an account.
 
         Raises:
-            InvalidUsername, PasswordRefused: and says what is allowed.
+            InvalidUsername, InvalidEmail, PasswordRefused: and says what is allowed.
             UsernameTaken: in whatever letter case.
             TooBusy: too many passwords are being hashed.
             StorageError: the directory failed.
         """
-        if not _USERNAME.match(username):
+        if not is_username(username):
             raise InvalidUsername(
                 "a user name has 1 to 64 letters, digits, '.', '_' or '-', and begins with a"
                 " letter or digit"
             )
+        if email is not None:
+            check_email(email)
         user = User(new_id(), username, await self._passwords.hash(password))
-        await self._directory.add_user(user)
+        await self._directory.add_user(user, email=email, actor=actor)
         return user
 
     async def authenticate(self, username: str, password: str) -> User | None:

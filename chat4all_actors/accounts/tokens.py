@@ -1,7 +1,16 @@
-"""Access tokens: JSON Web Tokens that name a user for an hour.
+"""Access tokens: JSON Web Tokens that name a user, or a service client, for an hour.
 
-One key, one algorithm: HS256. A token must say when it ends and was issued, by whom, for whom,
-and its own id; one that claims a longer life than this server gives is refused.
+The server's own key signs with HS256; keys of the keyring have an id (`kid`) and one algorithm
+each. A token must say when it ends and was issued, by whom, for whom, and its own id; one that
+claims a longer life than this server gives is refused.
+
+| claim | of a user | of a service client |
+|---|---|---|
+| `sub` | the user's id | the client's id |
+| `name` | the user's name | `client:NAME`, which no user can be called |
+| `sid` | the login; none in tokens made on the command line | none |
+| `client` | none | the client's name |
+| `scope` | none | what it may do, between spaces |
 """
 
 from __future__ import annotations
@@ -10,14 +19,16 @@ import os
 import secrets
 import time
 import uuid
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from .keyring import Keyring
 
 ALGORITHM: Final = "HS256"
 ISSUER: Final = "chat4all"
@@ -43,6 +54,8 @@ class Identity(Struct, frozen=True):
     """The name of the service client, if it is one and no user."""
     scopes: frozenset[str] = frozenset()
     """What a service client may do."""
+    login: str | None = None
+    """The login that the token belongs to; None when it was made on the command line."""
 
 
 class TokenRefused(Exception):
@@ -54,30 +67,51 @@ class TokenRefused(Exception):
 
 
 class Tokens:
-    """Issues and verifies access tokens with one key."""
+    """Issues and verifies access tokens."""
 
     def __init__(
-        self, key: str, *, lifetime: float = 3600.0, clock: Callable[[], float] = time.time
+        self,
+        key: str,
+        *,
+        lifetime: float = 3600.0,
+        clock: Callable[[], float] = time.time,
+        keyring: Keyring | None = None,
     ) -> None:
+        """`key` signs unless the keyring has one that is to; it verifies in any case."""
         if len(key.encode()) < MIN_KEY_BYTES:
             raise ValueError(f"the key has fewer than {MIN_KEY_BYTES} bytes")
+        self.lifetime = lifetime
+        """Seconds."""
         self._key = key
-        self._lifetime = lifetime
         self._clock = clock
+        self._keyring = keyring
 
-    def issue(self, user_id: str, username: str) -> str:
+    def issue(self, user_id: str, username: str, *, login: str | None = None) -> str:
         """A new token for this user."""
+        return self._sign(user_id, username, {} if login is None else {"sid": login})
+
+    def issue_for_client(self, client_id: str, name: str, scopes: Iterable[str]) -> str:
+        """A new token for this service client."""
+        more = {"client": name, "scope": " ".join(scopes)}
+        return self._sign(client_id, principal(name), more)
+
+    def _sign(self, subject: str, name: str, more: dict[str, str]) -> str:
         now = self._clock()
         claims = {
-            "sub": user_id,
-            "name": username,
+            "sub": subject,
+            "name": name,
             "iss": ISSUER,
             "aud": AUDIENCE,
             "iat": int(now),
-            "exp": int(now + self._lifetime),
+            "exp": int(now + self.lifetime),
             "jti": str(uuid.uuid4()),
+            **more,
         }
-        return jwt.encode(claims, self._key, algorithm=ALGORITHM)
+        signing = None if self._keyring is None else self._keyring.signing()
+        if signing is None:
+            return jwt.encode(claims, self._key, algorithm=ALGORITHM)
+        headers = {"kid": signing.kid}
+        return jwt.encode(claims, signing.private, algorithm=signing.algorithm, headers=headers)
 
     def verify(self, token: str) -> Identity:
         """Whom the token names.
@@ -86,12 +120,13 @@ class Tokens:
             TokenRefused: with a reason that is safe to tell; `expired` when only its time is up.
         """
         if "=" in token or not token.isascii():
-            raise TokenRefused("the token is not valid")  # padding would give it a second form
+            raise _refused()  # padding would give it a second form
         try:
+            key, algorithm = self._verifying(jwt.get_unverified_header(token))
             claims = jwt.decode(
                 token,
-                self._key,
-                algorithms=[ALGORITHM],
+                key,
+                algorithms=[algorithm],
                 issuer=ISSUER,
                 audience=AUDIENCE,
                 # Times are judged below, by our own clock.
@@ -102,19 +137,57 @@ class Tokens:
                 },
             )
         except jwt.PyJWTError:
-            raise TokenRefused("the token is not valid") from None
-        subject, name, token_id = claims["sub"], claims["name"], claims["jti"]
+            raise _refused() from None
         issued, expires = claims["iat"], claims["exp"]
-        if not all(type(claim) is str for claim in (subject, name, token_id)):
-            raise TokenRefused("the token is not valid")
         if not (type(issued) is int and type(expires) is int):
-            raise TokenRefused("the token is not valid")
+            raise _refused()
+        identity = _identity(claims)
         now = self._clock()
         if issued > now + LEEWAY or expires - issued > MAX_LIFETIME:
-            raise TokenRefused("the token is not valid")
+            raise _refused()
         if expires <= now:
             raise TokenRefused("the token has expired", expired=True)
-        return Identity(subject, name, float(expires), issued, token_id)
+        return identity
+
+    def _verifying(self, header: dict[str, Any]) -> tuple[Any, str]:
+        """The key that a token's header names, and the one algorithm that it is for."""
+        if "kid" not in header:
+            return self._key, ALGORITHM
+        kid = header["kid"]
+        known = self._keyring.get(kid) if self._keyring and isinstance(kid, str) else None
+        if known is None:
+            raise _refused()
+        return known.public, known.algorithm
+
+
+def principal(client: str) -> str:
+    """The name of a service client among users, none of whom can be called so."""
+    return f"client:{client}"
+
+
+def _identity(claims: dict[str, Any]) -> Identity:
+    subject, name, token_id = claims["sub"], claims["name"], claims["jti"]
+    client, scope, login = claims.get("client"), claims.get("scope"), claims.get("sid")
+    if not all(type(claim) is str for claim in (subject, name, token_id)):
+        raise _refused()
+    if not all(claim is None or type(claim) is str for claim in (client, scope, login)):
+        raise _refused()
+    if name.startswith("client:") if client is None else not client or name != principal(client):
+        raise _refused()
+    return Identity(
+        user_id=subject,
+        username=name,
+        expires_at=float(claims["exp"]),
+        issued_at=claims["iat"],
+        token_id=token_id,
+        client=client,
+        scopes=frozenset((scope or "").split()),
+        login=login,
+    )
+
+
+def _refused() -> TokenRefused:
+    return TokenRefused("the token is not valid")
 
 
 def load_key(data_dir: Path) -> str | None:

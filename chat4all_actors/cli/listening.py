@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from ..edge.hosts import Hosts
 from ..edge.origins import normalize_origin
 from ..edge.sockets import open_listeners
 from .main import USAGE, CommandError
@@ -108,8 +109,8 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def check_origins(settings: Settings) -> None:
-    """See that the allowed origins are origins.
+def check_names(settings: Settings) -> None:
+    """See that the allowed origins are origins, and the allowed hosts are hosts.
 
     Raises:
         CommandError: one is not.
@@ -121,3 +122,11 @@ def check_origins(settings: Settings) -> None:
                 "write it as scheme://host[:port], such as https://chat.example.org",
                 code=USAGE,
             )
+    try:
+        Hosts(settings.allowed_hosts)
+    except ValueError as error:
+        raise CommandError(
+            f"allowed_hosts: {error}",
+            "write each as name or name:port, such as chat.example.org",
+            code=USAGE,
+        ) from error

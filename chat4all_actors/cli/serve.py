@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ..logs import configure
 from ..node import Node
-from .listening import check_origins, open_doors, tls_context, url_of
+from .listening import check_names, open_doors, tls_context, url_of
 from .main import OK, add_settings, settings_of
 from .opening import SPARE_DESCRIPTORS, announced, open_storage, signing_key, watch
 from .workers import serve_workers
@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "migrate",
         "tls_cert",
         "tls_key",
+        "jwt_algorithm",
         "drain_timeout",
         "log_format",
         "log_level",
@@ -126,7 +127,7 @@ async def open_node(
         CommandError: it can't start, or an embedded server gave up.
     """
     tls = tls_context(settings)
-    check_origins(settings)
+    check_names(settings)
     if doors is None:
         (doors,) = open_doors(settings)
     try:

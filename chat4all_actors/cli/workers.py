@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 from msgspec.structs import replace
 
-from .listening import check_origins, open_doors, tls_context, url_of
+from .listening import check_names, open_doors, tls_context, url_of
 from .main import CommandError
 from .opening import announced, open_servers, signing_key, watch
 from .worker_process import WorkerProcess
@@ -47,7 +47,7 @@ async def serve_workers(settings: Settings) -> None:
         CommandError: something can't start, or an embedded server gave up.
     """
     tls_context(settings)  # here, so that a mistake is told before anything is started
-    check_origins(settings)
+    check_names(settings)
     doors = open_doors(settings)
     try:
         # From the start: a restart that is asked for too early must not be a stop.

@@ -113,11 +113,12 @@ class Cluster:
             item = Events(room.id, first, list(senders[some]), frames[some])
             self._backbone.send_nowait(nodes, encode_item(item))
 
-    def changed(self, room: Room, seq: int, user: str, *, joined: bool) -> None:
+    def changed(self, room: Room, seq: int, user: str | None, *, joined: bool) -> None:
         """See `relay.Relay`."""
         members = room.members
-        nodes = self._nodes(None if members is None else [*members, user])
-        item = Stands(room.id, seq, [user] if joined else [])
+        about = [] if user is None else [user]
+        nodes = self._nodes(None if members is None else [*members, *about])
+        item = Stands(room.id, seq, about if joined else [])
         self._backbone.send_nowait(nodes, encode_item(item))
 
     def created(self, conversation: Conversation) -> None:

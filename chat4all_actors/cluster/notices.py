@@ -2,7 +2,7 @@
 
 It carries what must not wait for the backbone to come back: who is where, while Redis is away, so
 that a device that moves to another node ends its former session. And with the same look each node
-learns whose tokens have been revoked.
+learns whose tokens have been revoked, and which logins have ended.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .items import decode_entry, encode_entry
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
+    from chat4all_storage.account_ports import EndedLogin, Logins
     from chat4all_storage.ports import Directory, Notice
 
     from .items import AnyItem
@@ -48,10 +49,13 @@ class NoticeBoard:
         *,
         arrived: Callable[[str, list[AnyItem]], None],
         revoked: Callable[[dict[str, int]], None],
+        logins: Logins,
+        ended: Callable[[list[EndedLogin]], None],
         clock: Callable[[], float],
         remember: float,
     ) -> None:
-        """`arrived` gets what other nodes posted, `revoked` the users whose tokens were revoked.
+        """`arrived` gets what other nodes posted, `revoked` the users whose tokens were revoked,
+        `ended` the `logins` that ended.
 
         `clock` tells the seconds since the epoch; `remember` is how many seconds of revocations
         there must be at the start, as long as a token may live.
@@ -60,7 +64,10 @@ class NoticeBoard:
         self._directory = directory
         self._arrived = arrived
         self._revoked = revoked
+        self._logins = logins
+        self._ended = ended
         self._since = int(clock() - remember)
+        self._ended_since = self._since * 1000
         self._follower = Follower(self._read, keep=KEEP)
         self._waiting: list[bytes] = []
         self._size = 0
@@ -117,6 +124,9 @@ class NoticeBoard:
             # Not up to the last one: another may have been given the same second, and come later.
             self._since = max(self._since, max(found.values()) - 2)
             self._revoked(found)
+        if ended := await self._logins.ended(self._ended_since):
+            self._ended_since = max(self._ended_since, *(each.at for each in ended))
+            self._ended(ended)
 
     async def _read(self, after: int, missing: Collection[int]) -> list[Notice]:
         return await self._directory.notices(after, missing, limit=LIMIT)

@@ -51,7 +51,7 @@ class Hosts:
         for host in allowed:
             parsed = parse_host(host)
             if parsed is None:
-                raise ValueError(f"{host!r} is no host: a name or an address, perhaps with :port")
+                raise ValueError(f"{host!r} is no host")
             self._allowed.add(parsed)
 
     def allowed(self, host: tuple[str, int | None]) -> bool:

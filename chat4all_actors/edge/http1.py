@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import h11
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from .handshake import RequestHead
     from .request_rules import RequestRules
 
+_REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 FREE_CHUNKS: Final = 256
 BYTES_PER_CHUNK: Final = 64
 """Chunks of a body beyond the free ones must be so large on average: each costs as a whole one."""
@@ -247,7 +249,11 @@ class Http1(H11Protocol):
         headers = [*event.headers, (b"date", _date())]
         if self.last or self.keep_alive_requests >= self.config.keep_alive_max_requests:
             headers.append((b"connection", b"close"))
-        response = h11.Response(headers=headers, status_code=event.status_code)
+        response = h11.Response(
+            headers=headers,
+            status_code=event.status_code,
+            reason=_REASONS.get(event.status_code, b""),
+        )
         self._held = self.connection.send(response)
 
     async def _maybe_recycle(self) -> None:

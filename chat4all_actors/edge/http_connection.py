@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+STOP_PATIENCE: Final = 1.0
+"""Seconds that a request may still take to come in when the node stops."""
 HIGH_WATER: Final = 64 * 1024
 """Bytes of answers that may be queued; an application that sends more waits."""
 
@@ -156,8 +158,13 @@ class HttpConnection:
     def drain(self) -> None:
         """End after the request that is under way, at once if there is none."""
         self.protocol.last = True
-        if self._waiting is not None and self.protocol.waits_for == "request":
+        if self._waiting is None:
+            return
+        if self.protocol.waits_for == "request":
             self._over.cancel()
+        elif self.protocol.waits_for == "head":
+            soon = trio.current_time() + STOP_PATIENCE
+            self._waiting.deadline = min(self._waiting.deadline, soon)
 
     async def send(self, event: Event) -> None:
         """What the protocol wants: bytes sent, the connection closed, or to tell that it is idle.

@@ -21,7 +21,7 @@ from .connection import WebSocketConnection
 from .front import Front
 from .greeting import RETRY_AFTER, Greeter, Requests, Upgrade, unavailable
 from .http import nothing_here
-from .http_connection import HttpServer
+from .http_connection import STOP_PATIENCE, HttpServer
 from .request_rules import RequestRules
 from .transport import Transport
 
@@ -44,8 +44,6 @@ ACCEPT_BATCH: Final = 64
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 EXHAUSTED_PAUSE: Final = 0.1
 MAX_ADMIN_CONNECTIONS: Final = 64
-STOP_PATIENCE: Final = 1.0
-"""Seconds that a request may still take to come in when the node stops."""
 
 
 class Edge:

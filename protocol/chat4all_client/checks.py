@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from chat4all_protocol.codec import CodecError, decode_client, encode
 from chat4all_protocol.codes import ErrorCode
-from chat4all_protocol.frames import MAX_INTEGER, Send, SendBody, TextBody
+from chat4all_protocol.frames import MAX_INTEGER, Delete, Edit, Msg, Send, SendBody, TextBody
 from chat4all_protocol.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chat4all_protocol.frames import AnyClientFrame
+    from chat4all_protocol.frames import AnyClientFrame, Sent
 
     from .errors import RequestRefused
 
@@ -50,3 +52,29 @@ def message(
         channels=list(channels) if channels is not None else None,
         meta=meta,
     )
+
+
+def edit(conversation: str, target: int, body: str | SendBody, id_: str | None) -> Edit:
+    """An `edit` frame, likewise."""
+    return Edit(
+        rid=MAX_INTEGER,
+        conv=conversation,
+        id=id_ or new_id(),
+        target=target,
+        body=TextBody(body) if isinstance(body, str) else body,
+    )
+
+
+def delete(conversation: str, target: int, id_: str | None) -> Delete:
+    """A `delete` frame, likewise."""
+    return Delete(rid=MAX_INTEGER, conv=conversation, id=id_ or new_id(), target=target)
+
+
+def event_of(frame: Send | Edit | Delete, sent: Sent, user: str) -> Msg:
+    """The event that a frame of `user` has become."""
+    own = Msg(conv=sent.conv, seq=sent.seq, id=sent.id, from_=user, ts=sent.ts, body=None)
+    if isinstance(frame, Delete):
+        return replace(own, kind="delete", target=frame.target)
+    if isinstance(frame, Edit):
+        return replace(own, kind="edit", target=frame.target, body=frame.body)
+    return replace(own, body=frame.body, reply_to=frame.reply_to, meta=frame.meta)

@@ -12,6 +12,8 @@ from chat4all_protocol.frames import (
     Conv,
     ConversationType,
     Create,
+    Delete,
+    Edit,
     Fetch,
     Info,
     Mode,
@@ -29,7 +31,7 @@ from chat4all_protocol.frames import (
 )
 
 from .calls import Call
-from .checks import check, message
+from .checks import check, delete, edit, message
 from .connector import Connector
 from .errors import ClientClosed, ConnectError, RequestRefused, SendRefused
 from .figures import ClientStatistics
@@ -149,7 +151,30 @@ class Client:
             ValueError: `id` is on its way in this conversation already.
             ConnectionRefusedByServer, ClientClosed: the client ended before the answer.
         """
-        frame = message(conversation, body, id, reply_to, channels, meta)
+        return await self._send(message(conversation, body, id, reply_to, channels, meta))
+
+    async def edit(
+        self, conversation: str, target: int, body: str | SendBody, *, id: str | None = None
+    ) -> Sent:
+        """Give an own message, the one at `target`, another body.
+
+        It takes its turn among the messages of the conversation, and is waited for like `send`.
+
+        Raises:
+            SendRefused: it is somebody else's, was deleted, or is too old, for example.
+            ValueError, ConnectionRefusedByServer, ClientClosed: as `send`.
+        """
+        return await self._send(edit(conversation, target, body, id))
+
+    async def delete(self, conversation: str, target: int, *, id: str | None = None) -> Sent:
+        """Delete the message at `target`: nothing of it stays but its `seq`.
+
+        Raises:
+            SendRefused, ValueError, ConnectionRefusedByServer, ClientClosed: as `edit`.
+        """
+        return await self._send(delete(conversation, target, id))
+
+    async def _send(self, frame: Send | Edit | Delete) -> Sent:
         self._check(frame, SendRefused)
         await self._slots.acquire()
         outgoing = self._submit(frame)
@@ -180,7 +205,7 @@ class Client:
         self._slots.acquire_nowait()
         return self._submit(frame)
 
-    def _submit(self, frame: Send) -> Outgoing:
+    def _submit(self, frame: Send | Edit | Delete) -> Outgoing:
         try:
             if self._engine.error is not None:
                 raise self._engine.error

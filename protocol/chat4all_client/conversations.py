@@ -112,6 +112,7 @@ class Conversations:
         known = self._all.get(event.conv)
         if known is None:
             return
+        changed = event.meta if event.kind == "change" and event.meta is not None else {}
         counts = event.kind == "message" and event.from_ != self.user
         new = counts and event.seq > max(known.read, self._counted.get(event.conv, 0))
         self._all[event.conv] = replace(
@@ -119,6 +120,7 @@ class Conversations:
             head=max(known.head, event.seq),
             unread=known.unread + 1 if new else known.unread,
             last_ts=max(known.last_ts or 0, event.ts),
+            title=changed.get("title", known.title),
         )
 
     def receipt(self, receipt: Receipt) -> None:

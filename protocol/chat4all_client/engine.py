@@ -37,6 +37,7 @@ from chat4all_protocol.frames import (
 )
 
 from .calls import Call, Calls
+from .checks import event_of
 from .conversations import Conversations
 from .events import Connected, Disconnected, Event
 from .history import History
@@ -317,18 +318,7 @@ class Engine:
             # It answers a request that was repeated. It may be the only one to tell of the event.
             self.history.announce(sent.conv, sent.seq, sent.seq)
             return
-        frame = entry.frame
-        event = Msg(
-            conv=sent.conv,
-            seq=sent.seq,
-            id=sent.id,
-            from_=self.conversations.user,
-            ts=sent.ts,
-            body=frame.body,
-            reply_to=frame.reply_to,
-            meta=frame.meta,
-        )
-        self._pass(self.history.receive(event))
+        self._pass(self.history.receive(event_of(entry.frame, sent, self.conversations.user)))
 
     def _gap(self, link: Link, gap: Gap, now: float) -> None:
         self.history.announce(gap.conv, gap.from_, gap.to)
@@ -342,7 +332,8 @@ class Engine:
 
     def _conv(self, link: Link, conv: Conv, now: float) -> None:
         self.conversations.changed(conv)
-        self.history.changed(conv)
+        if not conv.changed:
+            self.history.changed(conv)
         request = self._answered(link, conv.rid)
         if isinstance(request, Call):
             request.done(conv)

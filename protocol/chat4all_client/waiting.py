@@ -14,14 +14,17 @@ from .outbox import Entry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chat4all_protocol.frames import Send
+    from chat4all_protocol.frames import Delete, Edit, Send
 
 
 class Outgoing:
     """A message on its way."""
 
     def __init__(
-        self, frame: Send, withdraw: Callable[[Entry], bool], settled: Callable[[], None]
+        self,
+        frame: Send | Edit | Delete,
+        withdraw: Callable[[Entry], bool],
+        settled: Callable[[], None],
     ) -> None:
         self.conversation = frame.conv
         self.id = frame.id

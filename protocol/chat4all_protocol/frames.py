@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import Meta, Struct, field
 
 from .ids import CHANNEL_PATTERN, DEVICE_PATTERN, USERNAME_PATTERN, UUID_PATTERN
 
@@ -51,23 +51,14 @@ class FileBody(Struct, tag_field="type", tag="file", frozen=True, omit_defaults=
 
 
 class MemberBody(Struct, tag_field="type", tag="member", frozen=True, omit_defaults=True, gc=False):
-    """Whom a `join`, `leave` or `change` event is about; the event's `from` is who did it."""
+    """Whom a `join` or `leave` event is about; the event's `from` is who did it."""
 
     user: str
     role: str | None = None
 
 
-class SettingsBody(Struct, tag_field="type", tag="settings", frozen=True, gc=False):
-    """What a `change` event made different about a group; what is absent stayed."""
-
-    title: str | UnsetType | None = UNSET
-    meta: dict[str, Any] | UnsetType | None = UNSET
-    retention: int | UnsetType | None = UNSET
-    """Seconds after which messages are emptied; None: they are kept."""
-
-
 SendBody: TypeAlias = TextBody | FileBody
-Body: TypeAlias = TextBody | FileBody | MemberBody | SettingsBody
+Body: TypeAlias = TextBody | FileBody | MemberBody
 
 
 # --- client to server ---------------------------------------------------------------------------
@@ -302,6 +293,7 @@ class Msg(ServerFrame, tag="msg", frozen=True):
     meta: dict[str, Any] | None = None
     channel: str | None = None
     deleted: bool = False
+    edited_at: int | None = None
 
 
 class Gap(ServerFrame, tag="gap", frozen=True):
@@ -364,7 +356,10 @@ class Conv(ServerFrame, tag="conv", frozen=True):
     head: int
     rid: int | None = None
     title: str | None = None
-    details: dict[str, Member] | None = None  # by member; only in the answer to `info`
+    details: dict[str, Member] | None = None  # by member; all of them in the answer to `info`
+    metadata: dict[str, Any] | None = None
+    retention: int | None = None  # seconds after which messages are emptied
+    changed: bool = False  # the reader has it already: only what is shown here has changed
     left: bool = False  # the reader is no longer a member
 
 

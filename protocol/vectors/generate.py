@@ -117,17 +117,15 @@ SERVER: dict[str, f.AnyServerFrame] = {
     "msg full": _msg(HI, seq=2, reply_to=1, meta=META, channel="telegram:support"),
     "msg file": _msg(FILE, seq=3),
     "msg edit": _msg(HI, seq=4, kind="edit", target=1),
+    "msg edited": _msg(HI, seq=4, edited_at=NOW),
     "msg delete": _msg(None, seq=5, kind="delete", target=1),
     "msg react": _msg(None, seq=6, kind="react", target=1, meta={"emoji": "👍", "on": True}),
     "msg join": _msg(f.MemberBody(user="carla", role="admin"), seq=7, kind="join"),
-    "msg change of a role": _msg(f.MemberBody(user="carla", role="owner"), seq=9, kind="change"),
-    "msg change of settings": _msg(
-        f.SettingsBody(title="Café ☕", meta={"colour": "red"}, retention=None),
-        seq=10,
-        kind="change",
-    ),
     "msg leave": _msg(f.MemberBody(user="carla"), seq=8, kind="leave"),
     "msg change": _msg(None, seq=9, kind="change", meta={"title": "Café ☕"}),
+    "msg change of a role": _msg(
+        None, seq=9, kind="change", meta={"user": "carla", "role": "admin"}
+    ),
     "msg deleted": _msg(None, deleted=True),
     "msg astral text": _msg(f.TextBody(text=ASTRAL), seq=10),
     "msg 10,000 characters": _msg(f.TextBody(text="x" * 10_000), seq=11),
@@ -145,6 +143,9 @@ SERVER: dict[str, f.AnyServerFrame] = {
     "conv": f.Conv(conv=CONV, type="private", members=["ana", "bob"], head=0),
     "conv full": f.Conv(
         conv=CONV, type="group", members=[*MEMBERS], head=MAX, rid=MAX, title="é", details=MEMBERS
+    ),
+    "conv changed": f.Conv(
+        conv=CONV, type="group", members=[], head=9, metadata=META, retention=MAX, changed=True
     ),
     "conv left": f.Conv(conv=CONV, type="group", members=[], head=9, left=True),
     "ok": f.Ok(rid=0),

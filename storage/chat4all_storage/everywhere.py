@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import trio
 
-from .ports import StorageError, Unavailable
+from .ports import Range, StorageError, Unavailable
 from .sharding import ALL_SHARDS, logical_shard
 from .shards import RESUME_RETRIES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .ports import ShardStore
+    from .ports import ShardStore, StoredEvent
     from .queries import Found, Listed, Place, Portion
     from .shards import Shards
 
@@ -23,6 +23,9 @@ class _Placed(Protocol):
     @property
     def conversation(self) -> str: ...
 
+
+PAGE: Final = 100
+"""Conversations read at once from each database, where all are wanted."""
 
 P = TypeVar("P", bound=_Placed)
 
@@ -53,6 +56,32 @@ async def listing(shards: Shards, user: str, *, before: Place | None, limit: int
         raise missing
     found.sort(key=lambda each: (-each.active_at, each.conversation))
     return found[:limit]
+
+
+async def conversations_of(shards: Shards, user: str) -> list[Listed]:
+    """All conversations of a user, read in pages.
+
+    Raises:
+        StorageError: a database does not answer.
+    """
+    found: dict[str, Listed] = {}
+    before: Place | None = None
+    while page := await listing(shards, user, before=before, limit=PAGE):
+        found.update((each.conversation, each) for each in page)
+        before = page[-1].place
+    return list(found.values())
+
+
+async def export(shards: Shards, mine: Listed, after: int, limit: int) -> list[StoredEvent]:
+    """The first events after `after` that a member may take with it: those since it came.
+
+    None are left when the answer is empty; what came after `mine` was read is not in it.
+
+    Raises:
+        StorageError: the database does not answer.
+    """
+    wanted = Range(mine.conversation, max(after, mine.since), mine.head, limit)
+    return (await shards.history([wanted]))[0]
 
 
 async def _gather(

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import trio
 from msgspec.structs import replace
 
+from .actor import SHELL, Actor, user_subject
+from .memory_audit import MemoryAudit
 from .memory_log import Log, wall_clock_ms
 from .memory_queries import MemoryQueries, unread
+from .memory_upkeep import MemoryUpkeep
 from .ports import (
     DEFAULT_RULES,
     Append,
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
     from .ports import Replay, Rules
 
 
-class MemoryShard(MemoryQueries):
+class MemoryShard(MemoryQueries, MemoryUpkeep):
     """A `ShardStore` in memory."""
 
     def __init__(
@@ -320,27 +323,41 @@ class MemoryDirectory:
     ) -> None:
         self.placed = list(placed)
         """What `placement` answers."""
-        self._users: dict[str, User] = {}
-        self._clock_ms = clock_ms
+        self.users: dict[str, User] = {}
+        self.reserved: set[str] = set()
+        """Names of users who are being erased, in lower case."""
+        """By name in lower case."""
+        self.emails: dict[str, str | None] = {}
+        """By the user's id."""
+        self.created_at: dict[str, int] = {}
+        """Likewise."""
+        self.audit = MemoryAudit(clock_ms)
+        self.clock_ms = clock_ms
+        self.user_revoked: list[Callable[[User], object]] = []
+        """What else is done for a user whose tokens are revoked."""
         self._notices: list[tuple[int, Notice]] = []
         """When each was written, and the notice."""
         self._notice_ids = 0
-        self._valid_from: dict[str, int] = {}
+        self.valid_from: dict[str, int] = {}
+        """Since when tokens of these names count, in seconds since the epoch."""
         self._invisible: set[str] = set()
         self._seen: dict[str, int] = {}
         self._read_at = 0
 
-    async def add_user(self, user: User) -> None:
+    async def add_user(self, user: User, *, email: str | None = None, actor: Actor = SHELL) -> None:
         """See `Directory.add_user`."""
         await trio.lowlevel.checkpoint()
-        if user.username.lower() in self._users:
+        if user.username.lower() in self.users or user.username.lower() in self.reserved:
             raise UsernameTaken(user.username)
-        self._users[user.username.lower()] = user
+        self.users[user.username.lower()] = user
+        self.emails[user.id] = email
+        self.created_at[user.id] = self.clock_ms()
+        self.audit.tell("user.added", user_subject(user.id), actor)
 
     async def find_user(self, username: str) -> User | None:
         """See `Directory.find_user`."""
         await trio.lowlevel.checkpoint()
-        return self._users.get(username.lower())
+        return self.users.get(username.lower())
 
     async def canonical_names(self, usernames: Collection[str]) -> dict[str, str]:
         """See `Directory.canonical_names`."""
@@ -348,13 +365,13 @@ class MemoryDirectory:
         return {
             name: user.username
             for name in usernames
-            if (user := self._users.get(name.lower())) is not None
+            if (user := self.users.get(name.lower())) is not None
         }
 
     async def arrivals(self, usernames: Collection[str]) -> Arrivals:
         """See `Directory.arrivals`."""
         await trio.lowlevel.checkpoint()
-        self._read_at = max(self._read_at + 1, self._clock_ms() * 1000)
+        self._read_at = max(self._read_at + 1, self.clock_ms() * 1000)
         invisible = frozenset(name for name in usernames if name in self._invisible)
         return Arrivals(self._read_at, invisible)
 
@@ -363,14 +380,14 @@ class MemoryDirectory:
         await trio.lowlevel.checkpoint()
         if not invisible:
             self._invisible.discard(username)
-        elif username.lower() in self._users:
+        elif username.lower() in self.users:
             self._invisible.add(username)
 
     async def note_seen(self, seen: Mapping[str, int]) -> None:
         """See `Directory.note_seen`."""
         await trio.lowlevel.checkpoint()
         for name, at in seen.items():
-            if name.lower() in self._users:
+            if name.lower() in self.users:
                 self._seen[name] = max(self._seen.get(name, at), at)
 
     async def last_seen(self, usernames: Collection[str]) -> dict[str, int]:
@@ -391,7 +408,7 @@ class MemoryDirectory:
         """See `Directory.notify`."""
         await trio.lowlevel.checkpoint()
         self._notice_ids += 1
-        self._notices.append((self._clock_ms(), Notice(self._notice_ids, body)))
+        self._notices.append((self.clock_ms(), Notice(self._notice_ids, body)))
 
     async def notices_end(self) -> int:
         """See `Directory.notices_end`."""
@@ -407,24 +424,40 @@ class MemoryDirectory:
     async def trim_notices(self, keep: float) -> int:
         """See `Directory.trim_notices`."""
         await trio.lowlevel.checkpoint()
-        before = self._clock_ms() - keep * 1000
+        before = self.clock_ms() - keep * 1000
         kept = [(at, row) for at, row in self._notices if at >= before]
         removed, self._notices = len(self._notices) - len(kept), kept
         return removed
 
-    async def revoke(self, username: str) -> tuple[str, int] | None:
+    async def revoke(self, username: str, *, actor: Actor = SHELL) -> tuple[str, int] | None:
         """See `Directory.revoke`."""
         await trio.lowlevel.checkpoint()
-        user = self._users.get(username.lower())
+        user = self.users.get(username.lower())
         if user is None:
             return None
-        self._valid_from[user.username] = self._clock_ms() // 1000 + 1
-        return user.username, self._valid_from[user.username]
+        self.revoke_name(user.username)
+        for also in self.user_revoked:
+            also(user)
+        self.audit.tell("user.revoked", user_subject(user.id), actor)
+        return user.username, self.valid_from[user.username]
+
+    def remove_user(self, user: User) -> None:
+        """Forget a user; tokens of the name count only from the next second on."""
+        self.revoke_name(user.username)
+        del self.users[user.username.lower()]
+        del self.emails[user.id]
+        del self.created_at[user.id]
+        self._invisible.discard(user.username)
+        self._seen.pop(user.username, None)
+
+    def revoke_name(self, name: str) -> None:
+        """Tokens of this name count only from the next second on."""
+        self.valid_from[name] = self.clock_ms() // 1000 + 1
 
     async def revocations(self, since: int) -> dict[str, int]:
         """See `Directory.revocations`."""
         await trio.lowlevel.checkpoint()
-        return {name: at for name, at in self._valid_from.items() if at > since}
+        return {name: at for name, at in self.valid_from.items() if at > since}
 
     async def placement(self) -> list[str]:
         """See `Directory.placement`."""

@@ -117,6 +117,7 @@ def _listed(log: Log, user: str) -> Listed:
         role=mine.role,
         recv=mine.recv,
         read=mine.read,
+        since=mine.since,
         unread=unread(log, user),
         members={name: member.role for name, member in listed},
         member_count=len(log.members),

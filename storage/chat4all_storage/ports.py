@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import UNSET, Struct, UnsetType
 
+from .actor import SHELL, Actor
 from .queries import Queries
+from .upkeep import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -323,7 +325,7 @@ class UsernameTaken(StorageError):
 # --- ports ----------------------------------------------------------------------------------------
 
 
-class ShardStore(Queries, Protocol):
+class ShardStore(Queries, Upkeep, Protocol):
     """One database of whole conversations.
 
     Reads see every write that returned before they began: what is asked of a conversation whose
@@ -480,7 +482,7 @@ class Directory(Protocol):
     User names are unique whatever their letter case, and kept as first written.
     """
 
-    async def add_user(self, user: User) -> None:
+    async def add_user(self, user: User, *, email: str | None = None, actor: Actor = SHELL) -> None:
         """Add an account.
 
         Raises:
@@ -548,8 +550,8 @@ class Directory(Protocol):
         """Remove notices older than `keep` seconds, a bounded number at once; how many."""
         ...
 
-    async def revoke(self, username: str) -> tuple[str, int] | None:
-        """Let the tokens that this user has now count no longer.
+    async def revoke(self, username: str, *, actor: Actor = SHELL) -> tuple[str, int] | None:
+        """Let the tokens that this user has now count no longer, those for refreshing included.
 
         The name as it was first written, and the second since the epoch from which on tokens of
         this user must have been issued to count; None when there is no such user.
@@ -560,7 +562,11 @@ class Directory(Protocol):
         ...
 
     async def revocations(self, since: int) -> dict[str, int]:
-        """Users whose tokens must have been issued at a second, for those after `since`."""
+        """Names whose tokens must have been issued at a second, for those after `since`.
+
+        Users and service clients (`client:NAME`) that are gone are among them.
+        """
+        ...
 
     async def placement(self) -> list[str]:
         """The lasting name of the database that holds each logical shard, by its number."""

@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from .actor import SHELL, Actor, user_subject
 from .ports import Arrivals, Notice, Rejected, User, UsernameTaken
 from .postgres import Database
+from .postgres_audit import tell
+from .postgres_erasures import being_erased
+from .postgres_logins import end_logins
 from .sharding import LOGICAL_SHARDS, default_placement
 
 if TYPE_CHECKING:
@@ -22,18 +26,29 @@ class PostgresDirectory:
     def __init__(self, bridge: Bridge, dsn: str) -> None:
         self._database = Database(bridge, dsn)
 
-    async def add_user(self, user: User) -> None:
+    @property
+    def database(self) -> Database:
+        """Its connections, which the account stores share."""
+        return self._database
+
+    async def add_user(self, user: User, *, email: str | None = None, actor: Actor = SHELL) -> None:
         """See `Directory.add_user`."""
 
         async def run(connection: Any) -> bool:
             try:
-                await connection.execute(
-                    "INSERT INTO users (id, username, password_hash) VALUES ($1, $2, $3)",
-                    user.id,
-                    user.username,
-                    user.password_hash,
-                )
-            except asyncpg.UniqueViolationError:
+                async with connection.transaction():
+                    await connection.execute(
+                        """INSERT INTO users (id, username, password_hash, email)
+                           VALUES ($1, $2, $3, $4)""",
+                        user.id,
+                        user.username,
+                        user.password_hash,
+                        email,
+                    )
+                    if await being_erased(connection, user.username):
+                        raise UsernameTaken(user.username)
+                    await tell(connection, "user.added", user_subject(user.id), actor)
+            except (asyncpg.UniqueViolationError, UsernameTaken):
                 return False
             return True
 
@@ -145,23 +160,37 @@ class PostgresDirectory:
         done: str = await self._database.read(lambda connection: connection.execute(query, keep))
         return int(done.rpartition(" ")[2])
 
-    async def revoke(self, username: str) -> tuple[str, int] | None:
+    async def revoke(self, username: str, *, actor: Actor = SHELL) -> tuple[str, int] | None:
         """See `Directory.revoke`."""
-        row = await self._database.write(
-            lambda connection: connection.fetchrow(
-                """UPDATE users SET valid_from = floor(extract(epoch FROM clock_timestamp())) + 1
-                   WHERE lower(username COLLATE "C") = lower($1 COLLATE "C")
-                   RETURNING username, valid_from""",
-                username,
-            )
-        )
-        return None if row is None else (row["username"], row["valid_from"])
+
+        async def run(connection: Any) -> tuple[str, int] | None:
+            async with connection.transaction():
+                row = await connection.fetchrow(
+                    """UPDATE users
+                       SET valid_from = floor(extract(epoch FROM clock_timestamp())) + 1
+                       WHERE lower(username COLLATE "C") = lower($1 COLLATE "C")
+                       RETURNING id::text, username, valid_from""",
+                    username,
+                )
+                if row is None:
+                    return None
+                user_id, name, valid_from = row
+                await end_logins(connection, user_id, name, "user revoked")
+                await tell(connection, "user.revoked", user_subject(user_id), actor)
+                return name, valid_from
+
+        return await self._database.write(run)
 
     async def revocations(self, since: int) -> dict[str, int]:
         """See `Directory.revocations`."""
         rows = await self._database.read(
             lambda connection: connection.fetch(
-                "SELECT username, valid_from FROM users WHERE valid_from > $1", since
+                """SELECT name, max(valid_from) FROM (
+                       SELECT username AS name, valid_from FROM users WHERE valid_from > $1
+                       UNION ALL
+                       SELECT name, valid_from FROM revoked_names WHERE valid_from > $1) found
+                   GROUP BY name""",
+                since,
             )
         )
         return dict(rows)

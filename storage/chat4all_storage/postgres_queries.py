@@ -46,7 +46,7 @@ _LISTING: Final = f"""
     {_FENCED}
     SELECT fenced.shards, mine.id, mine.type, mine.title, mine.metadata, mine.retention,
         mine.created_by, mine.created_at, mine.active_at, mine.head, mine.role, mine.recv,
-        mine.read,
+        mine.read, mine.since,
         (SELECT count(*) FROM (
             SELECT FROM events x
             WHERE x.conversation = mine.id AND x.seq > mine.read AND x.sender <> $1
@@ -58,7 +58,7 @@ _LISTING: Final = f"""
         (SELECT count(*) FROM members x WHERE x.conversation = mine.id) AS member_count,
         {EVENT_COLUMNS}
     FROM fenced LEFT JOIN LATERAL (
-        SELECT c.*, m.role, m.recv, m.read
+        SELECT c.*, m.role, m.recv, m.read, m.since
         FROM members m JOIN conversations c ON c.id = m.conversation
         WHERE m.username = $1 AND c.shard <> ALL (fenced.shards)
             AND ($2::bigint IS NULL OR c.active_at < $2 OR (c.active_at = $2 AND c.id > $3::uuid))
@@ -72,7 +72,7 @@ _LISTING: Final = f"""
     ) e ON true
     ORDER BY mine.active_at DESC, mine.id
 """
-_LAST_EVENT: Final = 16
+_LAST_EVENT: Final = 17
 """The column of the listing at which the last message begins."""
 
 # The reader's row makes the difference between nothing to tell and nobody to tell it to.
@@ -151,6 +151,7 @@ def _listed(row: Any) -> Listed:
         role=row["role"],
         recv=row["recv"],
         read=row["read"],
+        since=row["since"],
         unread=row["unread"],
         members=dict(each.split(" ") for each in row["members"]),
         member_count=row["member_count"],

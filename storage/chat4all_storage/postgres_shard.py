@@ -26,6 +26,7 @@ from .ports import (
 from .postgres import Database
 from .postgres_queries import PostgresQueries
 from .postgres_resume import EVENT_COLUMNS, event_of, read_resumed
+from .postgres_upkeep import PostgresUpkeep
 from .sharding import logical_shard
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ _TRIM: Final = """
 _HEAD: Final = struct.Struct(">16sq")
 
 
-class PostgresShard(PostgresQueries):
+class PostgresShard(PostgresQueries, PostgresUpkeep):
     """One PostgreSQL database as a `ShardStore`."""
 
     def __init__(
@@ -121,6 +122,11 @@ class PostgresShard(PostgresQueries):
 
     async def commit(self, appends: Sequence[Append], marks: Sequence[Mark]) -> CommitResult:
         """See `ShardStore.commit`."""
+        return await self._commit(appends, marks, self._writer)
+
+    async def _commit(
+        self, appends: Sequence[Append], marks: Sequence[Mark], writer: str
+    ) -> CommitResult:
         arguments = (
             [a.conversation for a in appends],
             [a.sender for a in appends],
@@ -142,7 +148,7 @@ class PostgresShard(PostgresQueries):
             [m.user for m in marks],
             [m.recv for m in marks],
             [m.read for m in marks],
-            self._writer,
+            writer,
         )
         rows = await self._database.write(lambda connection: connection.fetch(_COMMIT, *arguments))
         outcomes = [Outcome(_STATUSES[status], seq, ts) for status, seq, ts in rows[: len(appends)]]

@@ -57,6 +57,8 @@ class Listed(Struct, frozen=True):
     """The member's own; so are the watermarks."""
     recv: int
     read: int
+    since: int
+    """The seq of the `join` that brought it in; 0: from the start."""
     unread: int
     """Messages of others after `read`, up to `UNREAD_LIMIT`."""
     members: dict[str, str]

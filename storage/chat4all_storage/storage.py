@@ -12,10 +12,12 @@ from msgspec import Struct
 
 from .identity import Identity, LateOpening, address_of, claim_database, read_identity
 from .memory import MemoryDirectory, MemoryShard
+from .memory_accounts import memory_accounts
 from .memory_log import wall_clock_ms
 from .migrations import migrate, pending
 from .ports import DEFAULT_RULES, Rejected, Unavailable
 from .postgres import with_connection
+from .postgres_answers import postgres_accounts
 from .postgres_directory import PostgresDirectory
 from .postgres_shard import PostgresShard
 from .sharding import default_placement
@@ -24,6 +26,7 @@ from .shards import Shards
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from .account_ports import AccountStores
     from .bridge import Bridge
     from .ports import Directory, Rules
 
@@ -36,6 +39,7 @@ class Storage(Struct, frozen=True):
 
     directory: Directory
     shards: Shards
+    accounts: AccountStores
     cluster: str = "memory"
     """The lasting name of the directory's database: what all nodes on it have in common."""
 
@@ -53,7 +57,7 @@ def memory_storage(
     ]
     places = default_placement(databases)
     directory = MemoryDirectory([shards[index].name for index in places], clock_ms=clock_ms)
-    return Storage(directory, Shards(shards, places, directory))
+    return Storage(directory, Shards(shards, places, directory), memory_accounts(directory))
 
 
 @asynccontextmanager
@@ -112,7 +116,12 @@ async def open_postgres(
                 if number not in away
             }
         )
-        yield Storage(directory, Shards(shards, placement, directory), cluster=first.name)
+        yield Storage(
+            directory,
+            Shards(shards, placement, directory),
+            postgres_accounts(directory.database),
+            cluster=first.name,
+        )
     finally:
         with trio.CancelScope(shield=True):  # bounded: each close has a time-out
             await directory.close()

@@ -359,3 +359,203 @@ BEGIN
     RETURN 1;
 END
 $$;
+
+-- Empty messages that their conversation keeps no longer, looking at `p_limit` events at most: how
+-- many were emptied, and whether there may be more. Conversations that are being written are left
+-- for the next time. Times rise along a log, so what is due is always the next after `expired`.
+CREATE FUNCTION expire_messages(p_now bigint, p_limit integer, OUT messages integer, OUT more boolean)
+LANGUAGE plpgsql AS $$
+DECLARE
+    now_ms bigint := coalesce(p_now, floor(extract(epoch FROM clock_timestamp()) * 1000));
+    fenced smallint[];
+    c record;
+    room integer := p_limit;
+    last_due bigint;
+    next_ts bigint;
+    looked integer;
+    emptied integer;
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(x'6334'::integer, 1);
+    fenced := fenced_shards();
+    messages := 0;
+    FOR c IN
+        SELECT x.id, x.expired, x.retention * 1000 AS kept, x.revision + 1 AS revision
+        FROM conversations x
+        WHERE x.retention IS NOT NULL AND x.expires_at <= now_ms
+            AND (x.shard = ANY (fenced)) IS NOT TRUE
+        ORDER BY x.expires_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED
+    LOOP
+        EXIT WHEN room <= 0;
+        SELECT max(e.seq) FILTER (WHERE e.ts <= now_ms - c.kept),
+            min(e.ts) FILTER (WHERE e.ts > now_ms - c.kept), count(*)
+        INTO last_due, next_ts, looked
+        FROM (SELECT x.seq, x.ts FROM events x
+              WHERE x.conversation = c.id AND x.seq > c.expired ORDER BY x.seq LIMIT room) e;
+        IF last_due IS NOT NULL THEN
+            DELETE FROM revisions r
+                WHERE r.conversation = c.id AND r.seq > c.expired AND r.seq <= last_due;
+            UPDATE events e SET body = NULL, deleted = true, deleted_at = now_ms,
+                revised = c.revision
+            WHERE e.conversation = c.id AND e.kind = 1 AND NOT e.deleted
+                AND e.target > c.expired AND e.target <= last_due;
+            UPDATE events e SET body = NULL, meta = NULL, deleted = true, deleted_at = now_ms,
+                revised = c.revision
+            WHERE e.conversation = c.id AND e.kind = 0 AND NOT e.deleted
+                AND e.seq > c.expired AND e.seq <= last_due;
+            GET DIAGNOSTICS emptied = ROW_COUNT;
+            messages := messages + emptied;
+        END IF;
+        UPDATE conversations x SET
+            expired = coalesce(last_due, x.expired),
+            revision = c.revision,
+            expires_at = CASE WHEN next_ts IS NOT NULL THEN next_ts + c.kept
+                WHEN looked < room THEN now_ms + c.kept  -- what comes from now on
+                ELSE now_ms END
+        WHERE x.id = c.id;
+        room := room - greatest(looked, 1);
+    END LOOP;
+    more := room <= 0;
+END
+$$;
+
+-- How far the erasure of a user has come, by conversation; all of it is gone at the end. A private
+-- conversation's id follows from the names, so its events get another one: `target`, and its other
+-- member waits here until that is done.
+CREATE TABLE erasures (
+    username     text   NOT NULL,
+    conversation uuid   NOT NULL,
+    upto         bigint NOT NULL DEFAULT 0,
+    target       uuid,
+    other        members,
+    PRIMARY KEY (username, conversation)
+);
+
+-- A text of up to 255 bytes in MessagePack.
+CREATE FUNCTION packed_text(p_text text) RETURNS bytea LANGUAGE sql IMMUTABLE
+AS $$
+    SELECT '\xd9'::bytea || set_byte('\x00'::bytea, 0, octet_length(p_text))
+        || convert_to(p_text, 'UTF8')
+$$;
+
+-- {"type": "member", "user": …, "role": …} in MessagePack,.
+CREATE FUNCTION member_body(p_user text, p_role text) RETURNS bytea LANGUAGE sql IMMUTABLE
+AS $$
+    SELECT CASE WHEN p_role IS NULL THEN '\x82'::bytea ELSE '\x83'::bytea END
+        || '\xa474797065a66d656d626572a475736572'::bytea || packed_text(p_user)
+        || CASE WHEN p_role IS NULL THEN ''::bytea ELSE '\xa4'::bytea || 'role'::bytea
+            || packed_text(p_role) END
+$$;
+
+-- One bounded step of the erasure of a user who is in no group any more: true when nothing is left.
+CREATE FUNCTION erase_step(p_user text, p_pseudonym text, p_limit integer) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    now_ms bigint := floor(extract(epoch FROM clock_timestamp()) * 1000);
+    fenced smallint[];
+    job erasures;
+    c conversations;
+    other_member members;
+    raw bytea;
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(x'6334'::integer, 1);
+    fenced := fenced_shards();
+    SELECT * INTO job FROM erasures e WHERE e.username = p_user
+        ORDER BY e.conversation LIMIT 1 FOR UPDATE;
+    IF NOT FOUND THEN
+        -- What is done names the user no longer, so this finds what is left, however often.
+        INSERT INTO erasures (username, conversation)
+            SELECT p_user, x.id FROM (
+                SELECT m.conversation AS id FROM members m WHERE m.username = p_user
+                UNION SELECT e.conversation FROM events e WHERE e.subject = p_user
+                UNION SELECT v.id FROM conversations v WHERE v.created_by = p_user
+            ) x
+            WHERE (logical_shard(x.id) = ANY (SELECT f.shard FROM shard_fences f
+                WHERE f.state <> 'frozen')) IS NOT TRUE
+            ON CONFLICT DO NOTHING;
+        IF FOUND THEN
+            RETURN false;
+        END IF;
+        UPDATE journal j SET joined_users = array_replace(j.joined_users, p_user, p_pseudonym)
+            WHERE p_user = ANY (j.joined_users);
+        RETURN true;
+    END IF;
+    IF logical_shard(job.conversation) = ANY (fenced) THEN
+        RAISE EXCEPTION 'a conversation is not served here' USING ERRCODE = 'C4M01';
+    END IF;
+    SELECT * INTO c FROM conversations x WHERE x.id = job.conversation FOR NO KEY UPDATE;
+
+    IF job.target IS NULL THEN
+        IF c.type = 'private' THEN
+            DELETE FROM members m WHERE m.conversation = c.id AND m.username = p_user;
+        END IF;
+        UPDATE conversations x SET revision = x.revision + 1,
+            created_by = CASE WHEN x.created_by = p_user THEN p_pseudonym ELSE x.created_by END
+            WHERE x.id = c.id;
+        DELETE FROM revisions r USING events e
+            WHERE r.conversation = c.id AND r.seq > job.upto AND r.seq <= job.upto + p_limit
+                AND e.conversation = r.conversation AND e.seq = r.seq AND e.sender = p_user;
+        UPDATE events e SET body = NULL, meta = NULL, digest = 0, revised = c.revision + 1,
+            deleted = e.deleted OR e.kind <> 3,
+            deleted_at = CASE WHEN e.kind <> 3 THEN coalesce(e.deleted_at, now_ms) END
+            WHERE e.conversation = c.id AND e.seq > job.upto AND e.seq <= job.upto + p_limit
+                AND e.sender = p_user AND e.kind IN (0, 1, 3);
+        UPDATE events e SET subject = p_pseudonym, digest = 0, revised = c.revision + 1,
+            body = CASE WHEN e.kind IN (4, 5) THEN member_body(p_pseudonym, e.role) ELSE e.body END,
+            meta = CASE WHEN e.kind = 6 THEN '\x82a475736572'::bytea || packed_text(p_pseudonym)
+                || '\xa4'::bytea || 'role'::bytea || packed_text(e.role) ELSE e.meta END
+            WHERE e.conversation = c.id AND e.seq > job.upto AND e.seq <= job.upto + p_limit
+                AND e.subject = p_user;
+        UPDATE events e SET sender = p_pseudonym, revised = c.revision + 1
+            WHERE e.conversation = c.id AND e.seq > job.upto AND e.seq <= job.upto + p_limit
+                AND e.sender = p_user;
+        IF c.head > job.upto + p_limit THEN
+            UPDATE erasures e SET upto = job.upto + p_limit
+                WHERE e.username = p_user AND e.conversation = c.id;
+        ELSIF c.type = 'group' THEN
+            DELETE FROM erasures e WHERE e.username = p_user AND e.conversation = c.id;
+        ELSE
+            -- From here on nobody is a member, so nobody writes: the other one comes back below.
+            raw := uuid_send(gen_random_uuid());
+            raw := set_byte(raw, 15, (get_byte(raw, 15) & 192) | logical_shard(c.id));
+            DELETE FROM members m WHERE m.conversation = c.id RETURNING m.* INTO other_member;
+            UPDATE erasures e
+                SET target = encode(raw, 'hex')::uuid,
+                    other = CASE WHEN other_member.username IS NOT NULL THEN other_member END
+                WHERE e.username = p_user AND e.conversation = c.id;
+            INSERT INTO conversations (id, type, title, created_by, created_at, head, active_at,
+                metadata, retention, expired, expires_at, revision, digest, trace)
+                SELECT encode(raw, 'hex')::uuid, x.type, x.title, x.created_by, x.created_at,
+                    x.head, x.active_at, x.metadata, x.retention, x.expired, x.expires_at,
+                    x.revision, x.digest, x.trace
+                FROM conversations x WHERE x.id = c.id;
+        END IF;
+        RETURN false;
+    END IF;
+
+    IF EXISTS (SELECT FROM events e WHERE e.conversation = c.id) THEN
+        UPDATE conversations x SET revision = x.revision + 1 WHERE x.id = job.target
+            RETURNING x.* INTO c;
+        WITH taken AS (
+            UPDATE events e SET conversation = job.target, revised = c.revision
+            WHERE e.conversation = job.conversation AND e.seq IN (
+                SELECT x.seq FROM events x WHERE x.conversation = job.conversation
+                ORDER BY x.seq LIMIT p_limit)
+            RETURNING e.seq
+        )
+        UPDATE revisions r SET conversation = job.target FROM taken
+            WHERE r.conversation = job.conversation AND r.seq = taken.seq;
+        RETURN false;
+    END IF;
+    DELETE FROM conversations x WHERE x.id = job.conversation;
+    other_member := job.other;
+    IF other_member.username IS NOT NULL THEN
+        other_member.conversation := job.target;
+        INSERT INTO members SELECT other_member.*;
+        INSERT INTO journal (writer, heads, joined_conversations, joined_users)
+            VALUES ('erasure', uuid_send(job.target) || int8send(0), ARRAY[job.target],
+                    ARRAY[other_member.username]);
+    END IF;
+    DELETE FROM erasures e WHERE e.username = p_user AND e.conversation = job.conversation;
+    RETURN false;
+END
+$$;

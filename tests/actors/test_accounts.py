@@ -5,6 +5,7 @@ import pytest
 
 from chat4all_actors.accounts.passwords import PasswordRefused, Passwords
 from chat4all_actors.accounts.service import Accounts, InvalidUsername
+from chat4all_storage.actor import SHELL, Actor
 from chat4all_storage.memory import MemoryDirectory
 from chat4all_storage.ports import Unavailable, User, UsernameTaken
 
@@ -100,7 +101,9 @@ async def test_a_name_that_does_not_exist_takes_the_work_of_one_that_does(
 
 async def test_a_directory_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     class Down(MemoryDirectory):
-        async def add_user(self, user: User) -> None:
+        async def add_user(
+            self, user: User, *, email: str | None = None, actor: Actor = SHELL
+        ) -> None:
             raise Unavailable("down")
 
         async def find_user(self, username: str) -> User | None:

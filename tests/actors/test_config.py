@@ -199,9 +199,16 @@ def test_a_signing_key_has_at_least_32_bytes() -> None:
 
 @pytest.mark.parametrize(
     ("setting", "allowed"),
-    [("log_format", ("console", "json")), ("log_level", ("debug", "info", "warning", "error"))],
+    [
+        ("log_format", ("console", "json")),
+        ("log_level", ("debug", "info", "warning", "error")),
+        ("access_log", ("info", "debug", "off")),
+        ("proxy_header", ("x-forwarded-for", "forwarded")),
+    ],
 )
-def test_the_words_of_the_log_settings_are_listed(setting: str, allowed: tuple[str, ...]) -> None:
+def test_the_words_that_a_setting_may_have_are_listed(
+    setting: str, allowed: tuple[str, ...]
+) -> None:
     for word in allowed:
         assert getattr(load({setting: word}, environment={}), setting) == word
     said = refusal({setting: "other"}, {})
@@ -220,3 +227,10 @@ def test_workers_are_a_bounded_number(count: str) -> None:
     assert load({"workers": "2"}, environment={}).workers == 2
     with pytest.raises(ConfigError, match="workers: expected `int`"):
         load({}, environment={"CHAT4ALL_WORKERS": count})
+
+
+def test_trusted_proxies_are_networks_or_addresses() -> None:
+    told = {"CHAT4ALL_TRUSTED_PROXIES": "10.0.0.0/8 ::1"}
+    assert load({}, environment=told).trusted_proxies == ["10.0.0.0/8", "::1"]
+    with pytest.raises(ConfigError, match="trusted_proxies: 'proxy' is no network"):
+        load({"trusted_proxies": "proxy"}, environment={})

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from chat4all_actors.node import Node
+    from chat4all_protocol.frames import ConversationType
     from chat4all_storage.ports import Conversation
 
 
-def join(conv: str, user: str) -> Append:
+def join(conv: str, user: str, by: str = "bob") -> Append:
     body = encode_body(MemberBody(user, "member"))
-    return Append(conv, "bob", new_id(), "join", body, 0, subject=user, role="member")
+    return Append(conv, by, new_id(), "join", body, 0, subject=user, role="member")
 
 
 class Scene:
@@ -55,9 +56,9 @@ class Scene:
         return [msg.seq for msg in self.ana.outlet.of(Msg)]
 
 
-async def scene_of(node: Node, events: int) -> Scene:
+async def scene_of(node: Node, events: int, type_: ConversationType = "private") -> Scene:
     ana = await person(node, "ana")
-    await ana.say(Create(rid=1, type="private", members=["bob"]))
+    await ana.say(Create(rid=1, type=type_, members=["bob"]))
     scene = Scene(node, ana, ana.outlet.of(Conv)[0].conv)
     for number in range(events):
         await scene.store_elsewhere(str(number))
@@ -179,9 +180,9 @@ async def test_who_comes_in_with_an_event_that_is_still_to_be_passed_is_let_in_o
     autojump_clock: MockClock,
 ) -> None:
     async with running_node() as node:
-        scene, carla = await scene_of(node, 0), await person(node, "carla")
+        scene, carla = await scene_of(node, 0, "group"), await person(node, "carla")
         await scene.store_elsewhere("before")
-        await scene.store.commit([join(scene.conv, "carla")], [])
+        await scene.store.commit([join(scene.conv, "carla", by="ana")], [])
         await scene.store_elsewhere("after")
         scene.elsewhere.introduce(scene.conv, 2, ["carla"])
         await trio.testing.wait_all_tasks_blocked()

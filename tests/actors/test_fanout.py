@@ -55,6 +55,9 @@ class FakeReader:
     def missed(self, conversation: str, first: int, last: int) -> None:
         raise NotImplementedError
 
+    def logged_out(self, login: str) -> None:
+        raise NotImplementedError
+
     def revoked(self, valid_from: int) -> None:
         raise NotImplementedError
 

@@ -20,6 +20,7 @@ async def test_the_tree_shows_the_parts_in_start_order() -> None:
             "timers",
             "backbone",
             "conversations",
+            "retention",
             "latecomers",
             "presence",
             "senders",

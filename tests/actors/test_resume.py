@@ -112,7 +112,7 @@ async def test_a_cursor_that_can_not_be_right_counts_for_nothing() -> None:
 async def test_a_bad_token_and_an_expired_one_are_told_apart() -> None:
     async with running_node() as node:
         codes = []
-        node.tokens._lifetime = -5
+        node.tokens.lifetime = -5
         for token in ("nonsense", node.tokens.issue("id", "ana")):
             someone = Person(node)
             await someone.say(Connect(token=token, device="d"))

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from chat4all_actors.cli.listening import check_origins, open_doors, tls_context, url_of
+from chat4all_actors.cli.listening import check_names, open_doors, tls_context, url_of
 from chat4all_actors.cli.main import UNREACHABLE, USAGE, CommandError
 from chat4all_actors.config import Settings
 
@@ -99,12 +99,15 @@ def test_the_url_names_the_scheme_the_host_and_the_port() -> None:
         doors.close()
 
 
-def test_what_is_no_certificate_and_no_origin_is_told() -> None:
+def test_what_is_no_certificate_origin_or_host_is_told() -> None:
     assert tls_context(Settings()) is None
     with pytest.raises(CommandError, match="certificate") as caught:
         tls_context(Settings(tls_cert="missing", tls_key="missing"))
     assert caught.value.code == USAGE
-    check_origins(Settings(allowed_origins=["https://chat.example.org"]))
+    check_names(Settings(allowed_origins=["https://chat.example.org"]))
     with pytest.raises(CommandError, match=r"chat\.example\.org") as caught:
-        check_origins(Settings(allowed_origins=["chat.example.org"]))
+        check_names(Settings(allowed_origins=["chat.example.org"]))
     assert caught.value.code == USAGE
+    check_names(Settings(allowed_hosts=["chat.example.org:8443", "[::1]"]))
+    with pytest.raises(CommandError, match="is no host"):
+        check_names(Settings(allowed_hosts=["https://chat.example.org"]))

@@ -71,7 +71,7 @@ class ModelServer:
         log.members.append(ME)
         self.append(id_, OTHER, f.MemberBody(ME), kind="join")
 
-    def append(self, id_: str, sender: str, body: f.Body, **more: Any) -> f.Msg:
+    def append(self, id_: str, sender: str, body: f.Body | None, **more: Any) -> f.Msg:
         log = self.logs[id_]
         seq = log.head + 1
         event_id = more.pop("id", None) or conversation_id(10_000 + seq)
@@ -131,6 +131,13 @@ class ModelSession:
                 self._connect(frame)
             case f.Send():
                 self._store(frame)
+            case f.Edit() | f.Delete():
+                kind: f.Kind = "edit" if isinstance(frame, f.Edit) else "delete"
+                body = frame.body if isinstance(frame, f.Edit) else None
+                event = self.server.append(
+                    frame.conv, ME, body, kind=kind, target=frame.target, id=frame.id, origin=self
+                )
+                self.send(f.Sent(frame.rid, frame.conv, frame.id, event.seq, event.ts, dup=False))
             case f.Fetch():
                 self._fetch(frame)
             case f.Info() | f.Create():

@@ -33,6 +33,26 @@ async def test_a_message_is_committed_when_send_returns(
         assert client.user == ME
 
 
+async def test_edits_and_deletions_are_committed_when_they_return_and_are_events(
+    connect: Connect, autojump_clock: MockClock, server: ModelServer
+) -> None:
+    async with connect() as client:
+        stream = client.events()
+        await client.send(CONV, "hello")
+        edited = await client.edit(CONV, 1, "hello again")
+        deleted = await client.delete(CONV, 1)
+        assert (edited.seq, deleted.seq) == (2, 3)
+        seen: list[f.Msg] = []
+        while len(seen) < 3:
+            event = await anext(stream)
+            if isinstance(event, f.Msg):
+                seen.append(event)
+    _, edit, deletion = seen
+    assert (edit.kind, edit.target, edit.body) == ("edit", 1, TextBody("hello again"))
+    assert (deletion.kind, deletion.target, deletion.body) == ("delete", 1, None)
+    assert [event.kind for event in server.logs[CONV].events] == ["message", "edit", "delete"]
+
+
 async def test_a_message_whose_answer_got_lost_is_sent_again_and_stored_once(
     connect: Connect, autojump_clock: MockClock, network: Network, server: ModelServer
 ) -> None:

@@ -9,11 +9,14 @@ import trio
 from chat4all_actors.cluster.items import AnyItem, Bye, Stands, encode_item
 from chat4all_actors.cluster.notices import EVERY, MAX_WAITING, NoticeBoard
 from chat4all_storage.memory import MemoryDirectory
+from chat4all_storage.memory_accounts import memory_accounts
 from chat4all_storage.ports import Unavailable, User
 
 if TYPE_CHECKING:
     import pytest
     from trio.testing import MockClock
+
+    from chat4all_storage.account_ports import EndedLogin
 
 EPOCH = 1_700_000_000.0
 WITHIN = 2.0
@@ -26,11 +29,14 @@ class Reader:
     def __init__(self, name: str, directory: MemoryDirectory) -> None:
         self.told: list[tuple[str, list[AnyItem]]] = []
         self.revoked: dict[str, int] = {}
+        self.ended: list[EndedLogin] = []
         self.board = NoticeBoard(
             name,
             directory,
             arrived=lambda sender, items: self.told.append((sender, items)),
             revoked=self.revoked.update,
+            logins=memory_accounts(directory).logins,
+            ended=self.ended.extend,
             clock=lambda: EPOCH + trio.current_time(),
             remember=3600,
         )

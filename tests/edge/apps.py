@@ -54,16 +54,13 @@ class Client:
         self._h11.send(h11.EndOfMessage())
         status, headers, body = 0, {}, b""
         while True:
-            event = self._h11.next_event()
+            try:
+                event = self._h11.next_event()
+            except h11.RemoteProtocolError as error:
+                raise EOFError from error
             if event is h11.NEED_DATA:
-                data = await self.stream.receive_some()
-                if not data and not status:
-                    raise EOFError
-                try:
-                    self._h11.receive_data(bytes(data))
-                    continue
-                except h11.RemoteProtocolError as error:
-                    raise EOFError from error
+                self._h11.receive_data(bytes(await self.stream.receive_some()))
+                continue
             if isinstance(event, h11.Response):
                 status = event.status_code
                 headers = {name.decode(): value.decode() for name, value in event.headers}

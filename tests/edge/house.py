@@ -15,6 +15,7 @@ from chat4all_actors.edge.sockets import open_listeners
 from chat4all_actors.fanout import LocalReaders
 from chat4all_actors.heartbeat import Heartbeat
 from chat4all_actors.kernel import Pool
+from chat4all_actors.limits.limits import Limits
 
 if TYPE_CHECKING:
     import socket
@@ -73,7 +74,9 @@ class House:
         stream = await self.connect(UPGRADE)
         answer = b""
         while b"\r\n\r\n" not in answer:
-            answer += await stream.receive_some()
+            data = await stream.receive_some()
+            assert data
+            answer += data
         assert answer.startswith(b"HTTP/1.1 101 ")
         return stream
 
@@ -95,8 +98,10 @@ async def house(
     """An edge that accepts; at the end nothing has failed, and nothing is open."""
     if listener is None:
         (listener,) = open_listeners("127.0.0.1", 0)
+    chosen = Settings(**settings)
     services = SimpleNamespace(
-        settings=Settings(**settings),
+        settings=chosen,
+        limits=Limits(chosen),
         node_id="node",
         heartbeat=Heartbeat(),
         local=LocalReaders(),

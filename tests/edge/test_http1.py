@@ -34,6 +34,12 @@ async def test_a_request_is_answered_by_the_application() -> None:
     assert app.bodies == [b"{}"]
 
 
+async def test_the_status_is_told_in_words_too() -> None:
+    async with house(app=Recorder(409)) as here:
+        answer = await here.ask(request("/", "Connection: close"))
+        assert answer.startswith(b"HTTP/1.1 409 Conflict\r\n")
+
+
 async def test_a_connection_serves_one_request_after_the_other() -> None:
     app = Recorder()
     async with house(app=app) as here:

@@ -9,11 +9,11 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from chat4all_actors.edge.http_connection import STOP_PATIENCE
 from chat4all_actors.edge.listener import (
     ACCEPT_BATCH,
     EXHAUSTED_PAUSE,
     MAX_ADMIN_CONNECTIONS,
-    STOP_PATIENCE,
 )
 from chat4all_actors.edge.sockets import open_listeners
 from chat4all_actors.kernel import PoolClosed

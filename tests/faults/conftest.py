@@ -1,8 +1,23 @@
 from __future__ import annotations
 
 import faulthandler
+from typing import Final
 
 import pytest
+
+MEASURED: Final = "measured"
+"""The runs that measure how late something comes: one after the other, and from the beginning."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """They take longest, and wait most of the time while others use the processors."""
+    items.sort(key=lambda item: _group(item) != MEASURED)
+
+
+def _group(item: pytest.Item) -> str | None:
+    mark = item.get_closest_marker("xdist_group")
+    return None if mark is None else mark.args[0]
 
 
 @pytest.fixture(autouse=True)

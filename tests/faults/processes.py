@@ -16,25 +16,33 @@ from typing import IO, TYPE_CHECKING, Final
 import asyncpg
 import trio
 
+from chat4all_actors.cli.main import UNREACHABLE
 from chat4all_storage.embedded import find_embedded
 from chat4all_storage.processes import command_line, mark_of, marked_processes
 from tests.storage_servers import fetch
-from tests.support.server import environment
+from tests.support.server import UNLIMITED, environment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 ROOT: Final = Path(__file__).parents[2]
 SETTINGS: Final = {
-    "CHAT4ALL_RATE_MESSAGES_PER_MINUTE": "0",
+    **UNLIMITED,
     # Short, so that outages are seen from both sides: waited for, and refused.
     "CHAT4ALL_LOG_PATIENCE": "0.6",
     # Small, so that who reads slowly misses something.
     "CHAT4ALL_MAX_OUTBOUND": "32768",
 }
 
+START_LIMIT: Final = 60.0
+"""Seconds within which a server listens, with a database that is away for a while."""
+
 LOG_SHOWN: Final = 3000
 """Characters of the server's log that a failed run tells."""
+
+
+class StartFailed(Exception):
+    """The server can't be started; trying again would not help."""
 
 
 def free_port() -> int:
@@ -70,13 +78,21 @@ class ServerProcess:
         return self._process is not None and self._process.poll() is None
 
     async def start(self) -> None:
-        """Start it, as often as it takes until it listens: a database may be away."""
-        while True:
-            if await self._try_start():
-                return
-            await trio.sleep(0.05)
+        """Start it, as often as it takes until it listens: a database may be away.
 
-    async def _try_start(self) -> bool:
+        Raises:
+            StartFailed: it ends for another reason, or does not listen within `START_LIMIT`.
+        """
+        with trio.move_on_after(START_LIMIT):
+            while (code := await self._try_start()) is not None:
+                if code != UNREACHABLE:
+                    raise StartFailed(f"the server ended with {code} at its start: see its log")
+                await trio.sleep(0.05)
+            return
+        raise StartFailed(f"the server does not listen after {START_LIMIT} s: see its log")
+
+    async def _try_start(self) -> int | None:
+        """None when it listens, or the code with which it ended before."""
         self._process = await trio.lowlevel.open_process(
             self._command,
             cwd=ROOT,
@@ -91,11 +107,10 @@ class ServerProcess:
             while not said.endswith(b"\n"):
                 data = await stdout.receive_some()
                 if not data:
-                    await self._process.wait()
-                    return False
+                    return await self._process.wait()
                 said += data
         assert said.startswith(b"listening on "), said
-        return True
+        return None
 
     async def kill(self) -> None:
         """kill -9."""

@@ -8,10 +8,13 @@ import pytest
 
 from tests.faults.cluster_faults import Lengths
 from tests.faults.cluster_run import ClusterScenario, cluster_run
+from tests.faults.conftest import MEASURED
 from tests.faults.workload import Shape
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.xdist_group(MEASURED)
 
 SHAPE: Final = Shape(
     users=6, second_devices=0, groups=2, privates=2, window=8, pause=0.5, wanderers=0, dawdlers=0

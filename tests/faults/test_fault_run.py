@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from typing import TYPE_CHECKING
 
 from chat4all_storage.embedded import open_embedded
@@ -20,7 +21,7 @@ KILLS = int(os.environ.get("FAULTS_KILLS") or 24)
 
 def _accept(report: Report, capsys: pytest.CaptureFixture[str], kills: int) -> None:
     with capsys.disabled():
-        print(f"\n{report}")
+        print(f"\n{report}", file=sys.stderr)  # what workers of pytest-xdist print is dropped
     assert not report.violations, "\n".join(report.violations[:50])
     assert report.kills >= kills
     # The run is worth nothing unless it did what it is for.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from tests.support.server import command, environment
+from tests.support.server import UNLIMITED, command, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -68,7 +68,7 @@ def serving(
         log.open("a") as stderr,
         subprocess.Popen(
             command("serve", "--data-dir", str(data_dir), *port, *arguments),
-            env=environment({"CHAT4ALL_RATE_MESSAGES_PER_MINUTE": "0", **(env or {})}),
+            env=environment({**UNLIMITED, **(env or {})}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,

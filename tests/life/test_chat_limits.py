@@ -11,8 +11,6 @@ import trio
 from chat4all_protocol.frames import (
     Connect,
     Create,
-    Delete,
-    Edit,
     Error,
     Fetch,
     FileBody,
@@ -21,7 +19,6 @@ from chat4all_protocol.frames import (
     React,
     Ready,
     Sent,
-    TextBody,
 )
 from chat4all_protocol.ids import new_id
 from tests.life.devices import people, texts
@@ -32,7 +29,6 @@ from tests.support.server import token
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from chat4all_protocol.frames import AnyClientFrame
     from chat4all_storage.bridge import Bridge
     from tests.life.conftest import Names, StartServer
     from tests.life.processes import ServerProcess
@@ -164,22 +160,13 @@ async def test_messages_beyond_the_rate_are_refused_until_it_is_time(
 # Frames that are wrong
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [
-        Edit(rid=7, conv=CONV, id=new_id(), target=1, body=TextBody("x")),
-        Delete(rid=7, conv=CONV, id=new_id(), target=1),
-        React(rid=7, conv=CONV, id=new_id(), target=1, emoji="x", on=True),
-    ],
-    ids=lambda frame: type(frame).__name__,
-)
-async def test_frames_that_are_not_offered_are_unknown(
-    server: ServerProcess, names: Names, frame: AnyClientFrame
-) -> None:
+async def test_frames_that_are_not_offered_are_unknown(server: ServerProcess, names: Names) -> None:
     (ana,) = names(1)
     async with people(server) as here:
         device = await here.connect(ana)
-        error = await device.refused(frame)
+        error = await device.refused(
+            React(rid=7, conv=CONV, id=new_id(), target=1, emoji="x", on=True)
+        )
         assert (error.code, error.temporary) == ("UNKNOWN_FRAME", False)
         assert await device.seen() == []
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.xdist_group("test_drain")  # a server for all of them
+
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 PEOPLE = ["ana", "bob", "carla"]
 

@@ -12,6 +12,8 @@ from tests.life.raw_sockets import RawSocket, Response, parse_response, request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+pytestmark = pytest.mark.xdist_group("test_health")  # a server for all of them
 CHECKS = ["/health/live", "/health/ready", "/health/startup"]
 NOTHING = ["/", "/health", "/health/other", "/health/live/", "/v1/messages", "/wss"]
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tests.life.devices import Device
     from tests.life.processes import ServerProcess
 
+pytestmark = pytest.mark.xdist_group("test_shards")  # a server for all of them
+
 PATIENCE = {"CHAT4ALL_LOG_PATIENCE": "0.5", "CHAT4ALL_RESUME_PATIENCE": "1"}
 
 

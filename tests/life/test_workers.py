@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from tests.life.conftest import Names, StartServer
 
+pytestmark = pytest.mark.xdist_group("test_workers")  # a server for all of them
+
 PROMISED_GAP = 10.0
 """Seconds that a rolling restart may hold up a message at most."""
 ACCEPTS = re.compile(r"worker (\d+) \(pid (\d+)\) accepts work")

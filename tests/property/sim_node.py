@@ -10,6 +10,7 @@ from trio.testing import wait_all_tasks_blocked
 from chat4all_actors.config import Settings
 from chat4all_actors.kernel import RestartBudgetExceeded
 from chat4all_actors.node import Node
+from chat4all_storage.memory_accounts import memory_accounts
 from chat4all_storage.shards import Shards
 from chat4all_storage.storage import Storage
 
@@ -58,7 +59,8 @@ class Place:
         stores = [FaultyShard(database) for database in world.databases]
         bus = None if world.bus is None else NodeBus(world.bus)
         self._handles = [*stores, *([] if bus is None else [bus])]
-        storage = Storage(world.directory, Shards(stores, world.places, world.directory))
+        shards = Shards(stores, world.places, world.directory)
+        storage = Storage(world.directory, shards, memory_accounts(world.directory))
         self.node = Node(SETTINGS, storage, jwt_key=KEY, listeners=[], bus=bus, clock=world.now)
         self._scope = trio.CancelScope()
         await world.nursery.start(self._run, self.node, self._scope)

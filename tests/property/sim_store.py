@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         StoredEvent,
     )
     from chat4all_storage.queries import Found, Listed, Place, Portion, Receipt, Revision
+    from chat4all_storage.upkeep import Expired
 
 T = TypeVar("T")
 
@@ -155,6 +156,12 @@ class FaultyShard:
                 trace=trace,
             )
         )
+
+    async def expire(self, limit: int, *, now: int | None = None) -> Expired:
+        return await self._read(lambda: self.database.inner.expire(limit, now=now))
+
+    async def erase_user(self, user: str, pseudonym: str, limit: int) -> bool:
+        return await self._read(lambda: self.database.inner.erase_user(user, pseudonym, limit))
 
     async def find(self, id_: str, reader: str) -> Portion[Found]:
         return await self._read(lambda: self.database.inner.find(id_, reader))

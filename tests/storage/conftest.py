@@ -1,18 +1,23 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from chat4all_storage.bridge import open_bridge
 from chat4all_storage.memory import MemoryDirectory, MemoryShard
+from chat4all_storage.memory_accounts import memory_accounts
+from chat4all_storage.memory_log import wall_clock_ms
+from chat4all_storage.postgres_answers import postgres_accounts
 from chat4all_storage.postgres_directory import PostgresDirectory
 from chat4all_storage.postgres_shard import PostgresShard
 from tests.storage.builders import RULES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from chat4all_storage.account_ports import AccountStores
     from chat4all_storage.ports import Directory, ShardStore
 
 
@@ -58,3 +63,56 @@ async def directory(database_or_memory: str | None) -> AsyncIterator[Directory]:
         directory = PostgresDirectory(bridge, database_or_memory)
         yield directory
         await directory.close()
+
+
+class AccountPlace(NamedTuple):
+    """A directory with its account stores, and a way to let time pass in them."""
+
+    directory: Directory
+    stores: AccountStores
+    later: Callable[[float], Awaitable[None]]
+    """Make everything that was written so many seconds older."""
+
+
+@pytest.fixture
+async def place(database_or_memory: str | None) -> AsyncIterator[AccountPlace]:
+    if database_or_memory is None:
+        ahead = 0.0
+
+        async def wait(seconds: float) -> None:
+            nonlocal ahead
+            ahead += seconds
+
+        memory = MemoryDirectory(clock_ms=lambda: wall_clock_ms() + int(ahead * 1000))
+        yield AccountPlace(memory, memory_accounts(memory), wait)
+        return
+    async with open_bridge() as bridge:
+        directory = PostgresDirectory(bridge, database_or_memory)
+        database = directory.database
+
+        async def age(seconds: float) -> None:
+            """The database's clock can't be moved, so its rows are."""
+
+            async def run(connection: Any) -> None:
+                for statement in AGEING:
+                    await connection.execute(statement, timedelta(seconds=seconds))
+
+            await database.write(run)
+
+        yield AccountPlace(directory, postgres_accounts(database), age)
+        await directory.close()
+
+
+AGEING = (
+    """UPDATE logins SET created_at = created_at - $1::interval,
+           last_used_at = last_used_at - $1::interval, rotated_at = rotated_at - $1::interval,
+           expires_at = expires_at - $1::interval""",
+    "UPDATE ended_logins SET at = at - $1::interval",
+    """UPDATE second_factors SET attempts = ARRAY(
+           SELECT a - $1::interval FROM unnest(attempts) WITH ORDINALITY AS x (a, n) ORDER BY n)""",
+    "UPDATE audit SET at = at - $1::interval",
+    "UPDATE idempotency SET claimed_at = claimed_at - $1::interval",
+    """UPDATE signing_keys SET active_from = active_from - $1::interval,
+           retires_at = retires_at - $1::interval, created_at = created_at - $1::interval""",
+    "UPDATE revoked_names SET valid_from = valid_from - extract(epoch FROM $1::interval)",
+)

@@ -24,6 +24,20 @@ if TYPE_CHECKING:
 
     from chat4all_protocol.frames import AnyClientFrame, AnyServerFrame
 
+UNLIMITED = {
+    f"CHAT4ALL_RATE_{what}_PER_MINUTE": "0"
+    for what in (
+        "MESSAGES",
+        "REQUESTS",
+        "CLIENT_REQUESTS",
+        "HANDSHAKES",
+        "LOGINS",
+        "LOGINS_PER_ADDRESS",
+        "REGISTRATIONS",
+    )
+}
+"""All clients of a test share an address, and are in haste."""
+
 JWT_KEY = "a key that only tests use, of 32 bytes and more"
 
 
@@ -109,8 +123,7 @@ async def running_server(
 
     Its rates are unlimited unless `env` says otherwise.
     """
-    unlimited = {"CHAT4ALL_RATE_MESSAGES_PER_MINUTE": "0"}
-    server = Server(["--data-dir", str(data_dir), *arguments], unlimited | dict(env or {}))
+    server = Server(["--data-dir", str(data_dir), *arguments], UNLIMITED | dict(env or {}))
     await server.start()
     try:
         yield server

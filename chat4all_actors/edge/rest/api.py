@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import conversations, members, messages, presence
+from . import auth, conversations, members, messages, presence, users
 
-GROUPS: Final = (conversations.routes, members.routes, messages.routes, presence.routes)
+GROUPS: Final = (
+    auth.routes,
+    users.routes,
+    conversations.routes,
+    members.routes,
+    messages.routes,
+    presence.routes,
+)

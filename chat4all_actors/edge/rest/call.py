@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from chat4all_storage.storage import Storage
 
+    from ...accounts.desk import Desk
     from ...accounts.tokens import Tokens
     from ...config import Settings
     from ...conversations import Conversations
@@ -33,6 +34,7 @@ class RestServices(Protocol):
     settings: Settings
     node_id: str
     tokens: Tokens
+    desk: Desk
     revocations: Revocations
     conversations: Conversations
     presence: Presences

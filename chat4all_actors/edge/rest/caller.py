@@ -58,14 +58,10 @@ class Caller(Struct, frozen=True):
             raise invalid(where, f"a service client names the user in whose name it acts: {where}")
         return self.on_behalf_of
 
-    def creator(self, members: list[str]) -> tuple[str, list[str]]:
-        """Who creates something with these members, and the others.
-
-        For a service client that names no user that is the first of them.
-        """
-        if self.client is None or self.on_behalf_of is not None:
-            return self.user(), members
-        return members[0], members[1:]
+    @property
+    def acts_for_a_user(self) -> bool:
+        """Whether a user acts, and not a service client for itself."""
+        return self.client is None or self.on_behalf_of is not None
 
     def may(self, scope: str | None) -> bool:
         """Whether a service client has this scope; users have all."""

@@ -13,7 +13,7 @@ from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import ConversationType, Username
 from chat4all_storage import everywhere
 
-from ...posting import settings_append
+from ... import appends
 from . import submitting, views
 from .decoding import check_free_form
 from .errors import ApiError, not_found
@@ -116,12 +116,16 @@ async def create_conversation(call: Call, body: NewConversation) -> Answer:
     """
     if body.metadata is not None:
         check_free_form("metadata", body.metadata)
-    creator, members = call.caller.creator(body.members)
-    if call.caller.client is not None:
-        creator = await submitting.canonical(call, creator)
-    id_ = call.id("conversation") if body.type == "group" else None
+    joins = call.caller.acts_for_a_user
     stored, made = await call.services.conversations.create(
-        body.type, creator, members, body.title, metadata=body.metadata, id_=id_, trace=call.trace
+        body.type,
+        call.caller.user() if joins else call.caller.identity.username,
+        body.members,
+        body.title,
+        metadata=body.metadata,
+        id_=call.id("conversation") if body.type == "group" else None,
+        joins=joins,
+        trace=call.trace,
     )
     return Answer(views.conversation(stored), 201 if made else 200)
 
@@ -187,7 +191,7 @@ async def change_conversation(
             ErrorCode.INVALID_PAYLOAD, "name what to change: title, metadata or retention_days"
         )
     days = body.retention_days
-    append = settings_append(
+    append = appends.change(
         conversation_id,
         call.caller.user(),
         call.id("change"),

@@ -9,7 +9,7 @@ from msgspec import Struct
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Username
 
-from ...posting import member_append
+from ... import appends
 from . import submitting, views
 from .models import Conversation, Role
 from .operations import Routes
@@ -47,9 +47,7 @@ async def add_member(call: Call, conversation_id: str, body: NewMember) -> Conve
     Owners and admins do; only owners make others admins or owners.
     """
     name = await submitting.canonical(call, body.username)
-    append = member_append(
-        conversation_id, call.caller.user(), call.id("join"), "join", name, body.role
-    )
+    append = appends.join(conversation_id, call.caller.user(), call.id("join"), name, body.role)
     await submitting.submit(call, append)
     return views.conversation(await submitting.conversation_of(call, conversation_id))
 
@@ -66,9 +64,7 @@ async def change_role(
     call: Call, conversation_id: str, username: str, body: RoleChange
 ) -> Conversation:
     """Give a member another role; for owners."""
-    append = member_append(
-        conversation_id, call.caller.user(), call.id("role"), "change", username, body.role
-    )
+    append = appends.role(conversation_id, call.caller.user(), call.id("role"), username, body.role)
     await submitting.submit(call, append)
     return views.conversation(await submitting.conversation_of(call, conversation_id))
 
@@ -85,5 +81,5 @@ async def remove_member(call: Call, conversation_id: str, username: str) -> None
     Everybody may leave, but the last owner names another first. Owners remove anybody, admins
     those without a role.
     """
-    append = member_append(conversation_id, call.caller.user(), call.id("leave"), "leave", username)
+    append = appends.leave(conversation_id, call.caller.user(), call.id("leave"), username)
     await submitting.submit(call, append)

@@ -10,7 +10,8 @@ from msgspec import Meta, Struct, field
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Channel, FileBody, Id, SendBody, TextBody, Username
 
-from ...posting import delete_append, edit_append, judge, message_append
+from ... import appends
+from ...posting import judge
 from . import submitting, views
 from .decoding import check_free_form
 from .errors import ApiError, invalid, not_found
@@ -114,7 +115,7 @@ async def send_message(call: Call, body: NewMessage) -> Accepted:
     content = content_of(call, body.payload, body.metadata, body.channels)
     call.spend_message(sender)
     conversation = await _conversation(call, sender, body)
-    append = message_append(
+    append = appends.message(
         conversation,
         sender,
         call.id("message", body.message_id),
@@ -278,7 +279,7 @@ async def edit_message(call: Call, message_id: str, body: NewPayload) -> Message
     user = call.caller.user()
     content = content_of(call, body.payload)
     event = await _message_of(call, user, message_id)
-    append = edit_append(event.conversation, user, call.id("edit"), event.seq, content)
+    append = appends.edit(event.conversation, user, call.id("edit"), event.seq, content)
     call.spend_message(user)
     await submitting.submit(call, append)
     return await read_message(call, message_id)
@@ -300,5 +301,5 @@ async def delete_message(call: Call, message_id: str) -> None:
     event = await _message_of(call, user, message_id)
     if event.deleted:
         return
-    append = delete_append(event.conversation, user, call.id("delete"), event.seq)
+    append = appends.delete(event.conversation, user, call.id("delete"), event.seq)
     await submitting.submit(call, append)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from msgspec import UnsetType
+from msgspec import UNSET
 
 from chat4all_protocol.codec import decode_body, decode_meta
-from chat4all_protocol.frames import FileBody, MemberBody, TextBody
+from chat4all_protocol.frames import FileBody, TextBody
 from chat4all_storage.ports import Range
 
 from .models import (
@@ -40,13 +40,19 @@ def payload(body: Body) -> AnyPayload:
         return TextPayload(body.text)
     if isinstance(body, FileBody):
         return FilePayload(body.file_id, body.text)
-    if isinstance(body, MemberBody):
-        return MemberPayload(body.user, body.role)
-    return SettingsPayload(body.title, body.meta, _days(body.retention))
+    return MemberPayload(body.user, body.role)
 
 
-def _days(seconds: int | UnsetType | None) -> int | UnsetType | None:
-    return seconds // DAY if isinstance(seconds, int) else seconds
+def _change(meta: dict[str, Any]) -> AnyPayload:
+    """What a `change` event says, as a payload."""
+    if "user" in meta:
+        return MemberPayload(meta["user"], meta.get("role"))
+    days = meta.get("retention", UNSET)
+    return SettingsPayload(
+        title=meta.get("title", UNSET),
+        metadata=meta.get("metadata", UNSET),
+        retention_days=days // DAY if isinstance(days, int) else days,
+    )
 
 
 def status(event: ports.StoredEvent, members: Mapping[str, ports.MemberInfo]) -> MessageStatus:
@@ -69,18 +75,22 @@ def message(
     answered: Mapping[int, str],
 ) -> Message:
     """An event as a message; `answered` names those that others answer, by sequence number."""
+    shown = None if event.body is None else payload(decode_body(event.body))
+    metadata = None if event.meta is None else decode_meta(event.meta)
+    if event.kind == "change":
+        shown, metadata = _change(metadata or {}), None
     return Message(
         message_id=event.id,
         conversation_id=event.conversation,
         sequence_number=event.seq,
         from_=event.sender,
-        payload=None if event.body is None else payload(decode_body(event.body)),
+        payload=shown,
         reply_to=None if event.reply_to is None else answered.get(event.reply_to),
         status=status(event, members),
         edited_at=None if event.edited_at is None else moment(event.edited_at),
         deleted_at=None if event.deleted_at is None else moment(event.deleted_at),
         created_at=moment(event.ts),
-        metadata=None if event.meta is None else decode_meta(event.meta),
+        metadata=metadata,
         kind=event.kind,
         target=event.target,
     )

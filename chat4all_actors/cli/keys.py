@@ -1,0 +1,87 @@
+"""Manage the keys that access tokens are signed with.
+
+With --data-dir, or the same databases, it works beside a running server.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import trio
+
+from chat4all_storage.actor import SHELL
+from chat4all_storage.ports import StorageError
+
+from ..accounts.keyring import DELAY, add_key
+from ..accounts.sealing import Sealing
+from .main import OK, CommandError, add_settings, settings_of
+from .opening import open_storage, signing_key
+
+if TYPE_CHECKING:
+    import argparse
+
+    from chat4all_storage.account_ports import SigningKey
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `chat4all keys`."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listed = actions.add_parser("list", help="list keys", description="List the signing keys.")
+    rotate = actions.add_parser(
+        "rotate",
+        help="let a new key sign, and the old ones retire",
+        description=f"Add a key. It signs in {DELAY:.0f} seconds, when every node has learned it;"
+        " those before it verify until all they signed has expired.",
+    )
+    for action in (listed, rotate):
+        action.add_argument("--json", action="store_true", help="a JSON line for each key")
+        add_settings(action, "data_dir", "postgres", "jwt_algorithm")
+
+
+def run(options: argparse.Namespace) -> int:
+    """List or rotate."""
+    return trio.run(_run, options)
+
+
+async def _run(options: argparse.Namespace) -> int:
+    settings = settings_of(options)
+    sealing = Sealing(signing_key(settings))
+    async with open_storage(settings, beside_server=True) as opened:
+        store = opened.storage.accounts.keys
+        try:
+            if options.action == "rotate":
+                await add_key(store, sealing, settings.jwt_algorithm, SHELL)
+            keys = await store.all()
+        except StorageError as error:
+            raise CommandError(f"the directory could not do it: {error}") from error
+    for key in keys:
+        _print(key, as_json=options.json)
+    return OK
+
+
+def _print(key: SigningKey, *, as_json: bool) -> None:
+    state = _state(key)
+    if as_json:
+        told = {
+            "kid": key.kid,
+            "algorithm": key.algorithm,
+            "state": state,
+            "active_from": _moment(key.active_from),
+            "retires_at": None if key.retires_at is None else _moment(key.retires_at),
+        }
+        print(json.dumps(told))
+    else:
+        print(f"{key.kid}  {key.algorithm:<6}  {state:<8}  from {_moment(key.active_from)}")
+
+
+def _state(key: SigningKey) -> str:
+    if key.active_from > time.time() * 1000:
+        return "waiting"
+    return "active" if key.retires_at is None else "retiring"
+
+
+def _moment(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
