@@ -54,6 +54,7 @@ class Operation:
         path: With its variable parts in braces.
         summary, description: For people.
         body, query: Models of what the request carries.
+        rules: JSON Schema of what holds between the fields of the body, for the document.
         answers: The models of the answers by status, the usual one first; None has no body.
         errors: Codes that it may answer beside those that follow from the rest.
         scope: What a service client needs; a user needs none. None: anybody may call it.
@@ -70,6 +71,7 @@ class Operation:
     answers: Mapping[int, Any]
     body: type[Struct] | None = None
     query: type[Struct] | None = None
+    rules: Mapping[str, Any] = field(default_factory=dict)
     errors: tuple[ErrorCode, ...] = ()
     scope: str | None = None
     public: bool = False
