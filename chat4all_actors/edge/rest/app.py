@@ -76,15 +76,15 @@ def _view(operation: Operation, services: RestServices) -> Callable[..., Awaitab
         trace_id = _trace_id()
         _tell_route(operation.path)
         try:
+            call = _call(operation, services, parts, trace_id)
+            arguments: dict[str, Any] = dict(parts)
+            if operation.query is not None:
+                arguments["query"] = decode_query(request.query_string, operation.query)
+            if operation.body is not None:
+                assert decoder is not None
+                data = await _body(operation.max_body)  # the edge looks after how it comes in
+                arguments["body"] = decode_json(data, operation.body, decoder)
             with trio.fail_after(services.settings.request_timeout):
-                call = _call(operation, services, parts, trace_id)
-                arguments: dict[str, Any] = dict(parts)
-                if operation.query is not None:
-                    arguments["query"] = decode_query(request.query_string, operation.query)
-                if operation.body is not None:
-                    assert decoder is not None
-                    data = await _body(operation.max_body)
-                    arguments["body"] = decode_json(data, operation.body, decoder)
                 answer = await operation.handler(call, **arguments)
         except ApiError as error:
             return _refuse(error, trace_id)
