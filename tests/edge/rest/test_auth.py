@@ -323,7 +323,7 @@ async def test_a_profile_is_changed_field_by_field(office: Office) -> None:
 async def test_an_erased_user_s_token_is_refused(autojump_clock: MockClock, office: Office) -> None:
     made = await office.register()
     dora = await office.member()
-    await office.node.desk.stores.profiles.erase(made.json["user_id"], SHELL)
+    await office.node.desk.stores.profiles.erase(made.json["user_id"], "erased:1", SHELL)
     assert (await dora.ask("GET", "/v1/users/me")).status == 401
     await trio.sleep(2)
     assert (await dora.ask("GET", "/v1/conversations")).status == 401
