@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 METHODS: Final = frozenset(
     {"GET", "HEAD", "QUERY", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 )
-"""Those that HTTP knows, but CONNECT; one that a path does not answer is refused there, with 405."""
+"""Those that HTTP knows, but CONNECT; one that a path does not answer is refused with 405."""
 _PLAIN: Final = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9_.~!$&'()*+,;=:@-]*)+/?|/")
 """Most paths: nothing is encoded, and no segment begins with a dot."""
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
