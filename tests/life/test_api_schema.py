@@ -8,20 +8,23 @@ what is right. The same is asked in every run; a failure prints the `curl` comma
 
 from __future__ import annotations
 
+import http.client
+import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.life.processes import chat4all, serving
-from tests.support.server import token
+from tests.life.processes import ServerProcess, chat4all, serving
 
 if TYPE_CHECKING:
     from tests.storage_servers import PostgresServer
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
-PEOPLE = ("ana", "bob", "carla")
+PASSWORD = "a password"
+PEOPLE = ("ana", "bob", "carla", "dora")
 """The examples in the document speak of `bob` and `carla`."""
 UNLIMITED = {
     f"CHAT4ALL_RATE_{what}_PER_MINUTE": "0"
@@ -29,21 +32,36 @@ UNLIMITED = {
 }
 
 
+def log_in(server: ServerProcess, name: str) -> str:
+    """An access token, as clients get it."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+    body = json.dumps({"username": name, "password": PASSWORD})
+    connection.request("POST", "/v1/auth/token", body, {"Content-Type": "application/json"})
+    answer = json.load(connection.getresponse())
+    connection.close()
+    token: str = answer["access_token"]
+    return token
+
+
 def test_the_server_answers_as_its_document_says(
     postgres_server: PostgresServer, tmp_path: Path
 ) -> None:
     with postgres_server.fresh_database() as dsn:
         flags = ["--postgres", dsn]
-        assert chat4all("user", "add", *PEOPLE, "--password", "a password", *flags).returncode == 0
+        assert chat4all("user", "add", *PEOPLE, "--password", PASSWORD, *flags).returncode == 0
         with serving(tmp_path / "server", *flags, env=UNLIMITED) as server:
             done = subprocess.run(
                 [
                     *(sys.executable, "-m", "schemathesis.cli", "--no-color"),
                     *("--config-file", str(CONFIG), "run", f"{server.url}/openapi.json"),
-                    *("--header", f"Authorization: Bearer {token('ana')}"),
                     *("--continue-on-failure", "--checks", "all"),
                 ],
                 cwd=tmp_path,
+                env={
+                    **os.environ,
+                    "TOKEN": log_in(server, "ana"),
+                    "OTHER_TOKEN": log_in(server, "dora"),
+                },
                 capture_output=True,
                 text=True,
                 check=False,

@@ -19,6 +19,7 @@ from .decoding import check_free_form
 from .errors import ApiError, not_found
 from .models import DAY, Conversation, Cursor, Message, Metadata, Title
 from .operations import Answer, Routes
+from .rules import at_least_one
 
 if TYPE_CHECKING:
     from chat4all_storage.queries import Place
@@ -177,7 +178,7 @@ async def read_conversation(call: Call, conversation_id: str) -> Conversation:
     answers={200: Conversation},
     errors=(ErrorCode.CONFLICT,),
     scope="conversations:write",
-    rules={"anyOf": [{"required": [name]} for name in ConversationChange.__struct_fields__]},
+    rules=at_least_one(ConversationChange.__struct_fields__),
     examples={"another title": ConversationChange(title="The whole team")},
 )
 async def change_conversation(

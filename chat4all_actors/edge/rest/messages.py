@@ -25,6 +25,7 @@ from .models import (
     moment,
 )
 from .operations import Routes
+from .rules import ONE_ITEM, TEXT, one_of, way
 
 if TYPE_CHECKING:
     from chat4all_storage.ports import StoredEvent
@@ -76,32 +77,11 @@ _HI = NewMessage(
     answers={202: Accepted},
     errors=(ErrorCode.NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.CHANNEL_UNAVAILABLE),
     scope="messages:write",
-    rules={
-        "oneOf": [
-            {
-                "required": ["conversation_id"],
-                "properties": {
-                    "conversation_id": {"type": "string"},
-                    "recipient_id": {"type": "null"},
-                },
-            },
-            {
-                "required": ["recipient_id"],
-                "properties": {
-                    "recipient_id": {"type": "string"},
-                    "conversation_id": {"type": "null"},
-                },
-            },
-            {
-                "required": ["to"],
-                "properties": {
-                    "to": {"type": "array", "minItems": 1, "maxItems": 1},
-                    "recipient_id": {"type": "null"},
-                    "conversation_id": {"type": "null"},
-                },
-            },
-        ]
-    },
+    rules=one_of(
+        way("recipient_id", conversation_id=TEXT),
+        way("conversation_id", recipient_id=TEXT),
+        way("conversation_id", "recipient_id", to=ONE_ITEM),
+    ),
     examples={"to a user": _HI},
 )
 async def send_message(call: Call, body: NewMessage) -> Accepted:
