@@ -98,7 +98,7 @@ class HistoryQuery(Struct, frozen=True):
             {
                 "properties": {
                     "type": {"const": "private"},
-                    "members": {"maxItems": 1},
+                    "members": {"maxItems": 2},
                     "title": {"type": "null"},
                 }
             },
