@@ -18,9 +18,10 @@ _USERNAME = re.compile(USERNAME_PATTERN)
 MAX_EMAIL: Final = 254
 """Characters, as RFC 5321 allows in a path."""
 # No address is valid or invalid by its looks alone: this catches what is surely none.
-_EMAIL = re.compile(
+EMAIL_PATTERN: Final = (
     r"\A[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f.]+(\.[^@\s\x00-\x1f\x7f.]+)+\Z"
 )
+_EMAIL = re.compile(EMAIL_PATTERN)
 
 
 class InvalidUsername(ValueError):

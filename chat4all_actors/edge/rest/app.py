@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import trio
+from msgspec import Struct
 from quart import Response, request
 from werkzeug.exceptions import HTTPException
 
@@ -80,15 +81,15 @@ def _view(
         trace_id = _trace_id()
         _tell_route(operation.path)
         try:
+            call = _call(operation, services, guard, parts, trace_id)
+            arguments: dict[str, Any] = dict(parts)
+            if operation.query is not None:
+                arguments["query"] = decode_query(request.query_string, operation.query)
+            if operation.body is not None:
+                assert decoder is not None
+                data = await _body(operation.max_body)  # the edge looks after how it comes in
+                arguments["body"] = decode_json(data, operation.body, decoder)
             with trio.fail_after(services.settings.request_timeout):
-                call = _call(operation, services, guard, parts, trace_id)
-                arguments: dict[str, Any] = dict(parts)
-                if operation.query is not None:
-                    arguments["query"] = decode_query(request.query_string, operation.query)
-                if operation.body is not None:
-                    assert decoder is not None
-                    data = await _body(operation.max_body)
-                    arguments["body"] = decode_json(data, operation.body, decoder)
                 answer = await operation.handler(call, **arguments)
         except ApiError as error:
             return _refuse(error, trace_id)
@@ -188,7 +189,7 @@ def _respond(operation: Operation, answer: Answer, status: int) -> Response:
         response = Response(b"", status=status)
         response.headers.pop("Content-Type", None)
     else:
-        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        data = msgspec.json.encode(body) if isinstance(body, Struct) else body
         response = Response(data, status=status, content_type=operation.media_type)
     for name, value in answer.headers.items():
         response.headers[name] = value

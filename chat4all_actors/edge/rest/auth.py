@@ -10,14 +10,17 @@ from quart import request
 
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Id, Username
-from chat4all_storage.actor import user_subject
+from chat4all_storage.actor import registration_scope, user_subject
 
 from ...accounts.errors import Throttled
 from ...accounts.logins import Device
+from ...accounts.passwords import MAX_BYTES, MIN_CHARACTERS
+from ...accounts.service import EMAIL_PATTERN, MAX_EMAIL
 from .accounting import actor_of, explained, once, the_user
 from .errors import ApiError, invalid, not_found
 from .models import moment
 from .operations import Answer, Routes
+from .rules import TEXT, one_of, way
 
 if TYPE_CHECKING:
     from ...accounts.logins import Grant
@@ -29,8 +32,14 @@ ANONYMOUS: Final = "anonymous"
 MAX_AGENT: Final = 256
 """Characters of a `User-Agent` that are kept."""
 
-Password: TypeAlias = Annotated[
-    str, Meta(min_length=1, max_length=1024, description="8 characters to 72 bytes in UTF-8")
+Password: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1024)]
+NewPassword: TypeAlias = Annotated[
+    str,
+    Meta(
+        min_length=MIN_CHARACTERS,
+        max_length=MAX_BYTES,
+        description=f"{MIN_CHARACTERS} characters to {MAX_BYTES} bytes in UTF-8",
+    ),
 ]
 Opaque: TypeAlias = Annotated[str, Meta(min_length=1, max_length=512)]
 Code: TypeAlias = Annotated[
@@ -43,14 +52,14 @@ Code: TypeAlias = Annotated[
     ),
 ]
 Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"\A[^\x00-\x1f]*\Z")]
-Email: TypeAlias = Annotated[str, Meta(min_length=3, max_length=254)]
+Email: TypeAlias = Annotated[str, Meta(max_length=MAX_EMAIL, pattern=EMAIL_PATTERN)]
 
 
 class NewAccount(Struct, frozen=True):
     """Who is to have an account."""
 
     username: Username
-    password: Password
+    password: NewPassword
     email: Email | None = None
 
 
@@ -103,7 +112,7 @@ class PasswordChange(Struct, frozen=True):
     """The password that counted, and the one that is to."""
 
     old_password: Password
-    new_password: Password
+    new_password: NewPassword
 
 
 class LoginSession(Struct, frozen=True):
@@ -162,7 +171,7 @@ async def register(call: Call, body: NewAccount) -> Answer:
             )
         return Answer(Account(user.id, user.username), 201)
 
-    return await once(call, "register", body, act, scope=f"register:{body.username.lower()}")
+    return await once(call, "register", body, act, scope=registration_scope(body.username))
 
 
 @routes.post(
@@ -171,6 +180,11 @@ async def register(call: Call, body: NewAccount) -> Answer:
     answers={200: TokenPair},
     errors=(ErrorCode.UNAUTHENTICATED,),
     public=True,
+    rules=one_of(
+        way("refresh_token", "client_id", username=TEXT, password=TEXT),
+        way("username", "client_id", refresh_token=TEXT),
+        way("username", "refresh_token", client_id=TEXT, client_secret=TEXT),
+    ),
     aliases=("/auth/token",),
     examples={
         "log in": TokenRequest(username="ana", password="correct horse battery"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import struct
 import uuid
 from typing import TYPE_CHECKING, Annotated, Final
@@ -17,9 +16,10 @@ from chat4all_storage import everywhere
 from ... import appends
 from . import submitting, views
 from .decoding import check_free_form
-from .errors import ApiError, invalid, not_found
+from .errors import ApiError, not_found
 from .models import DAY, Conversation, Cursor, Message, Metadata, Title
 from .operations import Answer, Routes
+from .rules import at_least_one
 
 if TYPE_CHECKING:
     from chat4all_storage.queries import Place
@@ -74,7 +74,10 @@ class History(Struct, frozen=True):
 
 
 class HistoryQuery(Struct, frozen=True):
-    """Which part of the history: the end of it, when neither bound is given."""
+    """Which part of the history: the end of it, when neither bound is given.
+
+    With both it is what lies between them, from its beginning, such as a `gap` names it.
+    """
 
     after: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     """The first events after this sequence number."""
@@ -89,6 +92,18 @@ class HistoryQuery(Struct, frozen=True):
     answers={201: Conversation, 200: Conversation},
     errors=(ErrorCode.NOT_FOUND, ErrorCode.CONFLICT),
     scope="conversations:write",
+    rules={
+        "anyOf": [
+            {"properties": {"type": {"const": "group"}}},
+            {
+                "properties": {
+                    "type": {"const": "private"},
+                    "members": {"maxItems": 2},
+                    "title": {"type": "null"},
+                }
+            },
+        ]
+    },
     examples={
         "a pair": NewConversation("private", ["bob"]),
         "a group": NewConversation("group", ["bob", "carla"], title="The team"),
@@ -142,16 +157,8 @@ def _cursor(place: Place) -> str:
 
 
 def _place(cursor: str) -> Place:
-    """Where the page before ended.
-
-    Raises:
-        ApiError: it is no cursor of ours.
-    """
-    try:
-        packed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        active_at, raw = _CURSOR.unpack(packed)
-    except (binascii.Error, struct.error):
-        raise invalid("cursor", "cursor: the next_cursor of an earlier page is expected") from None
+    """Where the page before ended; every `Cursor` names a place."""
+    active_at, raw = _CURSOR.unpack(base64.urlsafe_b64decode(cursor))
     return active_at, str(uuid.UUID(bytes=raw))
 
 
@@ -171,6 +178,7 @@ async def read_conversation(call: Call, conversation_id: str) -> Conversation:
     answers={200: Conversation},
     errors=(ErrorCode.CONFLICT,),
     scope="conversations:write",
+    rules=at_least_one(ConversationChange.__struct_fields__),
     examples={"another title": ConversationChange(title="The whole team")},
 )
 async def change_conversation(
@@ -208,21 +216,21 @@ async def read_history(call: Call, conversation_id: str, query: HistoryQuery) ->
     Every durable event of the conversation has its place here, so sequence numbers have no gaps;
     `kind` tells messages from the others.
     """
-    if query.after is not None and query.before is not None:
-        raise invalid("before", "after and before exclude each other")
     stored = await submitting.conversation_of(call, conversation_id)
     page = await call.storage.shards.page(
         conversation_id,
         call.caller.user(),
         after=query.after,
-        before=query.before,
+        before=query.before if query.after is None else None,
         limit=query.limit,
     )
     if page is None:
         raise not_found("no such conversation")
     events = page.events
     if query.after is not None:
-        more = bool(events) and events[-1].seq < page.head
+        end = page.head if query.before is None else min(page.head, query.before - 1)
+        events = [event for event in events if event.seq <= end]
+        more = bool(events) and events[-1].seq < end
         cursor = events[-1].seq if more else None
     else:
         more = bool(events) and events[0].seq > 1

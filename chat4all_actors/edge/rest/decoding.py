@@ -15,7 +15,9 @@ import msgspec
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.ids import CHANNEL_PATTERN, DEVICE_PATTERN, USERNAME_PATTERN, UUID_PATTERN
 
+from ...accounts.service import EMAIL_PATTERN
 from .errors import ApiError, invalid
+from .models import CURSOR_PATTERN, MAX_NAMES, NAMES_PATTERN
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -34,6 +36,9 @@ _FORMATS: Final = {
     UUID_PATTERN: "a UUID in canonical lower-case form",
     USERNAME_PATTERN: "a user name of 1 to 64 letters, digits, '.', '_' or '-'",
     DEVICE_PATTERN: "1 to 128 visible ASCII characters",
+    EMAIL_PATTERN: "an address of the form name@host.domain",
+    CURSOR_PATTERN: "the next_cursor of an earlier page",
+    NAMES_PATTERN: f"1 to {MAX_NAMES} user names, separated by commas",
     CHANNEL_PATTERN: "a channel's name in lower-case letters, or name:account",
 }
 _MAX_SAID: Final = 200

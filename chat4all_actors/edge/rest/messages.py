@@ -25,6 +25,7 @@ from .models import (
     moment,
 )
 from .operations import Routes
+from .rules import ONE_ITEM, TEXT, one_of, way
 
 if TYPE_CHECKING:
     from chat4all_storage.ports import StoredEvent
@@ -76,6 +77,11 @@ _HI = NewMessage(
     answers={202: Accepted},
     errors=(ErrorCode.NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.CHANNEL_UNAVAILABLE),
     scope="messages:write",
+    rules=one_of(
+        way("recipient_id", conversation_id=TEXT),
+        way("conversation_id", recipient_id=TEXT),
+        way("conversation_id", "recipient_id", to=ONE_ITEM),
+    ),
     examples={"to a user": _HI},
 )
 async def send_message(call: Call, body: NewMessage) -> Accepted:
@@ -195,6 +201,18 @@ async def _shown(call: Call, event: StoredEvent) -> Message:
     return shown
 
 
+async def _message_of(call: Call, user: str, message_id: str) -> StoredEvent:
+    """The message of this id, to change it.
+
+    Raises:
+        ApiError: there is none, or another kind of event has the id.
+    """
+    event = await submitting.event_of(call, user, message_id)
+    if event.kind != "message":
+        raise ApiError(ErrorCode.CONFLICT, f"this is no message but a {event.kind}, and stays")
+    return event
+
+
 _LEAST_FIRST: Final[tuple[MessageStatus, ...]] = ("SENT", "DELIVERED", "READ")
 
 
@@ -240,7 +258,7 @@ async def edit_message(call: Call, message_id: str, body: NewPayload) -> Message
     """Replace what an own message says; what it said before is kept."""
     user = call.caller.user()
     content = content_of(call, body.payload)
-    event = await submitting.event_of(call, user, message_id)
+    event = await _message_of(call, user, message_id)
     append = appends.edit(event.conversation, user, call.id("edit"), event.seq, content)
     call.spend_message(user)
     await submitting.submit(call, append)
@@ -260,7 +278,7 @@ async def delete_message(call: Call, message_id: str) -> None:
     changes nothing.
     """
     user = call.caller.user()
-    event = await submitting.event_of(call, user, message_id)
+    event = await _message_of(call, user, message_id)
     if event.deleted:
         return
     append = appends.delete(event.conversation, user, call.id("delete"), event.seq)

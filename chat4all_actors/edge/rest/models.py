@@ -8,18 +8,25 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from chat4all_protocol.frames import ConversationType, Id, Kind
+from chat4all_protocol.ids import USERNAME_PATTERN
+
+CURSOR_PATTERN: Final = r"\A[A-Za-z0-9_-]{32}\Z"
+MAX_NAMES: Final = 100
+_NAME: Final = USERNAME_PATTERN.removeprefix(r"\A").removesuffix(r"\Z")
+NAMES_PATTERN: Final = rf"\A{_NAME}(?:,{_NAME}){{0,{MAX_NAMES - 1}}}\Z"
 
 Cursor: TypeAlias = Annotated[
     str,
     Meta(
-        min_length=1,
-        max_length=200,
-        pattern=r"\A[A-Za-z0-9_-]+\Z",
+        pattern=CURSOR_PATTERN,
         description="Where the page before ended: its `next_cursor`",
     ),
 ]
+Names: TypeAlias = Annotated[
+    str, Meta(pattern=NAMES_PATTERN, description="User names, separated by commas")
+]
 Title: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\A[^\x00]*\Z")]
-Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1_000_000, pattern=r"\A[^\x00]*\Z")]
+Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=65_536, pattern=r"\A[^\x00]*\Z")]
 Metadata: TypeAlias = Annotated[dict[str, Any], Meta(description="Free of form, up to 4 KiB")]
 Role: TypeAlias = Literal["owner", "admin", "member"]
 MessageStatus: TypeAlias = Literal["SENT", "DELIVERED", "READ", "FAILED"]

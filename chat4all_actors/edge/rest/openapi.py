@@ -9,6 +9,7 @@ import msgspec
 
 from .caller import ON_BEHALF_OF
 from .errors import STATUSES, ErrorBody, ErrorDetails
+from .links import links
 from .operations import PATH_TYPES
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _REASONS: Final = {
     415: "The body is no `application/json`",
     422: "The channel is not available",
     429: "Too many requests; `Retry-After` says when to come back",
+    431: "The head of the request is larger than allowed",
     500: "The server failed; nothing is said about the outcome",
     503: "Not now, and nothing was done; `Retry-After` says when to come back",
     504: "The outcome is not known; the same request again is safe, and tells",
@@ -40,6 +42,8 @@ _SUCCESSES: Final = {
     204: "Done",
     302: "Elsewhere",
 }
+_OF_THE_EDGE: Final = {431}
+"""What is refused before any operation is asked."""
 _RETRY: Final = {429, 503, 504}
 
 
@@ -48,7 +52,8 @@ def document(groups: Sequence[Routes], *, version: str) -> dict[str, Any]:
     operations = [operation for group in groups for operation in group.operations]
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+        described = _operation(operation, operations)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {
@@ -57,7 +62,6 @@ def document(groups: Sequence[Routes], *, version: str) -> dict[str, Any]:
             "version": version,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "tags": [{"name": group.tag, "description": group.description} for group in groups],
         "paths": paths,
         "components": {
@@ -70,13 +74,13 @@ def document(groups: Sequence[Routes], *, version: str) -> dict[str, Any]:
     }
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(operation: Operation, operations: Sequence[Operation]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": operation.summary,
         "parameters": [*_path_parameters(operation), *_query_parameters(operation)],
-        "responses": _responses(operation),
+        "responses": _responses(operation, operations),
         "security": [] if operation.public else [{"bearer": []}],
     }
     if operation.description:
@@ -91,7 +95,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
             _header("Idempotency-Key", "The same request again is carried out once", 255)
         )
     if operation.body is not None:
-        content: dict[str, Any] = {"schema": _schema(operation.body)}
+        content: dict[str, Any] = {"schema": {**_schema(operation.body), **operation.rules}}
         if operation.examples:
             content["examples"] = _examples(operation.examples.items())
         described["requestBody"] = {"required": True, "content": {"application/json": content}}
@@ -145,7 +149,7 @@ def _header(name: str, description: str, max_length: int = 64) -> dict[str, Any]
     }
 
 
-def _responses(operation: Operation) -> dict[str, Any]:
+def _responses(operation: Operation, operations: Sequence[Operation]) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, model in operation.answers.items():
         response: dict[str, Any] = {"description": _SUCCESSES[status]}
@@ -154,8 +158,11 @@ def _responses(operation: Operation) -> dict[str, Any]:
             if status in operation.answer_examples:
                 content["examples"] = _examples([("example", operation.answer_examples[status])])
             response["content"] = {operation.media_type: content}
+        if next_steps := links(operation, model, operations):
+            response["links"] = next_steps
         responses[str(status)] = response
-    for status in sorted({STATUSES[code] for code in operation.codes}):
+    refusals = {STATUSES[code] for code in operation.codes} | _OF_THE_EDGE
+    for status in sorted(refusals):
         responses[str(status)] = {"$ref": f"#/components/responses/{status}"}
     return responses
 

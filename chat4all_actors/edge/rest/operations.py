@@ -19,7 +19,7 @@ from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Channel, Id, Username
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from msgspec import Struct
 
@@ -41,7 +41,7 @@ MAX_BODY: Final = 64 * 1024
 class Answer:
     """An answer with another status than the first that is declared, or with header fields."""
 
-    body: Struct | bytes | None
+    body: Struct | bytes | AsyncIterator[bytes] | None
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -54,6 +54,7 @@ class Operation:
         path: With its variable parts in braces.
         summary, description: For people.
         body, query: Models of what the request carries.
+        rules: JSON Schema of what holds between the fields of the body, for the document.
         answers: The models of the answers by status, the usual one first; None has no body.
         errors: Codes that it may answer beside those that follow from the rest.
         scope: What a service client needs; a user needs none. None: anybody may call it.
@@ -70,6 +71,7 @@ class Operation:
     answers: Mapping[int, Any]
     body: type[Struct] | None = None
     query: type[Struct] | None = None
+    rules: Mapping[str, Any] = field(default_factory=dict)
     errors: tuple[ErrorCode, ...] = ()
     scope: str | None = None
     public: bool = False

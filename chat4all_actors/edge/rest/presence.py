@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from ...watching import StatusName
-from .decoding import matches
-from .errors import invalid
-from .models import moment
-from .operations import PATH_TYPES, Routes
+from .models import Names, moment
+from .operations import Routes
 
 if TYPE_CHECKING:
     from .call import Call
 
 routes = Routes("Presence", "Who is there.")
-
-MAX_USERS: Final = 100
 
 
 class UserPresence(Struct, frozen=True):
@@ -40,7 +36,7 @@ class PresenceList(Struct, frozen=True):
 class PresenceQuery(Struct, frozen=True):
     """Of whom."""
 
-    users: Annotated[str, Meta(min_length=1, max_length=7000, description="Names, by commas")]
+    users: Names
 
 
 @routes.get("/v1/presence", query=PresenceQuery, answers={200: PresenceList}, scope="presence:read")
@@ -50,10 +46,6 @@ async def read_presence(call: Call, query: PresenceQuery) -> PresenceList:
     Who shares no conversation with the caller looks like somebody who never was.
     """
     users = list(dict.fromkeys(query.users.split(",")))
-    if len(users) > MAX_USERS:
-        raise invalid("users", f"users: at most {MAX_USERS} names")
-    if not all(matches(user, PATH_TYPES["username"]) for user in users):
-        raise invalid("users", "users: names, separated by commas")
     found = await call.services.presence.of(call.caller.user(), users)
     return PresenceList(
         [
