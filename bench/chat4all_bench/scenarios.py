@@ -59,7 +59,8 @@ def run(options: argparse.Namespace) -> int:
         except SetupError as error:
             return _tell(str(error), UNREACHABLE)
     if options.out is not None:
-        _write(Path(options.out) / f"{options.scenario}.jsonl", written)
+        profile = f"-{options.profile}" if options.scenario == "rest" else ""
+        _write(Path(options.out) / f"{options.scenario}{profile}.jsonl", written)
     return PASSED if passed else FAILED
 
 
