@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -66,10 +68,9 @@ def generate(url: str, pairs: Sequence[Pair], load: Load, *, processes: int) -> 
 
 
 def _in_process(work: Work) -> Done:
-    command = [sys.executable, "-m", "chat4all_bench.rest.sending"]
-    done = subprocess.run(
-        command, input=msgspec.msgpack.encode(work), stdout=subprocess.PIPE, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"a process of the generator ended with {done.returncode}")
-    return msgspec.msgpack.decode(done.stdout, type=Done)
+    with tempfile.NamedTemporaryFile() as file:
+        command = [sys.executable, "-m", "chat4all_bench.rest.sending", file.name]
+        done = subprocess.run(command, input=msgspec.msgpack.encode(work), check=False)
+        if done.returncode:
+            raise RuntimeError(f"a process of the generator ended with {done.returncode}")
+        return msgspec.msgpack.decode(Path(file.name).read_bytes(), type=Done)
