@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct
 
-from .samples import Sample, lateness, latency
+from .samples import Sample, latency, lateness
 from .work import CONNECTIONS, Done, Work
 
 if TYPE_CHECKING:
