@@ -187,7 +187,7 @@ class House:
 
 @pytest.fixture
 async def house(mock_clock: MockClock) -> AsyncIterator[House]:
-    unlimited = {
+    unlimited: dict[str, Any] = {
         "rate_requests_per_minute": 0,
         "rate_logins_per_minute": 0,
         "rate_logins_per_address_per_minute": 0,
