@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Final
+
+PASSWORD: Final = "bench-password"
 
 
 def tokens(place: list[str], names: list[str], env: dict[str, str]) -> list[str]:
@@ -13,7 +16,7 @@ def tokens(place: list[str], names: list[str], env: dict[str, str]) -> list[str]
     """
     base = [sys.executable, "-m", "chat4all_actors"]
     subprocess.run(
-        [*base, "user", "add", *names, "--password", "bench-password", *place],
+        [*base, "user", "add", *names, "--password", PASSWORD, *place],
         env=env,
         stdout=subprocess.DEVNULL,
         check=True,

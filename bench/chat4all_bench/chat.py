@@ -17,7 +17,8 @@ import msgspec
 
 from .accounts import tokens
 from .generator import Peer, masked, open_peer
-from .processes import cpu_seconds, processes_with, server_process
+from .meter import Meter
+from .processes import server_process
 
 PAIRS: Final = 50
 RATES: Final = (1000, 3000, 6000)
@@ -171,13 +172,12 @@ def run(data_dir: str) -> list[dict[str, object]]:
 
 async def _run(pid: int, port: int, names: list[str], access: list[str]) -> list[dict[str, object]]:
     clients = await set_up([port] * len(names), names, access)
-    databases = processes_with("postgres")
     lines: list[dict[str, object]] = []
     loops = [("open", rate) for rate in RATES] + [("closed", window) for window in WINDOWS]
     for kind, value in loops:
         for client in clients:
             client.acks, client.deliveries = [], []
-        cpu, database_cpu = cpu_seconds(pid), sum(map(cpu_seconds, databases))
+        meter = Meter(pid)
         own_cpu, started = time.process_time(), time.perf_counter()
         await (open_loop if kind == "open" else closed_loop)(clients, value)
         await settle(clients)
@@ -186,6 +186,7 @@ async def _run(pid: int, port: int, names: list[str], access: list[str]) -> list
         deliveries = [delivery for client in clients for delivery in client.deliveries]
         errors = [error for client in clients for error in client.errors]
         lost = lost_by(clients)
+        usage = meter.usage(len(acks))
         lines.append(
             {
                 "loop": kind,
@@ -196,10 +197,8 @@ async def _run(pid: int, port: int, names: list[str], access: list[str]) -> list
                     "p50": quantile(deliveries, 0.5),
                     "p99": quantile(deliveries, 0.99),
                 },
-                "server_cpu_us": round((cpu_seconds(pid) - cpu) / len(acks) * 1e6, 1),
-                "postgres_cpu_us": round(
-                    (sum(map(cpu_seconds, databases)) - database_cpu) / len(acks) * 1e6, 1
-                ),
+                "server_cpu_us": usage.server_us,
+                "postgres_cpu_us": usage.postgres_us,
                 "generator_busy": round((time.process_time() - own_cpu) / seconds, 2),
                 "lost": lost,
                 "errors": errors[:3],

@@ -49,18 +49,6 @@ def pss_bytes(pid: int) -> int:
     raise ValueError(f"no Pss for {pid}")
 
 
-def processes_with(text: str) -> list[int]:
-    """Processes whose command line holds `text`."""
-    found: list[int] = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if text in path.read_bytes().replace(b"\0", b" ").decode(errors="replace"):
-                found.append(int(path.parent.name))
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found
-
-
 @contextmanager
 def embedded_servers(data_dir: str) -> Iterator[Addresses]:
     """PostgreSQL and Redis, without a node: for several nodes to stand on."""

@@ -105,10 +105,7 @@ class Logins:
             StorageError: the directory failed.
         """
         user = await self._known(username, password, actor, "login.refused")
-        if await self._factors.required(user.id):
-            if code is None:
-                raise CodeRequired("the code of the second factor is needed")
-            await self._factors.check(user.id, code, actor)
+        await self._second_factor(user, code, actor)
         login, salt = new_id(), secrets.token_bytes(SALT_BYTES)
         token = self._refresh_tokens.make(login, 1, salt)
         opened = NewLogin(
@@ -127,6 +124,12 @@ class Logins:
             raise _wrong_password()  # it was changed meanwhile
         self._ended(beyond)
         return self._grant(user.id, user.username, login, token)
+
+    async def _second_factor(self, user: User, code: str | None, actor: Actor) -> None:
+        if await self._factors.required(user.id):
+            if code is None:
+                raise CodeRequired("the code of the second factor is needed")
+            await self._factors.check(user.id, code, actor)
 
     async def refresh(self, token: str, actor: Actor) -> Grant:
         """New tokens for a refresh token, which has one successor however often it is shown.
@@ -191,6 +194,18 @@ class Logins:
             BadCredentials, Throttled, TooBusy, StorageError: as `login`.
         """
         return await self._known(username, password, actor, "password.refused")
+
+    async def erase(
+        self, username: str, password: str, code: str | None, pseudonym: str, actor: Actor
+    ) -> None:
+        """Remove the account: all logins end, and its traces are removed from now on.
+
+        Raises:
+            BadCredentials, CodeRequired, CodeRefused, Throttled, TooBusy, StorageError: as `login`.
+        """
+        user = await self.confirm_password(username, password, actor)
+        await self._second_factor(user, code, actor)
+        self._ended(await self._profiles.erase(user.id, pseudonym, actor) or [])
 
     async def change_password(
         self, username: str, former: str, password: str, keep: str | None, actor: Actor

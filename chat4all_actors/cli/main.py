@@ -31,6 +31,7 @@ _COMMANDS: Final = {
     "keys": "manage the keys that sign access tokens: keys list, keys rotate",
     "chat": "chat from the terminal",
     "shards": "show where conversations are, and move shards between databases",
+    "bench": "measure the server under load",
     "doctor": "check this machine and say what to mend",
 }
 

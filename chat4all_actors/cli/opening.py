@@ -12,7 +12,6 @@ import msgspec
 from chat4all_storage.bridge import open_bridge
 from chat4all_storage.embedded import EmbeddedError, find_embedded, open_embedded
 from chat4all_storage.ports import Rejected, Rules, Unavailable
-from chat4all_storage.redis_tally import RedisTally
 from chat4all_storage.storage import Storage, open_postgres
 
 from ..accounts.tokens import KEY_FILE, MIN_KEY_BYTES, load_or_generate_key
@@ -137,10 +136,11 @@ async def open_storage(
         except Rejected as error:
             raise CommandError(f"the database does not fit: {error}", code=USAGE) from error
         bus: Bus | None = None
-        tally: RedisTally | None = None
+        tally: Tally | None = None
         if servers.redis is not None:
             # Here, because it takes a quarter of the start of a command, and many need none.
             from chat4all_storage.redis_streams import RedisStreams
+            from chat4all_storage.redis_tally import RedisTally
 
             entries = settings.backbone_entries
             bus = RedisStreams(bridge, servers.redis, storage.cluster, max_entries=entries)

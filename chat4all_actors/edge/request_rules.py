@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from ..config import Settings
     from .handshake import RequestHead
 
-METHODS: Final = frozenset(
-    {"GET", "HEAD", "QUERY", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
-)
-"""Those that HTTP knows, but CONNECT; one that a path does not answer is refused with 405."""
 _PLAIN: Final = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9_.~!$&'()*+,;=:@-]*)+/?|/")
 """Most paths: nothing is encoded, and no segment begins with a dot."""
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -50,12 +46,13 @@ class RequestRules:
         """Judge a head.
 
         Raises:
-            BadRequest: 400, 413, 415, 417, 431 or 501.
+            BadRequest: 400, 413, 415, 417 or 431.
         """
         self._check_size(head)
-        if head.method not in METHODS:
-            allowed = ", ".join(sorted(METHODS))
-            raise BadRequest(501, f"{head.method[:32]} is not known here; {allowed} are")
+        # Others are the router's, which knows what a resource allows. This one would make a tunnel
+        # of the connection, and no application is to guess what `get` means.
+        if head.method == "CONNECT" or head.method != head.method.upper():
+            raise BadRequest(400, "there is no such method", {"field": "method"})
         check_target(head)
         self._check_host(head)
         self._check_body(head)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -162,6 +163,11 @@ class Transport:
         await self.room(1)
         if self.broken:
             return
+        if isinstance(self._socket, ssl.SSLSocket):
+            # Tells the end under TLS too, so that nobody takes it for a cut. That the other side
+            # tells its own is not waited for: this raises then.
+            with suppress(OSError):
+                self._socket.unwrap()
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:

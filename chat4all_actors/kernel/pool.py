@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -152,7 +154,9 @@ class Pool:
         """For actors that live here: start a burst, which reports its faults itself."""
         # Cannot be None: the nursery stays open until the last actor is stopped.
         assert self._burst_nursery is not None
-        self._burst_nursery.start_soon(burst, name=name)
+        # A burst works for all who have told the actor something, not only for who woke it: it
+        # has none of the context variables of that one.
+        Context().run(partial(self._burst_nursery.start_soon, burst, name=name))
 
     def report(self, name: str, error: BaseException) -> None:
         """For actors: count a fault and pass it to the handler."""

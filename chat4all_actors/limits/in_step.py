@@ -103,6 +103,7 @@ class InStep:
         self._urgent.set()
 
     async def _exchange(self, tally: Tally) -> None:
+        self._divide()  # the backbone may know before the tally does not answer
         collected = self._collect()
         usages = [usage for _, _, _, usage in collected]
         if self._failing and not usages:

@@ -22,6 +22,11 @@ SHELL: Final = Actor("shell")
 NODE: Final = Actor("node")
 
 
+def registration_scope(username: str) -> str:
+    """Among whom the Idempotency-Key of a registration is unique: nobody is known yet."""
+    return f"register:{username.lower()}"
+
+
 def user_subject(user_id: str) -> str:
     """How the audit log names a user: by id, so that nothing is left of an erased name."""
     return f"user:{user_id}"

@@ -109,10 +109,8 @@ _READ_EVENTS: Final = f"""
 """
 _READ_REVISIONS: Final = f"""
     SELECT {", ".join("r." + name for name in _REVISION)}
-    FROM {_PARTS} JOIN events e ON e.conversation = p.conversation
-        AND e.seq <= p.upto AND (e.seq > p.after OR e.revised > p.revision)
-        AND e.revised IS NOT NULL
-    JOIN revisions r ON r.conversation = e.conversation AND r.seq = e.seq
+    FROM {_PARTS} JOIN revisions r ON r.conversation = p.conversation
+        AND r.edit > p.after AND r.edit <= p.upto
 """
 
 
@@ -140,7 +138,7 @@ _WRITE: Final = f"""
         SET {_assign("sender digest body meta channel deleted subject")},
             {_assign("edited_at deleted_at revised")};
     DELETE FROM revisions r USING staged_events e
-        WHERE r.conversation = e.conversation AND r.seq = e.seq;
+        WHERE r.conversation = e.conversation AND r.seq = e.seq AND e.deleted;
     INSERT INTO revisions ({", ".join(_REVISION)})
         SELECT {", ".join(_REVISION)} FROM staged_revisions;
 """

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from .account_ports import ENDED_OVERLAP_MS, REVOCATION_LIFETIME, EndedLogin, Login, Profile
-from .actor import user_subject
+from .actor import registration_scope, user_subject
 from .erasures import Erasure
 
 if TYPE_CHECKING:
@@ -247,13 +247,14 @@ class MemoryProfiles:
         self._logins.forget(user_id)
         self._factors.forget(user_id)
         self._answers.forget(user_subject(user_id))
+        self._answers.forget(registration_scope(user.username))
         self._directory.remove_user(user)
         self._display_names.pop(user_id, None)
         self._changed.pop(user_id, None)
         subject = user_subject(user_id)
-        self._directory.audit.forget_addresses(subject)
         self._erasures.begin(Erasure(user_id, user.username, pseudonym))
         self._directory.audit.tell("user.erased", subject, actor)
+        self._directory.audit.forget_addresses(subject)
         return ended
 
 

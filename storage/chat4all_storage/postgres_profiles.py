@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .account_ports import Profile
-from .actor import user_subject
+from .actor import registration_scope, user_subject
 from .postgres_audit import MS, tell
 from .postgres_erasures import begin_erasure
 from .postgres_logins import end_logins
@@ -94,12 +94,15 @@ class PostgresProfiles:
                 await revoke_name(connection, name)
                 await connection.execute("DELETE FROM users WHERE id = $1", user_id)
                 await begin_erasure(connection, user_id, name, pseudonym)
-                await connection.execute("DELETE FROM idempotency WHERE caller = $1", subject)
+                await connection.execute(
+                    "DELETE FROM idempotency WHERE caller = ANY ($1)",
+                    [subject, registration_scope(name)],
+                )
+                await tell(connection, "user.erased", subject, actor)
                 # Where somebody was is personal, what was done is not.
                 await connection.execute(
                     "UPDATE audit SET address = NULL WHERE subject = $1", subject
                 )
-                await tell(connection, "user.erased", subject, actor)
                 return ended
 
         return await self._database.write(run)

@@ -79,16 +79,16 @@ async def test_nodes_that_start_together_make_one_key(
 
 @pytest.mark.parametrize("algorithm", ["HS256", "EdDSA"])
 async def test_a_new_key_signs_when_all_know_it_and_the_old_one_verifies_for_a_day(
-    autojump_clock: MockClock, algorithm: Algorithm, nursery: trio.Nursery
+    autojump_clock: MockClock, algorithm: Algorithm
 ) -> None:
     place = Place()
     ring = keyring(place, algorithm)
-    await nursery.start(ring.run)
     await rotate(place, algorithm)
     await trio.sleep(DELAY + 1)
+    await ring.load()
     old = tokens(ring).issue("id", "ana")
     second = await rotate(place, algorithm)
-    await trio.sleep(EVERY + 0.1)
+    await ring.load()
     assert ring.get(second) is not None
     assert jwt.get_unverified_header(tokens(ring).issue("id", "ana"))["kid"] != second
     await trio.sleep(DELAY)
@@ -96,9 +96,23 @@ async def test_a_new_key_signs_when_all_know_it_and_the_old_one_verifies_for_a_d
     assert tokens(ring).verify(old).username == "ana"
     first = jwt.get_unverified_header(old)["kid"]
     await trio.sleep(MAX_LIFETIME)
+    await ring.load()
     assert ring.get(first) is not None
     await trio.sleep(2 * DELAY)
+    await ring.load()
     assert ring.get(first) is None
+
+
+async def test_a_node_follows_the_directory(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    place = Place()
+    ring = keyring(place, "HS256")
+    await nursery.start(ring.run)
+    kid = await rotate(place, "HS256")
+    assert ring.get(kid) is None
+    await trio.sleep(EVERY + 0.1)
+    assert ring.get(kid) is not None
     nursery.cancel_scope.cancel()
 
 

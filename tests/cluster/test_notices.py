@@ -8,6 +8,8 @@ import trio
 
 from chat4all_actors.cluster.items import AnyItem, Bye, Stands, encode_item
 from chat4all_actors.cluster.notices import EVERY, MAX_WAITING, NoticeBoard
+from chat4all_storage.account_ports import NewLogin
+from chat4all_storage.actor import SHELL
 from chat4all_storage.memory import MemoryDirectory
 from chat4all_storage.memory_accounts import memory_accounts
 from chat4all_storage.ports import Unavailable, User
@@ -30,12 +32,13 @@ class Reader:
         self.told: list[tuple[str, list[AnyItem]]] = []
         self.revoked: dict[str, int] = {}
         self.ended: list[EndedLogin] = []
+        self.logins = memory_accounts(directory).logins
         self.board = NoticeBoard(
             name,
             directory,
             arrived=lambda sender, items: self.told.append((sender, items)),
             revoked=self.revoked.update,
-            logins=memory_accounts(directory).logins,
+            logins=self.logins,
             ended=self.ended.extend,
             clock=lambda: EPOCH + trio.current_time(),
             remember=3600,
@@ -123,3 +126,23 @@ async def test_it_is_not_ready_before_the_directory_has_told_who_was_revoked(
     await nursery.start(reader.board.run)
     assert trio.current_time() >= 3 * EVERY
     assert set(reader.revoked) == {"ana"}
+
+
+async def test_logins_that_ended_are_known_at_the_start_and_learned_in_time(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    directory = a_directory()
+    user = User("id", "ana", b"hash")
+    await directory.add_user(user)
+    reader = Reader("one", directory)
+    logins = reader.logins
+    for login in ("before", "after"):
+        new = NewLogin(login, "id", b"salt", b"hash", 3600)
+        assert await logins.open(new, b"hash", 10, SHELL) is not None
+    await logins.end("id", "logout", SHELL, only="before")
+    await nursery.start(reader.board.run)
+    assert {each.login for each in reader.ended} == {"before"}
+    await trio.sleep(60)
+    await logins.end("id", "logout", SHELL)
+    await trio.sleep(WITHIN)
+    assert {each.login for each in reader.ended} == {"before", "after"}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
+
 import pytest
 import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
 from tests.edge.apps import Client, Recorder, request
-from tests.edge.house import LIVE, UPGRADE, House, house
+from tests.edge.house import LIVE, UPGRADE, House, everything, house
 
 
 async def client(here: House, data: bytes = b"") -> Client:
@@ -236,6 +241,71 @@ async def test_chunks_that_are_none_are_refused(body: bytes) -> None:
     assert app.bodies == []
 
 
+# Whatever is sent
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    data=st.lists(
+        st.one_of(
+            st.binary(max_size=20),
+            st.sampled_from(
+                [
+                    request("/a", method="POST", body=b"body"),
+                    request("/b"),
+                    b"GET / HTTP/1.1\r\n",
+                    b"Host: x\r\n",
+                    b"Content-Length: 3\r\n",
+                    b"Transfer-Encoding: chunked\r\n",
+                    b"Connection: close\r\n",
+                    b"\r\n",
+                    b"3\r\nabc\r\n",
+                    b"0\r\n\r\n",
+                    UPGRADE[:-2],
+                    LIVE,
+                ]
+            ),
+        ),
+        max_size=6,
+    ).map(b"".join)
+)
+async def test_every_answer_to_whatever_is_sent_is_http(data: bytes) -> None:
+    app = Recorder()
+    async with house(app=app) as here:  # which sees to it that no task has failed
+        stream = await here.connect(data)
+        await stream.send_eof()
+        answers = await everything(stream)
+        await stream.aclose()
+    while answers and not answers.startswith(b"HTTP/1.1 101 "):
+        head, _, rest = answers.partition(b"\r\n\r\n")
+        match = re.search(rb"\ncontent-length: (\d+)", head.lower())
+        assert head.startswith(b"HTTP/1.1 ")
+        assert match is not None
+        answers = rest[int(match[1]) :]
+    assert len(app.bodies) <= len(app.scopes)
+    assert {scope["path"] for scope in app.scopes} <= {"/", "/a", "/b"}
+
+
+@settings(max_examples=40, deadline=None)
+@given(cuts=st.sets(st.integers(1, 400)))
+async def test_how_requests_are_cut_makes_no_difference(cuts: set[int]) -> None:
+    chunked = (
+        request("/c", "Transfer-Encoding: chunked", method="PUT") + b"3;x=y\r\nabc\r\n0\r\n\r\n"
+    )
+    data = request("/a", method="POST", body=b"body") + request("/b") + chunked
+    app = Recorder()
+    async with house(app=app) as here:
+        asking = await client(here)
+        for start, end in pairwise(
+            sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+        ):
+            await asking.send(data[start:end])
+            await wait_all_tasks_blocked()
+        for _ in range(3):
+            assert (await asking.reply()).status == 200
+    assert app.bodies == [b"body", b"", b"abc"]
+
+
 # What is no request for the application
 
 
@@ -288,8 +358,9 @@ async def test_fields_that_are_not_to_be_trusted_are_refused(
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
         (b"GET /\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n\r\n", 400),
-        (request(method="get"), 501),
-        (request("x:443", method="CONNECT"), 501),
+        (request(method="get"), 400),
+        (request("x:443", method="CONNECT"), 400),
+        (request(method="CONNECT"), 400),
         (request("*", method="OPTIONS"), 400),
         (request("http://x/"), 400),
         (request("/a/../b"), 400),
@@ -338,6 +409,15 @@ async def test_a_websocket_can_not_begin_on_a_connection_that_served_requests() 
         assert await asking.closed()
         assert here.edge.sessions == {}
         await here.upgrade()
+
+
+@pytest.mark.parametrize("method", ["TRACE", "PROPFIND", "X!"])
+async def test_a_method_that_is_not_known_is_the_routers(method: str) -> None:
+    app = Recorder(405)
+    async with house(app=app) as here:
+        asking = await client(here, request(method=method))
+        assert (await asking.reply()).status == 405
+    assert [scope["method"] for scope in app.scopes] == [method]
 
 
 @pytest.mark.parametrize("upgrade", ["websocket", "h2c", "TLS/1.0"])

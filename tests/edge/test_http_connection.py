@@ -335,6 +335,17 @@ async def test_http_may_come_through_tls_and_says_so(
     assert app.bodies == [b"y" * 60_000] * 2
 
 
+async def test_the_end_under_tls_is_told_as_one(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    async with house(app=Recorder(), tls=contexts[0]) as here:
+        stream = trio.SSLStream(await here.connect(), contexts[1], server_hostname="localhost")
+        asking = Client(stream)
+        await asking.send(request("/", "Connection: close"))
+        assert (await asking.reply()).status == 200
+        assert await stream.receive_some() == b""  # a cut would raise
+
+
 async def test_a_websocket_is_still_one(autojump_clock: MockClock) -> None:
     async with house(app=Recorder()) as here:
         stream = await here.connect(UPGRADE)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -96,6 +97,22 @@ async def test_an_idle_actor_wakes_for_the_first_message_and_sleeps_when_done(po
     await wait_all_tasks_blocked()
     assert actor.batches == [[1, 2], [3]]
     assert actor.statistics().batches == 2
+
+
+async def test_a_burst_does_not_belong_to_whoever_woke_the_actor(pool: Pool) -> None:
+    variable: ContextVar[str] = ContextVar("variable", default="nobody's")
+    found: list[str] = []
+
+    class Looker(Actor[int]):
+        async def receive(self, batch: list[int]) -> None:
+            found.append(variable.get())
+
+    looker = Looker("looker", pool)
+    token = variable.set("a request's")
+    await looker.tell(1)
+    await wait_all_tasks_blocked()
+    variable.reset(token)
+    assert found == ["nobody's"]
 
 
 async def test_a_batch_is_limited_and_keeps_the_order(pool: Pool) -> None:

@@ -308,6 +308,16 @@ def test_each_command_has_a_help(command: str) -> None:
     assert f"chat4all {command}" in done.stdout
 
 
+def test_no_command_imports_the_redis_client_before_it_knows_of_a_redis() -> None:
+    commands = ["serve", "worker", "user", "token", "migrate", "shards", "chat", "doctor"]
+    modules = ", ".join(f"chat4all_actors.cli.{name}" for name in commands)
+    program = f"import sys, {modules}; print('redis' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "False\n"
+
+
 def test_an_output_that_nobody_reads_is_no_error(database: tuple[str, str], names: Names) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -44,7 +44,7 @@ REFUSED = {
     "zeros": (bytes(64), 400),
     "line ends": (b"\r\n\r\n\r\n", 400),
     "words": (b"hello, is anybody there?\r\n\r\n", 400),
-    "another path": (request(target="/socket"), 404),
+    "another path": (request(target="/socket", Connection="close, Upgrade"), 404),
 }
 
 

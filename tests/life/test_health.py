@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("test_health")  # a server for all of them
 CHECKS = ["/health/live", "/health/ready", "/health/startup"]
-NOTHING = ["/", "/health", "/health/other", "/health/live/", "/v1/messages", "/wss"]
+NOTHING = ["/", "/health", "/health/other", "/health/live/", "/v1/nothing", "/wss"]
 
 
 def free_port() -> int:
@@ -40,7 +40,9 @@ def ports(
 
 def ask(port: int, path: str, method: str = "GET") -> Response:
     with RawSocket(port) as connection:
-        connection.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        connection.send(
+            f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+        )
         return parse_response(connection.rest())
 
 

@@ -283,6 +283,22 @@ async def test_while_the_backbone_fails_each_node_takes_the_part_that_was_known(
         assert one.flood() == 20
 
 
+async def test_a_node_that_waits_for_the_tally_heeds_what_the_backbone_knows(
+    autojump_clock: MockClock,
+) -> None:
+    class Hanging(MemoryTally):
+        async def exchange(self, node: str, usages: Sequence[Usage]) -> list[Standing]:
+            await trio.sleep(1.0)
+            return await super().exchange(node, usages)
+
+    async with cluster(4, Hanging()) as (one, *_):
+        await rounds()
+        one.peers = None
+        one.flood("somebody", most=1)
+        await rounds(ROUND + 0.1)
+        assert one.flood() == 5
+
+
 async def test_before_it_is_known_who_lives_a_node_takes_half(autojump_clock: MockClock) -> None:
     node = Node("alone?", MemoryTally())
     node.peers = None

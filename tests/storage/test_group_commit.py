@@ -10,7 +10,17 @@ import trio
 from chat4all_storage import group_commit
 from chat4all_storage.group_commit import Answer, Entry, LogFull, LogStatistics, ShardLog
 from chat4all_storage.ports import Mark, Outcome, Status
-from tests.storage.builders import append, events, fill, join, leave, new_conversation
+from tests.storage.builders import (
+    append,
+    change_role,
+    delete,
+    edit,
+    events,
+    fill,
+    join,
+    leave,
+    new_conversation,
+)
 from tests.storage.scripted_store import COMMIT_TIME, Inbox, ScriptedStore, settle, submit
 
 if TYPE_CHECKING:
@@ -207,6 +217,25 @@ async def test_what_follows_a_join_is_decided_by_the_new_members(
         Status.STORED,
         Status.NOT_MEMBER,
     ]
+
+
+async def test_what_follows_a_change_or_an_edit_of_the_same_message_waits_for_the_next_flush(
+    autojump_clock: MockClock, log: ShardLog, store: ScriptedStore, inbox: Inbox, conversation: str
+) -> None:
+    submit(log, inbox, append(conversation, "ann"), append(conversation, "bob"))
+    await settle()
+    sent = [
+        edit(conversation, "ann", 1),
+        edit(conversation, "bob", 2),
+        delete(conversation, "ann", 1),
+        change_role(conversation, "ann", "bob", "admin"),
+        delete(conversation, "bob", 2),
+    ]
+    submit(log, inbox, *sent)
+    await settle()
+    assert store.batches[1:] == [sent[:2], sent[2:4], sent[4:]]
+    statuses = [answer.status for answer in inbox.answers if isinstance(answer, Outcome)]
+    assert statuses == [Status.STORED] * 7
 
 
 # --- limits ---------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from chat4all_protocol.ids import new_id
 from chat4all_storage.account_ports import ENDED_OVERLAP_MS, REVOCATION_LIFETIME, NewLogin
-from chat4all_storage.actor import SHELL, Actor, user_subject
+from chat4all_storage.actor import SHELL, Actor, registration_scope, user_subject
 from chat4all_storage.erasures import Erasure
 from chat4all_storage.ports import User, UsernameTaken
 
@@ -221,7 +221,10 @@ async def test_of_an_erased_user_only_the_revocation_stays(place: AccountPlace) 
     id_ = await opened(place, user)
     stores = place.stores
     await stores.factors.enrol(user.id, b"secret", ACTOR)
-    ended = await stores.profiles.erase(user.id, "erased:1", SHELL)
+    scopes = (registration_scope("Ana"), user_subject(user.id))
+    for scope in scopes:
+        await stores.answers.claim(scope, "key", b"digest", new_id())
+    ended = await stores.profiles.erase(user.id, "erased:1", ACTOR)
     assert ended is not None
     assert [each.login for each in ended] == [id_]
     assert await place.directory.find_user("ana") is None
@@ -230,6 +233,8 @@ async def test_of_an_erased_user_only_the_revocation_stays(place: AccountPlace) 
     assert await stores.factors.find(user.id) is None
     assert [each.login for each in await stores.logins.ended(0)] == [id_]
     assert set(await place.directory.revocations(0)) == {"Ana"}
+    for scope in scopes:
+        assert (await stores.answers.claim(scope, "key", b"digest", new_id())).state == "mine"
     told = await stores.audit.entries(user_subject(user.id))
     assert told[0].act == "user.erased"
     assert {entry.address for entry in told} == {None}

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from chat4all_protocol.codec import encode_body
+from chat4all_protocol.frames import MemberBody
 from chat4all_storage.migrations import Migration, load, migrate, pending
 from chat4all_storage.ports import Rejected, Unavailable
 from tests.storage.probes import ask
@@ -43,6 +45,40 @@ async def test_a_new_database_gets_every_migration_once(bridge: Bridge, empty: s
     assert [tuple(row) for row in recorded] == [
         (migration.number, migration.name, migration.checksum) for migration in load()
     ]
+
+
+async def test_events_of_before_learn_whom_they_are_about(bridge: Bridge, empty: str) -> None:
+    names = ["bob", "x" * 31, "y" * 32, "z" * 64]
+    await migrate(bridge, empty, load()[:4])
+    await trio.to_thread.run_sync(
+        execute,
+        empty,
+        """INSERT INTO conversations (id, type, created_by, created_at, active_at, head)
+           VALUES ('00000000-0000-4000-8000-000000000000', 'group', 'ann', 0, 0, 4)""",
+    )
+    for seq, name in enumerate(names, 1):
+        body = encode_body(MemberBody(name, "admin" if seq % 2 else None))
+        await trio.to_thread.run_sync(
+            execute,
+            empty,
+            """INSERT INTO events (conversation, seq, id, sender, kind, ts, digest, body)
+               SELECT id, $1, gen_random_uuid(), 'ann', 4, 0, 0, $2 FROM conversations""",
+            seq,
+            body,
+        )
+        await trio.to_thread.run_sync(
+            execute,
+            empty,
+            """INSERT INTO members (conversation, username, role, position)
+               SELECT id, $1, 'member', $2 FROM conversations""",
+            name,
+            seq,
+        )
+    await migrate(bridge, empty)
+    rows = await ask(empty, "SELECT subject FROM events ORDER BY seq")
+    assert [row["subject"] for row in rows] == names
+    rows = await ask(empty, "SELECT username, since FROM members ORDER BY position")
+    assert [tuple(row) for row in rows] == [(name, seq) for seq, name in enumerate(names, 1)]
 
 
 async def test_only_what_is_missing_is_applied(bridge: Bridge, empty: str) -> None:

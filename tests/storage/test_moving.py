@@ -29,7 +29,18 @@ from chat4all_storage.ports import (
 from chat4all_storage.shard_logs import ShardLogs
 from chat4all_storage.shard_status import shard_status
 from chat4all_storage.storage import Storage, open_postgres
-from tests.storage.builders import append, events, fill, join, leave, new_conversation
+from tests.storage.builders import (
+    append,
+    change,
+    commit,
+    delete,
+    edit,
+    events,
+    fill,
+    join,
+    leave,
+    new_conversation,
+)
 from tests.storage.scripted_store import Inbox
 from tests.storage.test_sharding import conversation_of
 from tests.storage_servers import execute, fetch
@@ -192,6 +203,43 @@ async def test_conversations_of_many_events_are_copied_in_parts(
         await run(bridge, two.move())
         assert await everything(storage, ids) == before
     assert await trio.to_thread.run_sync(two.left, 0) == [0, 0, 0]
+
+
+async def test_what_changes_events_during_the_copy_is_copied_after_them(
+    bridge: Bridge, two: Two
+) -> None:
+    """By events that say so, and by retention, of which no event tells."""
+    async with open_postgres(bridge, two.dsns) as storage:
+        (id_, other, _) = await filled(storage)
+        store = storage.shards.all[0]
+        await fill(store, id_, "ann", 6)
+        await commit(store, change(other, "ann", retention=0))
+        await commit(store, edit(id_, "ann", 1, b"before"))
+
+        async def change_all() -> None:
+            await commit(store, edit(id_, "ann", 1, b"once"), edit(id_, "ann", 2, b"once"))
+            await commit(store, edit(id_, "ann", 1, b"twice"))
+            await commit(store, delete(id_, "ann", 3), change(id_, "ann", title="changed"))
+            assert (await store.expire(99, now=2**53)).messages == 1
+
+        token = trio.lowlevel.current_trio_token()
+
+        def report(stage: str) -> None:
+            if stage == "comparing":
+                trio.from_thread.run(change_all, trio_token=token)
+
+        async with open_bridge() as own:  # the move's loop waits for what the others write
+            await run(own, two.move(report=report))
+        await storage.shards.refresh()
+        assert storage.shards.of(id_) is storage.shards.all[1]
+        log = await events(storage.shards.of(id_), id_)
+        assert [event.body for event in log[:3]] == [b"twice", b"once", None]
+        former = await storage.shards.of(id_).revisions(id_, 1, "ann")
+        assert former is not None
+        assert [each.body for each in former] == [b"hello", b"before", b"once"]
+        found = await storage.shards.conversation(id_)
+        assert found is not None
+        assert found.title == "changed"
 
 
 async def test_a_shard_is_moved_while_it_is_written(two: Two) -> None:

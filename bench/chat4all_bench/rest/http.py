@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import ssl
 
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_RETRY: Final = re.compile(rb"\r\nretry-after: *(\d+)", re.IGNORECASE)
 _LAST: Final = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 TIMEOUT: Final = 30.0
 """Seconds after which an answer is given up; k6 waits for 60."""
@@ -34,6 +35,8 @@ class Answer(Struct, frozen=True):
 
     status: int
     body: bytes
+    retry_after: float | None = None
+    """Seconds to wait, as the server asks for."""
 
     def json(self) -> Any:
         """The body.
@@ -118,7 +121,13 @@ class Connection(asyncio.Protocol):
         if len(buffer) < self._end:
             return
         head_end = buffer.find(b"\r\n\r\n")
-        answer = Answer(int(buffer[9:12]), buffer[head_end + 4 : self._end])
+        status = int(buffer[9:12])
+        retry = _RETRY.search(buffer, 0, head_end) if status >= 400 else None
+        answer = Answer(
+            status,
+            buffer[head_end + 4 : self._end],
+            retry_after=None if retry is None else float(retry[1]),
+        )
         if _LAST.search(buffer, 0, head_end) is not None:
             self.close()
         self._buffer, self._end = buffer[self._end :], 0

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from ..meter import Meter, Usage
 from . import place
 from .generator import generate
 from .http import NoAnswer, Server
 from .integrity import Integrity, verify
-from .meter import Meter, Usage
 from .samples import Latency, faults, latency, span
 from .verdict import Limits, Threshold, judge
 
@@ -178,6 +178,9 @@ def report(
         integrity=integrity,
         usage=usage,
         generator=GeneratorReport(
-            generated.busy, generated.late_ms, generated.connections, generated.was_the_limit
+            generated.busy,
+            generated.late_ms,
+            generated.connections,
+            generated.was_the_limit,
         ),
     )

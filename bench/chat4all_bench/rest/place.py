@@ -36,6 +36,10 @@ ENVIRONMENT: Final = {
             "REQUESTS_BURST",
             "CLIENT_REQUESTS_PER_MINUTE",
             "CLIENT_REQUESTS_BURST",
+            "LOGINS_PER_MINUTE",
+            "LOGINS_BURST",
+            "LOGINS_PER_ADDRESS_PER_MINUTE",
+            "LOGINS_PER_ADDRESS_BURST",
         )
     },
 }

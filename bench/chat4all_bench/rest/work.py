@@ -6,8 +6,8 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
-from .samples import Sample
-from .stages import Stage
+from .samples import Sample  # noqa: TC001 - these are decoded by their annotations
+from .stages import Stage  # noqa: TC001
 
 THINK: Final = (1.0, 3.0)
 """Seconds that a virtual user thinks between two messages."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import auth, conversations, members, messages, presence, users
+from . import auth, conversations, members, messages, presence, rights, users
 
 GROUPS: Final = (
     auth.routes,
     users.routes,
+    rights.routes,
     conversations.routes,
     members.routes,
     messages.routes,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import trio
+from msgspec import Struct
 from quart import Response, request
-from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from chat4all_protocol.codes import ErrorCode
@@ -20,9 +20,11 @@ from ...limits.limits import CLIENT_REQUESTS, REQUESTS
 from ...tracing import current_trace_id, new_trace
 from . import openapi
 from .call import Call
-from .caller import ON_BEHALF_OF, authenticate
+from .caller import ON_BEHALF_OF, Guard, authenticate
 from .decoding import decode_json, decode_query, matches
 from .errors import ApiError, explain, not_found
+from .exchange import Application
+from .known_tokens import KnownTokens
 from .operations import PATH_TYPES, Answer
 
 if TYPE_CHECKING:
@@ -40,16 +42,18 @@ MAX_KEY: Final = 255
 """Characters of an `Idempotency-Key`."""
 
 
-def build(services: RestServices, groups: Sequence[Routes], *, version: str) -> QuartTrio:
+def build(services: RestServices, groups: Sequence[Routes], *, version: str) -> Application:
     """The application that serves these groups on a node."""
-    app = QuartTrio("chat4all", static_folder=None)
+    app = Application("chat4all", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = max(
         operation.max_body for group in groups for operation in group.operations
     )
     described = msgspec.json.encode(openapi.document(groups, version=version))
+    known = KnownTokens(services.tokens.verify, wall_clock=services.wall_clock)
+    guard = Guard(known.verify, services.revocations)
     for group in groups:
         for operation in group.operations:
-            view = _view(operation, services)
+            view = _view(operation, services, guard)
             for index, path in enumerate((operation.path, *operation.aliases)):
                 app.add_url_rule(
                     path.replace("{", "<").replace("}", ">"),
@@ -67,7 +71,9 @@ def build(services: RestServices, groups: Sequence[Routes], *, version: str) -> 
     return app
 
 
-def _view(operation: Operation, services: RestServices) -> Callable[..., Awaitable[Response]]:
+def _view(
+    operation: Operation, services: RestServices, guard: Guard
+) -> Callable[..., Awaitable[Response]]:
     decoder = None if operation.body is None else msgspec.json.Decoder(operation.body)
     first_status = next(iter(operation.answers))
 
@@ -75,15 +81,15 @@ def _view(operation: Operation, services: RestServices) -> Callable[..., Awaitab
         trace_id = _trace_id()
         _tell_route(operation.path)
         try:
+            call = _call(operation, services, guard, parts, trace_id)
+            arguments: dict[str, Any] = dict(parts)
+            if operation.query is not None:
+                arguments["query"] = decode_query(request.query_string, operation.query)
+            if operation.body is not None:
+                assert decoder is not None
+                data = await _body(operation.max_body)  # the edge looks after how it comes in
+                arguments["body"] = decode_json(data, operation.body, decoder)
             with trio.fail_after(services.settings.request_timeout):
-                call = _call(operation, services, parts, trace_id)
-                arguments: dict[str, Any] = dict(parts)
-                if operation.query is not None:
-                    arguments["query"] = decode_query(request.query_string, operation.query)
-                if operation.body is not None:
-                    assert decoder is not None
-                    data = await _body(operation.max_body)
-                    arguments["body"] = decode_json(data, operation.body, decoder)
                 answer = await operation.handler(call, **arguments)
         except ApiError as error:
             return _refuse(error, trace_id)
@@ -116,7 +122,11 @@ def _trace_id() -> str:
 
 
 def _call(
-    operation: Operation, services: RestServices, parts: dict[str, str], trace_id: str
+    operation: Operation,
+    services: RestServices,
+    guard: Guard,
+    parts: dict[str, str],
+    trace_id: str,
 ) -> Call:
     """The call, if whoever calls may call this at all."""
     headers = request.headers
@@ -126,7 +136,7 @@ def _call(
     caller, refused = None, None
     if not operation.public:
         try:
-            caller = authenticate(services, headers.get("Authorization"))
+            caller = authenticate(guard, headers.get("Authorization"))
         except ApiError as error:
             refused = error
     _spend_request(services.limits, caller, address)
@@ -179,7 +189,7 @@ def _respond(operation: Operation, answer: Answer, status: int) -> Response:
         response = Response(b"", status=status)
         response.headers.pop("Content-Type", None)
     else:
-        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        data = msgspec.json.encode(body) if isinstance(body, Struct) else body
         response = Response(data, status=status, content_type=operation.media_type)
     for name, value in answer.headers.items():
         response.headers[name] = value

@@ -10,7 +10,7 @@ from quart import request
 
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Id, Username
-from chat4all_storage.actor import user_subject
+from chat4all_storage.actor import registration_scope, user_subject
 
 from ...accounts.errors import Throttled
 from ...accounts.logins import Device
@@ -171,7 +171,7 @@ async def register(call: Call, body: NewAccount) -> Answer:
             )
         return Answer(Account(user.id, user.username), 201)
 
-    return await once(call, "register", body, act, scope=f"register:{body.username.lower()}")
+    return await once(call, "register", body, act, scope=registration_scope(body.username))
 
 
 @routes.post(

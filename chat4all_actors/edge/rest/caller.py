@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -12,7 +12,8 @@ from ...accounts.tokens import Identity, TokenRefused
 from .errors import ApiError, invalid
 
 if TYPE_CHECKING:
-    from ...accounts.tokens import Tokens
+    from collections.abc import Callable
+
     from ...revocations import Revocations
 
 ACT_AS: Final = "act_as"
@@ -21,10 +22,11 @@ ON_BEHALF_OF: Final = "X-On-Behalf-Of"
 """The header field in which it names the user."""
 
 
-class Guard(Protocol):
+class Guard(Struct, frozen=True):
     """What tokens are checked against."""
 
-    tokens: Tokens
+    verify: Callable[[str], Identity]
+    """Whom a token names, or `TokenRefused`."""
     revocations: Revocations
 
 
@@ -90,7 +92,7 @@ def authenticate(guard: Guard, authorization: str | None) -> Caller:
     if scheme.lower() != "bearer" or not token.strip():
         raise _unauthenticated("a bearer token is required")
     try:
-        identity = guard.tokens.verify(token.strip())
+        identity = guard.verify(token.strip())
     except TokenRefused as error:
         raise _unauthenticated(str(error)) from None
     if guard.revocations.refuses(identity):

@@ -35,7 +35,7 @@ STATUSES: Final[dict[str, int]] = {
 }
 
 
-class ErrorDetails(Struct, frozen=True):
+class ErrorDetails(Struct, frozen=True, omit_defaults=True):
     """What is wrong, for programs."""
 
     code: str

@@ -62,7 +62,6 @@ def document(groups: Sequence[Routes], *, version: str) -> dict[str, Any]:
             "version": version,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "tags": [{"name": group.tag, "description": group.description} for group in groups],
         "paths": paths,
         "components": {

@@ -19,7 +19,7 @@ from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Channel, Id, Username
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from msgspec import Struct
 
@@ -41,7 +41,7 @@ MAX_BODY: Final = 64 * 1024
 class Answer:
     """An answer with another status than the first that is declared, or with header fields."""
 
-    body: Struct | bytes | None
+    body: Struct | bytes | AsyncIterator[bytes] | None
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 ATTEMPTS: Final = 3
 """The conversation may crash under a request: the same id again settles what became of it."""
 
+MARK_PATIENCE: Final = 0.5
+"""Seconds until a mark is looked up that nothing was heard of: many times what a commit takes."""
+
 
 class Stored(Struct, frozen=True):
     """Where an event stands."""
@@ -146,13 +149,27 @@ async def canonical(call: Call, username: str) -> str:
 
 
 async def mark_read(call: Call, conversation: str, user: str, seq: int) -> None:
-    """Raise the user's watermarks for good, and let the others know."""
+    """Raise the user's watermarks for good, and let the others know.
+
+    Marks are best effort on their way to the store, and a later one takes an earlier one's place:
+    what was not heard of is looked up, and said again.
+
+    Raises:
+        ApiError: the user is no member (any more).
+        StorageError: the store can't be read.
+    """
     conversations = call.services.conversations
-    written = trio.Event()
+    while True:
+        written = trio.Event()
 
-    def on_written(mark: Mark) -> None:
-        conversations.marked(mark)
-        written.set()
+        def on_written(mark: Mark, written: trio.Event = written) -> None:
+            conversations.marked(mark)
+            written.set()
 
-    conversations.logs.mark_nowait(Mark(conversation, user, seq, seq), on_written)
-    await written.wait()
+        conversations.logs.mark_nowait(Mark(conversation, user, seq, seq), on_written)
+        with trio.move_on_after(MARK_PATIENCE):
+            await written.wait()
+            return
+        stored = await conversation_of(call, conversation)
+        if stored.members[user].read >= seq:
+            return

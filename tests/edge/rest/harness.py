@@ -35,7 +35,7 @@ class Reply:
     @property
     def field(self) -> str | None:
         """The field that is at fault."""
-        details = self.json["error"]["details"]
+        details = self.json["error"].get("details")
         return None if details is None else details.get("field")
 
 

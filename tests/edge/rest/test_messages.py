@@ -14,6 +14,8 @@ from chat4all_protocol.ids import new_id
 from tests.actors.harness import person
 
 if TYPE_CHECKING:
+    from trio.testing import MockClock
+
     from tests.edge.rest.conftest import Town
 
 ID = "7d444840-9dc0-41d1-b245-5ffdce74fad2"
@@ -188,6 +190,24 @@ async def test_a_message_is_read_and_its_sender_learns_it(town: Town) -> None:
     assert report["channel_delivery"] == {"internal": {"status": "READ"}}
     await trio.testing.wait_all_tasks_blocked()
     assert [(r.user, r.read) for r in ana.outlet.of(Receipt)] == [("bob", 1)]
+
+
+async def test_marks_at_the_same_time_are_all_answered(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    await town.ana.ask("POST", "/v1/messages", text(recipient_id="bob", message_id=ID))
+    await town.ana.ask("POST", "/v1/messages", text(recipient_id="bob", message_id=OTHER))
+    statuses: list[int] = []
+
+    async def read(id_: str) -> None:
+        statuses.append((await town.bob.ask("POST", f"/v1/messages/{id_}/read")).status)
+
+    async with trio.open_nursery() as nursery:
+        for id_ in (ID, OTHER) * 5:
+            nursery.start_soon(read, id_)
+    assert statuses == [204] * 10
+    report = await town.ana.ask("GET", f"/v1/messages/{OTHER}/status")
+    assert report.json["status"] == "READ"
 
 
 async def test_a_message_is_edited_by_its_author_alone(town: Town) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from ..processes import cpu_seconds, pss_bytes, with_descendants
+from .processes import cpu_seconds, pss_bytes, with_descendants
 
 KINDS: Final = ("server", "postgres", "redis")
 

@@ -1,0 +1,110 @@
+"""A user's copy of its account: a ZIP that is made while it is sent, in constant memory."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from chat4all_storage import everywhere
+
+from . import views
+from .models import moment
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from chat4all_storage.account_ports import AuditEntry
+    from chat4all_storage.queries import Listed
+    from chat4all_storage.storage import Storage
+
+AT_ONCE: Final = 200
+"""Events that are read together."""
+
+
+class _Sink(io.RawIOBase):
+    """Takes what the archive writes until it is sent; it has no way back."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def take(self) -> bytes:
+        """What was written since."""
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
+
+
+async def archive(storage: Storage, user_id: str, username: str) -> AsyncIterator[bytes]:
+    """The archive, piece by piece.
+
+    Raises:
+        StorageError: a store failed; what was sent is no whole archive.
+    """
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as made:
+        accounts = storage.accounts
+        made.writestr("profile.json", _pretty(await accounts.profiles.profile(user_id)))
+        made.writestr("devices.json", _pretty(await _devices(storage, user_id)))
+        audit = await accounts.audit.entries(f"user:{user_id}", limit=1000)
+        made.writestr("activity.json", _pretty([_entry(each) for each in audit]))
+        conversations = await everywhere.conversations_of(storage.shards, username)
+        listed = [views.listed(each) for each in conversations]
+        made.writestr("conversations.json", _pretty(listed))
+        yield sink.take()
+        for conversation in conversations:
+            name = f"conversations/{conversation.conversation}.jsonl"
+            with made.open(name, "w") as entry:
+                async for lines in _messages(storage, conversation):
+                    entry.write(lines)
+                    yield sink.take()
+            yield sink.take()
+    yield sink.take()
+
+
+async def _messages(storage: Storage, mine: Listed) -> AsyncIterator[bytes]:
+    """What was said, a JSON object a line."""
+    stored = await storage.shards.conversation(mine.conversation)
+    after = 0
+    while stored is not None:
+        events = await everywhere.export(storage.shards, mine, after, AT_ONCE)
+        if not events:
+            return
+        after = events[-1].seq
+        shown = await views.messages(storage.shards, events, stored)
+        yield b"".join(msgspec.json.encode(message) + b"\n" for message in shown)
+
+
+async def _devices(storage: Storage, user_id: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "session_id": login.id,
+            "device": login.device,
+            "address": login.address,
+            "user_agent": login.user_agent,
+            "created_at": moment(login.created_at),
+            "last_used_at": moment(login.last_used_at),
+        }
+        for login in await storage.accounts.logins.of(user_id)
+    ]
+
+
+def _entry(entry: AuditEntry) -> dict[str, Any]:
+    return {
+        "at": moment(entry.at),
+        "act": entry.act,
+        "address": entry.address,
+        "details": entry.details,
+    }
+
+
+def _pretty(value: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2)
