@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.life.conftest import PASSWORD
+from tests.life.processes import chat4all
 from tests.life.rest import Rest
 
 if TYPE_CHECKING:
@@ -91,6 +93,43 @@ def test_a_wrong_password_and_an_unknown_name_look_the_same(pair: Pair) -> None:
         return {key: value for key, value in answer.error.items() if key != "trace_id"}
 
     assert refused(pair.names[0]) == refused(f"nobody-{uuid.uuid4().hex}")
+
+
+def test_a_program_writes_for_those_it_may_act_for(
+    server: ServerProcess, life_database: str, names: Names
+) -> None:
+    ana, bob = names(2)
+
+    def client(scopes: str) -> Rest:
+        """A new service client that has shown its secret."""
+        flags = ["--scope", scopes, "--json", "--postgres", life_database]
+        done = chat4all("client", "add", f"c-{uuid.uuid4().hex[:12]}", *flags)
+        assert done.returncode == 0, done.stderr
+        added = json.loads(done.stdout)
+        body = {key: added[key] for key in ("client_id", "client_secret")}
+        return Rest(server.port, Rest(server.port).post("/auth/token", body, 200)["access_token"])
+
+    every = client("conversations:write messages:write act_as")
+    new = {"type": "private", "members": [ana, bob], "metadata": {}}
+    made = every.post("/v1/conversations", new)
+    assert set(made["members"]) == {ana, bob}
+    body = {
+        **text("Load test", message_id=str(uuid.uuid4()), metadata={"test": "load"}),
+        "conversation_id": made["conversation_id"],
+        "from": ana,
+        "to": [bob],
+        "channels": ["internal"],
+    }
+    sent = every.post("/v1/messages", body, 202)
+    assert (sent["message_id"], sent["status"]) == (body["message_id"], "accepted")
+    (message,) = (
+        Rest(server.port)
+        .log_in(bob, PASSWORD)
+        .get(f"/v1/conversations/{made['conversation_id']}/messages")["messages"]
+    )
+    assert message["from"] == ana
+    assert client("messages:write").ask("POST", "/v1/messages", body).refusal == (403, "FORBIDDEN")
+    assert every.ask("GET", "/v1/presence?users=x").refusal == (403, "FORBIDDEN")
 
 
 # --- conversations --------------------------------------------------------------------------------
@@ -274,11 +313,16 @@ def test_a_write_with_an_idempotency_key_is_carried_out_once(pair: Pair, names: 
     twice("DELETE", f"{path}/members/{carla}")
     twice("PATCH", path, {"title": "Another"})
     twice("DELETE", message)
+    leaving = [
+        pair.bob.ask("DELETE", f"{path}/members/{pair.names[1]}", Idempotency_Key="leaving").status
+        for _ in range(2)
+    ]
+    assert leaving == [204, 204]
     twice("PATCH", "/v1/users/me", {"display_name": "Ana"})
     twice("POST", "/v1/auth/register", {"username": f"x-{uuid.uuid4().hex}", "password": PASSWORD})
     history = pair.ana.get(f"{path}/messages")["messages"]
     assert [event["kind"] for event in history] == [
-        *("message", "edit", "join", "change", "leave", "change", "delete"),
+        *("message", "edit", "join", "change", "leave", "change", "delete", "leave"),
     ]
     assert len(pair.ana.get("/v1/conversations")["conversations"]) == 1
 
