@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
@@ -26,10 +27,12 @@ ACCOUNTS: Final = 20
 """That log in, again and again."""
 COST: Final = "12"
 """Of their passwords' hashes: what the server has by itself."""
-REFUSALS: Final = frozenset({429, 503})
-"""Too many at once: to be tried again."""
+REFUSALS: Final = frozenset({429, 503, 504})
+"""Too many at once, or too slow: to be tried again."""
 PAUSE: Final = 1.0
 """Seconds before that, unless the server asks for others."""
+JITTER: Final = 0.5
+"""A client waits up to so much longer, of what it is asked for: else all come back at once."""
 
 
 class Attempts(Struct):
@@ -37,7 +40,7 @@ class Attempts(Struct):
 
     good: int = 0
     refused: int = 0
-    """With 429 or 503, as there were too many; these cost nothing."""
+    """With 429, 503 or 504, as there were too many."""
     failed: int = 0
 
 
@@ -114,7 +117,7 @@ async def log_in(url: str, names: list[str], parallel: int, seconds: float) -> A
                 attempts.good += 1
             elif answer.status in REFUSALS:
                 attempts.refused += 1
-                await asyncio.sleep(answer.retry_after or PAUSE)
+                await asyncio.sleep((answer.retry_after or PAUSE) * random.uniform(1, 1 + JITTER))
             else:
                 attempts.failed += 1
 
