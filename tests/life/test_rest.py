@@ -362,6 +362,7 @@ def test_an_idempotency_key_is_for_one_request(pair: Pair) -> None:
         ("GET", "/v1/conversations?cursor=abc", None, None, 400, "INVALID_PAYLOAD"),
         ("PUT", "/v1/messages", b"{}", "application/json", 405, "METHOD_NOT_ALLOWED"),
         ("TRACE", "/v1/messages", None, None, 405, "METHOD_NOT_ALLOWED"),
+        ("QUERY", "/v1/messages", None, None, 405, "METHOD_NOT_ALLOWED"),
         ("GET", "/v1/presence", None, None, 400, "INVALID_PAYLOAD"),
     ],
 )
