@@ -106,12 +106,18 @@ def _told(error: Exception, password: str) -> ApiError:
 
 
 async def once(
-    call: Call, purpose: str, body: Struct, act: Callable[[], Awaitable[Answer]], *, scope: str
+    call: Call,
+    purpose: str,
+    body: Struct | str,
+    act: Callable[[], Awaitable[Answer]],
+    *,
+    scope: str,
 ) -> Answer:
     """Do this once for an `Idempotency-Key`; the answer is given again to the same request.
 
-    `scope` is among whom the key is unique. What was refused, or failed for sure, may be tried
-    again; what is in doubt is not tried before a minute has passed.
+    `body` is what tells requests of this purpose apart; `scope` is among whom the key is unique.
+    What was refused, or failed for sure, may be tried again; what is in doubt is not tried before a
+    minute has passed. Not for what answers with secrets: they are kept nowhere.
 
     Raises:
         ApiError: the key was used for something else, or the request is being answered.

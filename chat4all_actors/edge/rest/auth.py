@@ -265,7 +265,12 @@ async def logout(call: Call, query: LogoutQuery) -> None:
         )
 
 
-@routes.post("/v1/auth/password", body=PasswordChange, answers={204: None})
+@routes.post(
+    "/v1/auth/password",
+    body=PasswordChange,
+    answers={204: None},
+    errors=(ErrorCode.CONFLICT,),
+)
 async def change_password(call: Call, body: PasswordChange) -> Answer:
     """Change the password; the user's other sessions end."""
     user = the_user(call)
@@ -301,13 +306,18 @@ async def list_sessions(call: Call) -> LoginSessions:
     )
 
 
-@routes.delete("/v1/auth/sessions/{session_id}", answers={204: None})
-async def end_session(call: Call, session_id: str) -> None:
+@routes.delete("/v1/auth/sessions/{session_id}", answers={204: None}, errors=(ErrorCode.CONFLICT,))
+async def end_session(call: Call, session_id: str) -> Answer:
     """End the session of a device, as if it had logged out."""
     user = the_user(call)
     logins = call.services.desk.logins
-    if not await logins.end(user.user_id, session_id, "ended by the user", actor_of(call)):
-        raise not_found("there is no such session")
+
+    async def act() -> Answer:
+        if not await logins.end(user.user_id, session_id, "ended by the user", actor_of(call)):
+            raise not_found("there is no such session")
+        return Answer(None, 204)
+
+    return await once(call, "session", session_id, act, scope=user_subject(user.user_id))
 
 
 @routes.get("/.well-known/jwks.json", answers={200: KeySet}, public=True)

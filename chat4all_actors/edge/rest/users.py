@@ -9,13 +9,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Id
+from chat4all_storage.actor import user_subject
 
 from ...accounts.service import check_email
-from .accounting import actor_of, explained, the_user
+from .accounting import actor_of, explained, once, the_user
 from .auth import Code, Email, Password
 from .errors import ApiError
 from .models import moment
-from .operations import Routes
+from .operations import Answer, Routes
 
 if TYPE_CHECKING:
     from .call import Call
@@ -103,9 +104,10 @@ async def read_profile(call: Call) -> Profile:
     "/v1/users/me",
     body=ProfileChange,
     answers={200: Profile},
+    errors=(ErrorCode.CONFLICT,),
     examples={"a name": ProfileChange(display_name="Ana María")},
 )
-async def change_profile(call: Call, body: ProfileChange) -> Profile:
+async def change_profile(call: Call, body: ProfileChange) -> Answer:
     """Change the own profile."""
     changes: dict[str, str | None] = {}
     if body.display_name is not UNSET:
@@ -116,9 +118,13 @@ async def change_profile(call: Call, body: ProfileChange) -> Profile:
             with explained():
                 check_email(body.email)
     user = the_user(call)
-    if changes:
-        await call.services.desk.stores.profiles.change(user.user_id, changes, actor_of(call))
-    return await read_profile(call)
+
+    async def act() -> Answer:
+        if changes:
+            await call.services.desk.stores.profiles.change(user.user_id, changes, actor_of(call))
+        return Answer(await read_profile(call), 200)
+
+    return await once(call, "profile", body, act, scope=user_subject(user.user_id))
 
 
 @routes.post(
@@ -170,10 +176,15 @@ async def replace_recovery_codes(call: Call, body: PasswordAndCode) -> RecoveryC
     answers={204: None},
     errors=(ErrorCode.CONFLICT,),
 )
-async def disable_totp(call: Call, body: PasswordAndCode) -> None:
+async def disable_totp(call: Call, body: PasswordAndCode) -> Answer:
     """Let the password be enough again."""
     user, desk, actor = the_user(call), call.services.desk, actor_of(call)
-    with explained():
-        await desk.logins.confirm_password(user.username, body.password, actor)
-        await desk.factors.check(user.user_id, body.code, actor)
-        await desk.factors.disable(user.user_id, actor)
+
+    async def act() -> Answer:
+        with explained():
+            await desk.logins.confirm_password(user.username, body.password, actor)
+            await desk.factors.check(user.user_id, body.code, actor)
+            await desk.factors.disable(user.user_id, actor)
+        return Answer(None, 204)
+
+    return await once(call, "totp off", body, act, scope=user_subject(user.user_id))

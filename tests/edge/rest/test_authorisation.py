@@ -48,6 +48,8 @@ enrol_totp             401    401     401   401     401    201      201    201  
 verify_totp            401    401     401   401     401    409      409    409    409    409   409   403      403
 replace_recovery_codes 401    401     401   401     401    401      401    401    401    401   401   403      403
 disable_totp           401    401     401   401     401    401      401    401    401    401   401   403      403
+export_account         401    401     401   401     401    200      200    200    200    200   200   403      403
+erase_account          401    401     401   401     401    202      202    202    202    202   202   403      403
 create_conversation    401    401     401   401     401    201      201    201    201    201   201   201      201
 list_conversations     401    401     401   401     401    200      200    200    200    200   200   400      400
 read_conversation      401    401     401   401     401    404      404    200    200    200   200   400      400
@@ -74,6 +76,7 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "verify_totp": {"code": "123456"},
     "replace_recovery_codes": {"password": "a password", "code": "123456"},
     "disable_totp": {"password": "a password", "code": "123456"},
+    "erase_account": {"password": "a password"},
     "create_conversation": {"type": "group", "members": ["ana", "bob"]},
     "change_conversation": {"title": "Another"},
     "add_member": {"username": "carla"},
@@ -187,7 +190,7 @@ class House:
 
 @pytest.fixture
 async def house(mock_clock: MockClock) -> AsyncIterator[House]:
-    unlimited = {
+    unlimited: dict[str, Any] = {
         "rate_requests_per_minute": 0,
         "rate_logins_per_minute": 0,
         "rate_logins_per_address_per_minute": 0,
