@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from chat4all_actors.accounts.passwords import (
     MAX_BYTES,
+    NICENESS,
     THREADS,
     PasswordRefused,
     Passwords,
@@ -225,3 +228,19 @@ async def test_a_malformed_stored_hash_fits_nothing() -> None:
     passwords = Passwords(cost=4)
     good = await passwords.hash("a good password")
     assert not await passwords.check("a good password", good[:7] + b"!" * 20)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="niceness is of whole processes elsewhere")
+async def test_hashing_steps_back_for_the_rest_of_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: list[int] = []
+
+    def look(*_: object) -> bytes:
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return b""
+
+    monkeypatch.setattr("bcrypt.hashpw", look)
+    here = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    await Passwords(4).hash("a password")
+    assert found == [max(NICENESS, here)]
