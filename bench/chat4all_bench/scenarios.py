@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .report import as_json, as_text
+from .rest.options import UsageError
 from .rest.options import add_arguments as add_rest_arguments
 
 if TYPE_CHECKING:
@@ -54,12 +55,13 @@ def run(options: argparse.Namespace) -> int:
                 passed = passed and _good(line)
                 written.append(as_json(line))
                 print(written[-1] if options.json else as_text(line), flush=True)
-        except ValueError as error:
+        except UsageError as error:
             return _tell(str(error), USAGE)
         except SetupError as error:
             return _tell(str(error), UNREACHABLE)
     if options.out is not None:
-        _write(Path(options.out) / f"{options.scenario}.jsonl", written)
+        profile = f"-{options.profile}" if options.scenario == "rest" else ""
+        _write(Path(options.out) / f"{options.scenario}{profile}.jsonl", written)
     return PASSED if passed else FAILED
 
 

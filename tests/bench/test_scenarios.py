@@ -52,6 +52,15 @@ def test_json_is_a_line_for_each_figure_also_in_a_file(
     assert (tmp_path / "new" / "chat.jsonl").read_text() == '{"a": 1}\n{"a": 2}\n'
 
 
+def test_each_profile_has_a_file_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found(monkeypatch, {"a": 1})
+    for profile in ("ramp", "rate"):
+        scenarios.run(options("rest", "--profile", profile, "--out", str(tmp_path)))
+    assert {path.name for path in tmp_path.iterdir()} == {"rest-ramp.jsonl", "rest-rate.jsonl"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-COMMANDS = ["demo", "serve", "migrate", "user", "token", "chat", "doctor"]
+COMMANDS = ["demo", "serve", "migrate", "user", "token", "chat", "bench", "doctor"]
 Capture = pytest.CaptureFixture[str]
 
 

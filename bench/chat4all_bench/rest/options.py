@@ -22,12 +22,16 @@ LOGINS_PER_MINUTE: Final = 3_000
 """Messages beside which others log in: few enough to have a latency to lose."""
 
 
+class UsageError(Exception):
+    """An argument does not fit: why."""
+
+
 def run(options: argparse.Namespace, data_dir: str) -> Struct:
     """Run the profile that is asked for; what it found.
 
     Raises:
         SetupError: the run could not begin.
-        ValueError: an argument does not fit.
+        UsageError: an argument does not fit.
     """
     from . import beside_bare, breakdown, load_test, logins
     from .stages import FULL, SHORT, parse
@@ -42,9 +46,9 @@ def run(options: argparse.Namespace, data_dir: str) -> Struct:
         workers=options.workers,
     )
     if options.profile in ("bare", "breakdown") and options.url is not None:
-        raise ValueError(f"--profile {options.profile} needs a server of its own: leave --url out")
+        raise UsageError(f"--profile {options.profile} needs a server of its own: leave --url out")
     if options.url is not None and options.callers == "users":
-        raise ValueError("--callers users needs a server of its own: leave --url out")
+        raise UsageError("--callers users needs a server of its own: leave --url out")
     if options.profile == "bare":
         return beside_bare.run(
             target,
@@ -70,7 +74,10 @@ def run(options: argparse.Namespace, data_dir: str) -> Struct:
         load = Rate((options.rate or PER_MINUTE) / 60, options.seconds or 30.0)
     else:
         named = {"full": FULL, "short": SHORT}
-        load = Users(parse(named.get(options.stages, options.stages)))
+        try:
+            load = Users(parse(named.get(options.stages, options.stages)))
+        except ValueError as error:
+            raise UsageError(f"--stages: {error}") from None
     limits = Limits(options.p95, options.p99, options.errors)
     return load_test.run(
         options.profile, load, target, limits, data_dir, processes=options.processes

@@ -1,4 +1,4 @@
-"""One process of the generator: `python -m chat4all_bench.rest.sending`, told by its stdin."""
+"""One process of the generator: `python -m chat4all_bench.rest.sending FILE`, told by stdin."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import resource
 import sys
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -168,13 +169,13 @@ async def carry_out(work: Work) -> Done:
 
 
 def main() -> None:
-    """Work as told on stdin, and tell on stdout."""
+    """Work as told on stdin, and tell in the file that is named."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is a descriptor
     work = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Work)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         done = runner.run(carry_out(work))
-    sys.stdout.buffer.write(msgspec.msgpack.encode(done))
+    Path(sys.argv[1]).write_bytes(msgspec.msgpack.encode(done))
 
 
 if __name__ == "__main__":
