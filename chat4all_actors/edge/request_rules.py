@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ..config import Settings
     from .handshake import RequestHead
 
+_ONCE: Final = frozenset({b"authorization", b"content-type", b"idempotency-key", b"x-on-behalf-of"})
+"""Fields of which a proxy might heed one, and the application another."""
 _PLAIN: Final = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9_.~!$&'()*+,;=:@-]*)+/?|/")
 """Most paths: nothing is encoded, and no segment begins with a dot."""
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -54,6 +56,7 @@ class RequestRules:
         if head.method == "CONNECT" or head.method != head.method.upper():
             raise BadRequest(400, "there is no such method", {"field": "method"})
         check_target(head)
+        _check_repeated(head)
         self._check_host(head)
         self._check_body(head)
 
@@ -100,6 +103,13 @@ class RequestRules:
             raise body_too_large(limit)
 
 
+def _check_repeated(head: RequestHead) -> None:
+    names = [name for name, _ in head.headers if name in _ONCE]
+    if len(names) > 1 and len(names) != len(set(names)):
+        field = next(name for name in names if names.count(name) > 1).decode()
+        raise BadRequest(400, f"the field {field} is given more than once", {"field": field})
+
+
 def body_too_large(limit: int) -> BadRequest:
     """What to answer when a body is over `limit` bytes."""
     return BadRequest(413, f"the body is over {limit} bytes", {"max_bytes": limit})
@@ -118,6 +128,8 @@ def check_target(head: RequestHead) -> None:
         decoded = _decode(path, "path")
         if any(segment in (".", "..") for segment in re.split(r"[/\\]", decoded)):
             raise BadRequest(400, "the path has a segment of dots", {"field": "path"})
+        if path.startswith("//"):  # some take it for a host, and the router for one slash
+            raise BadRequest(400, "the path begins with two slashes", {"field": "path"})
     if query:
         _decode(query, "query")
 

@@ -45,6 +45,7 @@ MAX_KEY: Final = 255
 def build(services: RestServices, groups: Sequence[Routes], *, version: str) -> Application:
     """The application that serves these groups on a node."""
     app = Application("chat4all", static_folder=None)
+    app.url_map.merge_slashes = False  # whoever filters by path before us must see the one there is
     app.config["MAX_CONTENT_LENGTH"] = max(
         operation.max_body for group in groups for operation in group.operations
     )

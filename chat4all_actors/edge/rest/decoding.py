@@ -66,7 +66,7 @@ def decode_query(query: bytes, model: type[S]) -> S:
     """The parameters behind the question mark.
 
     Raises:
-        ApiError: one is unknown, given twice, or not of the model.
+        ApiError: one is given twice, or not of the model.
     """
     try:
         pairs = parse_qsl(
