@@ -99,11 +99,14 @@ def store_retries_again() -> None:
 
     async def weaken() -> None:
         connection = await asyncpg.connect(dsn)
-        source = await connection.fetchval("SELECT pg_get_functiondef('commit_batch'::regproc)")
-        await connection.execute(source.replace("AND e.id = i.id", "AND false"))
-        await connection.execute(
-            "ALTER TABLE events DROP CONSTRAINT IF EXISTS events_conversation_sender_id_key"
+        # The latest: what nodes of a former release call is there, too.
+        source = await connection.fetchval(
+            """SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'commit_batch'
+               ORDER BY pronargs DESC LIMIT 1"""
         )
+        assert "AND e.id = i.id" in source or "AND false" in source  # at a restart
+        await connection.execute(source.replace("AND e.id = i.id", "AND false"))
+        await connection.execute("DROP INDEX IF EXISTS events_by_id")
         await connection.close()
 
     asyncio.run(weaken())
