@@ -365,6 +365,7 @@ def test_neither_tokens_nor_passwords_nor_messages_are_logged(
     ):
         with RawSocket(server.port) as connection:
             connection.send(opening)
+            connection.end()  # what goes on in HTTP would wait for more
             assert connection.response().status >= 400
     assert server.stop() == 0
     log = server.log.read_text()
