@@ -9,11 +9,14 @@ import msgspec
 
 from .caller import ON_BEHALF_OF
 from .errors import STATUSES, ErrorBody, ErrorDetails
+from .examples import EXAMPLES, PARTS
 from .links import links
 from .operations import PATH_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from msgspec import Struct
 
     from .operations import Operation, Routes
 
@@ -104,7 +107,13 @@ def _operation(operation: Operation, operations: Sequence[Operation]) -> dict[st
 
 def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": _schema(PATH_TYPES[name])}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": _schema(PATH_TYPES[name]),
+            "example": PARTS[name],
+        }
         for name in operation.parameters
     ]
 
@@ -155,8 +164,6 @@ def _responses(operation: Operation, operations: Sequence[Operation]) -> dict[st
         response: dict[str, Any] = {"description": _SUCCESSES[status]}
         if model is not None:
             content: dict[str, Any] = {"schema": _schema(model)} if model is not bytes else {}
-            if status in operation.answer_examples:
-                content["examples"] = _examples([("example", operation.answer_examples[status])])
             response["content"] = {operation.media_type: content}
         if next_steps := links(operation, model, operations):
             response["links"] = next_steps
@@ -180,7 +187,18 @@ def _error(status: int) -> dict[str, Any]:
 
 
 def _examples(examples: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    return {name: {"value": msgspec.to_builtins(value)} for name, value in examples}
+    return {name: {"value": _shown(value)} for name, value in examples}
+
+
+def _shown(example: Struct) -> dict[str, Any]:
+    """An example as JSON, without what it does not set."""
+    fields: dict[str, Any] = msgspec.to_builtins(example)
+    unset = {
+        field.encode_name
+        for field in msgspec.structs.fields(type(example))
+        if not field.required and getattr(example, field.name) == field.default
+    }
+    return {name: value for name, value in fields.items() if name not in unset}
 
 
 def _schema(type_: Any) -> Any:
@@ -196,6 +214,9 @@ def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
                 models[model] = None
     _, components = msgspec.json.schema_components(list(models), ref_template=_REF)
     found: dict[str, Any] = _portable(components)
+    for model, example in EXAMPLES.items():
+        if model in models:
+            found[model.__name__]["examples"] = [_shown(example)]
     return found
 
 

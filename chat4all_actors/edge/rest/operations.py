@@ -77,7 +77,6 @@ class Operation:
     public: bool = False
     max_body: int = MAX_BODY
     examples: Mapping[str, Struct] = field(default_factory=dict)
-    answer_examples: Mapping[int, Struct] = field(default_factory=dict)
     media_type: str = "application/json"
     aliases: tuple[str, ...] = ()
     """Further paths of the same, which are not documented."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from chat4all_actors.edge.rest import openapi
 from chat4all_actors.edge.rest.api import GROUPS
+from chat4all_actors.edge.rest.examples import EXAMPLES
 
 DOCUMENT = openapi.document(GROUPS, version="1")
 OPERATIONS: dict[str, dict[str, Any]] = {
@@ -89,3 +91,14 @@ def test_no_pattern_is_in_another_dialect_than_the_document_s() -> None:
 def test_every_operation_may_refuse_a_head_that_is_too_large() -> None:
     for described in OPERATIONS.values():
         assert "431" in described["responses"]
+
+
+def test_whatever_is_taken_or_answered_has_an_example_that_is_valid() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    for group in GROUPS:
+        for operation in group.operations:
+            for model in (operation.body, *operation.answers.values()):
+                if model not in (None, bytes):
+                    assert model is not None
+                    (example,) = schemas[model.__name__]["examples"]
+                    assert msgspec.convert(example, model) == EXAMPLES[model]

@@ -1,0 +1,127 @@
+"""An example of every model that the API takes or answers, shown in its document.
+
+They tell one story: ana registers, writes to bob, and looks after her account.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from . import auth, conversations, members, messages, models, presence, rights, users
+from .errors import ErrorBody, ErrorDetails
+
+if TYPE_CHECKING:
+    from msgspec import Struct
+
+PAIR: Final = "97c183f9-f075-5021-8519-6dc5d7cc932f"
+MESSAGE: Final = "7d444840-9dc0-41d1-b245-5ffdce74fad2"
+ANSWERED: Final = "516bca77-e90a-4a67-8a05-a1c2641401cd"
+SESSION: Final = "7914f826-4771-4ac3-8d12-06555200c024"
+ANA: Final = "8693f217-9e62-404b-a353-d734562ade84"
+THEN: Final = datetime(2026, 11, 27, 8, 36, 35, tzinfo=UTC)
+LATER: Final = datetime(2026, 11, 27, 8, 40, 2, tzinfo=UTC)
+PASSWORD: Final = "correct horse battery"
+
+PARTS: Final = {
+    "conversation_id": PAIR,
+    "message_id": MESSAGE,
+    "session_id": SESSION,
+    "username": "bob",
+}
+"""Of paths."""
+
+_MESSAGE: Final = models.Message(
+    message_id=MESSAGE,
+    conversation_id=PAIR,
+    sequence_number=2,
+    from_="ana",
+    payload=models.TextPayload("Hi Bob, how are you?"),
+    reply_to=ANSWERED,
+    status="READ",
+    edited_at=None,
+    deleted_at=None,
+    created_at=THEN,
+    metadata={"mood": "sunny"},
+)
+_CONVERSATION: Final = models.Conversation(
+    conversation_id=PAIR,
+    type="private",
+    title=None,
+    members=["ana", "bob"],
+    roles={"ana": "member", "bob": "member"},
+    member_count=2,
+    last_seq=2,
+    created_at=THEN,
+    created_by="ana",
+)
+
+_ALL: Final[tuple[Struct, ...]] = (
+    # accounts
+    auth.NewAccount("ana", PASSWORD, "ana@example.org"),
+    auth.Account(ANA, "ana"),
+    auth.TokenRequest(username="ana", password=PASSWORD, device="Ana's phone"),
+    auth.TokenPair("eyJhbGciOiJIUzI1NiJ9.…", 3600, refresh_token="c4r_EeRT4JkdxSsONEgZVYg…"),
+    auth.PasswordChange(PASSWORD, "a better horse battery"),
+    auth.LoginSessions(
+        [
+            auth.LoginSession(
+                session_id=SESSION,
+                device="Ana's phone",
+                user_agent="chat4all/0.1",
+                address="203.0.113.7",
+                created_at=THEN,
+                last_used_at=LATER,
+                expires_at=datetime(2026, 12, 27, 8, 40, 2, tzinfo=UTC),
+                current=True,
+            )
+        ]
+    ),
+    auth.KeySet([{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "alg": "EdDSA", "x": "11qYAYKx…"}]),
+    users.Profile(ANA, "ana", "Ana María", "ana@example.org", THEN, None, totp=False),
+    users.ProfileChange(display_name="Ana María"),
+    users.PasswordOnly(PASSWORD),
+    users.Confirmation("492039"),
+    users.PasswordAndCode(PASSWORD, "492039"),
+    users.Enrolment("JBSWY3DPEHPK3PXP", "otpauth://totp/chat4all:ana?secret=JBSWY3DPEHPK3PXP"),
+    users.RecoveryCodes(["7kqd-m2wt-9vxe", "c4hn-p8rz-2yuf"]),
+    rights.Farewell(PASSWORD),
+    rights.Erasing("erasing"),
+    # conversations
+    conversations.NewConversation("private", ["bob"]),
+    conversations.ConversationChange(title="The whole team"),
+    _CONVERSATION,
+    conversations.ConversationList([_CONVERSATION], None),
+    conversations.History([_MESSAGE], 2, has_more=True),
+    members.NewMember("carla"),
+    members.RoleChange("admin"),
+    # messages
+    messages.NewMessage(
+        payload=models.TextPayload("Hi Bob, how are you?"), recipient_id="bob", message_id=MESSAGE
+    ),
+    messages.Accepted(MESSAGE, PAIR, 2, "accepted", THEN),
+    messages.NewPayload(models.TextPayload("Hi Bob, how have you been?")),
+    _MESSAGE,
+    messages.StatusReport(
+        MESSAGE,
+        "READ",
+        [
+            messages.StatusStep("SENT", THEN, "ana"),
+            messages.StatusStep("DELIVERED", LATER, "bob", "internal"),
+            messages.StatusStep("READ", LATER, "bob", "internal"),
+        ],
+        {"internal": messages.Delivery("READ")},
+    ),
+    presence.PresenceList([presence.UserPresence("bob", "offline", LATER, 0)]),
+    ErrorBody(
+        ErrorDetails(
+            "INVALID_PAYLOAD",
+            "payload is required",
+            "4bf92f3577b34da6a3ce929d0e0e4736",
+            {"field": "payload"},
+        )
+    ),
+)
+
+EXAMPLES: Final[dict[type, Struct]] = {type(example): example for example in _ALL}
+"""By their models."""
