@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         ShardStore,
         StoredEvent,
     )
-    from .queries import Receipt
+    from .queries import Receipt, Revision
 
 logger = logging.getLogger(__name__)
 
@@ -217,6 +217,12 @@ class Shards:
     async def receipts(self, conversation: str, seq: int, reader: str) -> list[Receipt] | None:
         """See `Queries.receipts`."""
         return await self._at(conversation, lambda store: store.receipts(conversation, seq, reader))
+
+    async def revisions(self, conversation: str, seq: int, reader: str) -> list[Revision] | None:
+        """See `Queries.revisions`."""
+        return await self._at(
+            conversation, lambda store: store.revisions(conversation, seq, reader)
+        )
 
     async def _at(
         self,

@@ -112,6 +112,7 @@ _ALL: Final[tuple[Struct, ...]] = (
         ],
         {"internal": messages.Delivery("READ")},
     ),
+    messages.RevisionList([messages.Revision(models.TextPayload("Hi Bob"), LATER)]),
     presence.PresenceList([presence.UserPresence("bob", "offline", LATER, 0)]),
     ErrorBody(
         ErrorDetails(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from msgspec import Meta, Struct, field
 
+from chat4all_protocol.codec import decode_body
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Channel, FileBody, Id, SendBody, TextBody, Username
 
@@ -16,6 +17,7 @@ from . import submitting, views
 from .decoding import check_free_form
 from .errors import ApiError, invalid, not_found
 from .models import (
+    AnyPayload,
     FilePayload,
     Message,
     MessageStatus,
@@ -181,6 +183,19 @@ class StatusReport(Struct, frozen=True):
     channel_delivery: dict[str, Delivery]
 
 
+class Revision(Struct, frozen=True):
+    """What a message said before."""
+
+    payload: AnyPayload
+    replaced_at: datetime
+
+
+class RevisionList(Struct, frozen=True):
+    """The oldest first; none of a message that was never edited, or is deleted."""
+
+    revisions: list[Revision]
+
+
 class NewPayload(Struct, frozen=True):
     """What a message is to say instead."""
 
@@ -236,6 +251,25 @@ async def read_status(call: Call, message_id: str) -> StatusReport:
     reached = [status for status in _LEAST_FIRST if status in statuses]
     now: MessageStatus = reached[0] if reached else "SENT"
     return StatusReport(message_id, now, history, {"internal": Delivery(now)})
+
+
+@routes.get(
+    "/v1/messages/{message_id}/revisions", answers={200: RevisionList}, scope="messages:read"
+)
+async def read_revisions(call: Call, message_id: str) -> RevisionList:
+    """Tell what a message said before it was edited."""
+    user = call.caller.user()
+    event = await submitting.event_of(call, user, message_id)
+    found = await call.storage.shards.revisions(event.conversation, event.seq, user)
+    if found is None:
+        raise not_found("no such message")
+    return RevisionList(
+        [
+            Revision(views.payload(decode_body(each.body)), moment(each.until))
+            for each in found
+            if each.body is not None
+        ]
+    )
 
 
 @routes.post("/v1/messages/{message_id}/read", answers={204: None}, scope="messages:write")

@@ -222,6 +222,10 @@ async def test_a_message_is_edited_by_its_author_alone(town: Town) -> None:
     assert (event.kind, event.target, event.body) == ("edit", 1, TextBody("hello"))
     refused = await town.bob.ask("PATCH", f"/v1/messages/{ID}", change)
     assert (refused.status, refused.code) == (403, "FORBIDDEN")
+    history = await town.bob.ask("GET", f"/v1/messages/{ID}/revisions")
+    (before,) = history.json["revisions"]
+    assert before["payload"] == {"type": "text", "text": "hi"}
+    assert (await town.carla.ask("GET", f"/v1/messages/{ID}/revisions")).status == 404
 
 
 async def test_a_deleted_message_keeps_its_place_and_nothing_else(town: Town) -> None:
