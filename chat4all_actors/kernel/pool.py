@@ -17,6 +17,9 @@ from chat4all_actors.kernel.tree import TreeNode
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+_NOBODYS = Context()
+"""Empty; tasks that are started in it get copies."""
+
 
 @dataclass(frozen=True, slots=True)
 class PoolStatistics:
@@ -156,7 +159,7 @@ class Pool:
         assert self._burst_nursery is not None
         # A burst works for all who have told the actor something, not only for who woke it: it
         # has none of the context variables of that one.
-        Context().run(partial(self._burst_nursery.start_soon, burst, name=name))
+        _NOBODYS.run(partial(self._burst_nursery.start_soon, burst, name=name))
 
     def report(self, name: str, error: BaseException) -> None:
         """For actors: count a fault and pass it to the handler."""
