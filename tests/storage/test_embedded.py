@@ -225,7 +225,7 @@ async def test_servers_that_lost_their_keeper_and_owner_are_stopped_by_the_next_
         owner.kill()
         await owner.wait()
         assert all(is_running(pid) for pid in pids[1:])
-        assert find_embedded(data_dir) is None  # nobody keeps them
+        await until(lambda: find_embedded(data_dir) is None)  # nobody keeps them
         async with open_embedded(data_dir) as servers:
             assert not any(is_running(pid) for pid in pids)
             await assert_data(bridge, servers.postgres_dsn, servers.redis_url)
