@@ -11,15 +11,14 @@ raises nothing but `CodecError`.
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
 from .codes import ErrorCode
 from .frames import AnyClientFrame, AnyServerFrame, Body
-from .ids import CHANNEL_PATTERN, DEVICE_PATTERN, USERNAME_PATTERN, UUID_PATTERN
 from .scan import MAX_DEPTH, MAX_ITEMS, Malformed, check
+from .validation import explain
 
 T = TypeVar("T")
 
@@ -113,19 +112,6 @@ def _decode(
         raise BadFrame(f"not valid MessagePack: {error}") from None
 
 
-_AT = re.compile(r"^(?P<what>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
-_FORMATS = {
-    UUID_PATTERN: "a UUID in canonical lower-case form",
-    USERNAME_PATTERN: "a user name of 1 to 64 letters, digits, '.', '_' or '-'",
-    DEVICE_PATTERN: "1 to 128 visible ASCII characters",
-    CHANNEL_PATTERN: "a channel's name in lower-case letters, or name:account",
-}
-_REGEX = re.compile(r"`str` matching regex (?P<quoted>'.*')$", re.DOTALL)
-_MAX_SAID: Final = 200
-"""Characters of msgspec's sentence that are passed on: it may quote a value of any length."""
-_MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
-
-
 def _explain(data: bytes, said: str) -> CodecError:
     """Turn msgspec's sentence into the error a client can act on: which field, what is allowed."""
     try:
@@ -133,18 +119,10 @@ def _explain(data: bytes, said: str) -> CodecError:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return BadFrame("not a map with a string `t`")
     rid = head.rid if type(head.rid) is int and head.rid >= 0 else None
-    match = _AT.match(said)
-    assert match is not None  # the pattern matches every string
-    what, path = match["what"], match["path"] or ""
-    if path == "t":
+    fault = explain(said, "frame")
+    if fault.field == "t":
         return UnknownFrame(f"unknown frame {head.t[:32]!r}", rid=rid)
-    if missing := _MISSING.search(what):
-        path = f"{path}.{missing['name']}" if path else missing["name"]
-        return InvalidPayload(f"{path} is required", field=path, rid=rid)
-    if regex := _REGEX.search(what):
-        known = (text for pattern, text in _FORMATS.items() if repr(pattern) == regex["quoted"])
-        what = f"Expected {next(known, 'text without NUL characters')}"
-    return InvalidPayload(f"{path or 'frame'}: {what[:_MAX_SAID]}", field=path or None, rid=rid)
+    return InvalidPayload(fault.message, field=fault.field, rid=rid)
 
 
 # --- parts that are stored as bytes ---------------------------------------------------------------

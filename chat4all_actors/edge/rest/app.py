@@ -131,8 +131,6 @@ def _call(
 ) -> Call:
     """The call, if whoever calls may call this at all."""
     headers = request.headers
-    if "state" in request.scope:
-        request.scope["state"]["route"] = operation.path  # for the access log
     address = request.remote_addr or ""
     caller, refused = None, None
     if not operation.public:

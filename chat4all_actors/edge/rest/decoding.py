@@ -6,14 +6,13 @@ and items; text has no NUL, numbers fit into 64 bits, and UTF-8 is valid everywh
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from chat4all_protocol.codes import ErrorCode
-from chat4all_protocol.ids import CHANNEL_PATTERN, DEVICE_PATTERN, USERNAME_PATTERN, UUID_PATTERN
+from chat4all_protocol.validation import FORMATS, MAX_SAID, explain
 
 from ...accounts.service import EMAIL_PATTERN
 from .errors import ApiError, invalid
@@ -29,19 +28,12 @@ MAX_DEPTH: Final = 16
 MAX_ITEMS: Final = 4096
 MAX_INTEGER: Final = 2**63 - 1
 
-_AT = re.compile(r"^(?P<what>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
-_MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
-_REGEX = re.compile(r"`str` matching regex (?P<quoted>'.*')$", re.DOTALL)
 _FORMATS: Final = {
-    UUID_PATTERN: "a UUID in canonical lower-case form",
-    USERNAME_PATTERN: "a user name of 1 to 64 letters, digits, '.', '_' or '-'",
-    DEVICE_PATTERN: "1 to 128 visible ASCII characters",
+    **FORMATS,
     EMAIL_PATTERN: "an address of the form name@host.domain",
     CURSOR_PATTERN: "the next_cursor of an earlier page",
     NAMES_PATTERN: f"1 to {MAX_NAMES} user names, separated by commas",
-    CHANNEL_PATTERN: "a channel's name in lower-case letters, or name:account",
 }
-_MAX_SAID: Final = 200
 
 
 def decode_json(data: bytes, model: type[S], decoder: msgspec.json.Decoder[S]) -> S:
@@ -56,7 +48,7 @@ def decode_json(data: bytes, model: type[S], decoder: msgspec.json.Decoder[S]) -
         raise _explain(str(error), "body") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ApiError(
-            ErrorCode.INVALID_PAYLOAD, f"the body is not valid JSON: {str(error)[:_MAX_SAID]}"
+            ErrorCode.INVALID_PAYLOAD, f"the body is not valid JSON: {str(error)[:MAX_SAID]}"
         ) from None
     except RecursionError:
         raise ApiError(ErrorCode.INVALID_PAYLOAD, "the body is nested too deeply") from None
@@ -130,15 +122,5 @@ def check_free_form(field: str, value: Any) -> None:
 
 def _explain(said: str, whole: str) -> ApiError:
     """msgspec's sentence as the error a client can act on."""
-    match = _AT.match(said)
-    assert match is not None  # the pattern matches every string
-    what, path = match["what"], match["path"] or ""
-    if missing := _MISSING.search(what):
-        path = f"{path}.{missing['name']}" if path else missing["name"]
-        return invalid(path, f"{path} is required")
-    if regex := _REGEX.search(what):
-        known = (text for pattern, text in _FORMATS.items() if repr(pattern) == regex["quoted"])
-        what = f"Expected {next(known, 'text without NUL characters')}"
-    return ApiError(
-        ErrorCode.INVALID_PAYLOAD, f"{path or whole}: {what[:_MAX_SAID]}", field=path or None
-    )
+    fault = explain(said, whole, _FORMATS)
+    return ApiError(ErrorCode.INVALID_PAYLOAD, fault.message, field=fault.field)
