@@ -105,9 +105,13 @@ class InStep:
     async def _exchange(self, tally: Tally) -> None:
         self._divide()  # the backbone may know before the tally does not answer
         collected = self._collect()
-        usages = [usage for _, _, _, usage in collected]
-        if self._failing and not usages:
+        if self._failing:
+            # Calls without an answer may be carried out later, all at once: they tell nothing.
+            self._restore(collected)
+            collected = []
             usages = [Usage(self._hidden("", "probe"), 0.0, 0.0, 0.0)]
+        else:
+            usages = [usage for _, _, _, usage in collected]
         failed = False
         standings: list[Standing] = []
         try:
@@ -118,14 +122,19 @@ class InStep:
             if not self._failing:
                 logger.warning("each node takes only its part of the rate limits: %s", error)
         if failed:
-            for limiter, key, count, _ in collected:
-                limiter.restore(key, count)
+            self._restore(collected)
         else:
             self._settle(collected, standings)
         if self._failing and not failed:
             logger.info("the rate limits are in step with those of the other nodes")
+            self._hurry()
         self._failing = failed
         self._divide()
+
+    @staticmethod
+    def _restore(collected: list[tuple[RateLimiter, str, int, Usage]]) -> None:
+        for limiter, key, count, _ in collected:
+            limiter.restore(key, count)
 
     def _collect(self) -> list[tuple[RateLimiter, str, int, Usage]]:
         collected: list[tuple[RateLimiter, str, int, Usage]] = []

@@ -15,6 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chat4all_actors.limits.gcra import OVERSHOOT, Rate, RateLimiter
 from chat4all_actors.limits.in_step import HURRY, MAX_KEYS, ROUND, InStep
+from chat4all_storage.ports import Unavailable
 from chat4all_storage.tally import MemoryTally
 
 if TYPE_CHECKING:
@@ -250,6 +251,33 @@ async def test_what_was_accepted_while_the_tally_was_away_is_told_but_not_for_ev
         await rounds(1.0)
         wait = max(one.limiter.take("ana"), other.limiter.take("ana"))
         assert wait <= 20 * 0.6
+
+
+async def test_a_tally_that_answers_nothing_and_does_all_later_is_told_no_more_than_once_again(
+    autojump_clock: MockClock,
+) -> None:
+    class Stalled(MemoryTally):
+        def __init__(self) -> None:
+            super().__init__()
+            self.waiting: list[tuple[str, Sequence[Usage]]] | None = None
+
+        async def exchange(self, node: str, usages: Sequence[Usage]) -> list[Standing]:
+            if self.waiting is not None:
+                self.waiting.append((node, usages))
+                raise Unavailable("no answer in time")
+            return await super().exchange(node, usages)
+
+    tally = Stalled()
+    async with cluster(2, tally) as (one, _):
+        tally.waiting = []
+        for _ in range(300):
+            one.flood()
+            await rounds(0.2)
+        calls, tally.waiting = tally.waiting, None
+        for node, usages in calls:
+            await tally.exchange(node, usages)
+        await rounds(2 * ROUND)
+        assert one.limiter.take("ana") <= 20 * 0.6
 
 
 async def test_a_tally_that_has_forgotten_all_is_told_what_nodes_know(
