@@ -43,6 +43,9 @@ SENDS: Final = frozenset({"send", "sendall", "sendmsg"})
 RECEIVES: Final = frozenset({"recv", "recv_into", "recvmsg"})
 CONTROLS: Final = frozenset({"register", "modify", "unregister"})
 """Each is one `epoll_ctl`."""
+PING: Final = b"\x89\0"
+PONG: Final = b"\x8a\x80\0\0\0\0"
+"""Masked, as a client's has to be."""
 UNLIMITED: Final[dict[str, Any]] = {
     "handshake_rate": 0,
     "max_connections_per_address": 0,
@@ -192,6 +195,14 @@ class Client:
             data = self._socket.recv(65536)
             assert data, "the server has closed"
             self._buffer += data
+
+    def answer_ping(self) -> None:
+        """Wait for the ping of a heartbeat, and answer it."""
+        while len(self._buffer) < len(PING):
+            self._buffer += self._socket.recv(65536)
+        assert self._buffer == PING
+        self._buffer = b""
+        self._socket.sendall(PONG)
 
     def detach(self) -> int:
         """Leave the connection open, and be forgotten."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from .served import ServedNode, opened, served_node
+from .served import Client, ServedNode, opened, served_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +25,10 @@ MAX_TASKS: Final = 1
 WARM_UP: Final = 100
 """Sessions before the first look, which fill what all of them share."""
 SESSIONS: Final = 200
+HEARTS: Final = 50
+ROUNDS: Final = 3
+HEARTBEAT: Final = 30
+"""Seconds in which every session is asked once whether it lives."""
 FORGET: Final = 12
 """Seconds after which trio has forgotten the time limits of the opening handshake."""
 
@@ -61,6 +65,19 @@ def test_a_session_takes_at_most_eight_kibibytes(server: ServedNode) -> None:
         assert slope(server, lambda: tracemalloc.get_traced_memory()[0]) <= MAX_BYTES
     finally:
         tracemalloc.stop()
+
+
+def test_a_heartbeat_is_one_call_to_send_and_one_to_receive(server: ServedNode) -> None:
+    clients = [Client(server, f"user {number}") for number in range(HEARTS)]
+    for _ in range(ROUNDS):
+        with server.counting() as calls:
+            server.wait(HEARTBEAT)
+            for client in clients:
+                client.answer_ping()
+        assert [calls.sends(client) for client in clients] == [1] * HEARTS
+        assert [calls.receives(client) for client in clients] == [1] * HEARTS
+    for client in clients:
+        client.close()
 
 
 def test_a_session_has_at_most_one_task(server: ServedNode) -> None:
