@@ -43,7 +43,8 @@ SENDS: Final = frozenset({"send", "sendall", "sendmsg"})
 RECEIVES: Final = frozenset({"recv", "recv_into", "recvmsg"})
 CONTROLS: Final = frozenset({"register", "modify", "unregister"})
 """Each is one `epoll_ctl`."""
-PING: Final = b"\x89\0"
+BINARY: Final = 0x82
+PING: Final = 0x89
 PONG: Final = b"\x8a\x80\0\0\0\0"
 """Masked, as a client's has to be."""
 UNLIMITED: Final[dict[str, Any]] = {
@@ -185,23 +186,28 @@ class Client:
 
     def _next(self) -> AnyServerFrame:
         while True:
-            size, start = (self._buffer[1] if len(self._buffer) > 1 else 0), 2
-            if size == 126:
-                size, start = int.from_bytes(self._buffer[2:4], "big"), 4
-            if size and len(self._buffer) >= start + size:
-                payload = self._buffer[start : start + size]
-                self._buffer = self._buffer[start + size :]
+            opcode, payload = self._frame()
+            if opcode == BINARY:
                 return decode_server(payload)
+
+    def _frame(self) -> tuple[int, bytes]:
+        """The next WebSocket frame: its first byte, and what it carries."""
+        opcode, size = self._read(2)
+        if size == 126:
+            size = int.from_bytes(self._read(2), "big")
+        return opcode, self._read(size)
+
+    def _read(self, size: int) -> bytes:
+        while len(self._buffer) < size:
             data = self._socket.recv(65536)
             assert data, "the server has closed"
             self._buffer += data
+        taken, self._buffer = self._buffer[:size], self._buffer[size:]
+        return taken
 
     def answer_ping(self) -> None:
         """Wait for the ping of a heartbeat, and answer it."""
-        while len(self._buffer) < len(PING):
-            self._buffer += self._socket.recv(65536)
-        assert self._buffer == PING
-        self._buffer = b""
+        assert self._frame() == (PING, b"")
         self._socket.sendall(PONG)
 
     def detach(self) -> int:
