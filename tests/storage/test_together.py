@@ -140,7 +140,7 @@ async def test_when_the_first_of_a_batch_is_cancelled_the_others_ask_anew(
     await wait_all_tasks_blocked()
     oracle.gate.set()
     await wait_all_tasks_blocked()
-    assert oracle.asked == [[1], [3, 4]]
+    assert [sorted(batch) for batch in oracle.asked] == [[1], [3, 4]]
     assert answers == {1: "1", 3: "3", 4: "4"}
 
 
