@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..kernel import Member
     from ..services import Services
     from .handshake import RequestHead
+    from .pump import Pump
 
 logger = logging.getLogger(__name__)
 _Address: TypeAlias = "tuple[Any, ...]"
@@ -55,6 +56,7 @@ class Edge:
         *,
         connections: Pool,
         senders: Pool,
+        pump: Pump,
         tls: ssl.SSLContext | None,
         unready: Callable[[], str | None],
         degraded: Callable[[], list[str]],
@@ -70,6 +72,7 @@ class Edge:
         self._services = services
         self._connections = connections
         self._senders = senders
+        self._pump = pump
         self._tls = tls
         self._emptied = trio.lowlevel.ParkingLot()
         self._open = 0
@@ -277,7 +280,8 @@ class Edge:
             transport.close()
 
     def _transport(self, sock: socket.socket) -> Transport:
-        return Transport(sock, heartbeat=self._services.heartbeat, spawn=self._spawn)
+        heartbeat = self._services.heartbeat
+        return Transport(sock, heartbeat=heartbeat, spawn=self._spawn, pump=self._pump)
 
     async def _greet(self, transport: Transport, peer: str) -> Upgrade | Requests | bytes | None:
         with self._patience(self._services.settings.head_timeout):
