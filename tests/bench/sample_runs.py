@@ -20,8 +20,10 @@ from chat4all_bench.result import (
     Threshold,
 )
 
-MACHINE = Machine(2, "AMD EPYC", 16000, "6.18.0", "CPython 3.11.7")
-TARGET = Target("chat4all", "0.1.0", "serve --workers 1", "committed, fsync")
+
+def machine() -> Machine:
+    """Ours."""
+    return Machine(2, "AMD EPYC", 16000, "6.18.0", "CPython 3.11.7")
 
 
 def histogram(milliseconds: float, *, count: int = 5000, seed: int = 1) -> Histogram:
@@ -55,8 +57,8 @@ def run(
         seconds=62.5,
         seed=seed,
         rounds=rounds,
-        target=TARGET,
-        machine=MACHINE,
+        target=Target("chat4all", "0.1.0", "serve --workers 1", "committed, fsync"),
+        machine=machine(),
         parameters={"rate": 2000, "seconds": 60.0, "pairs": 50, "open": True, "window": None},
         passed=passed,
         thresholds=[
@@ -176,7 +178,7 @@ def runs(draw: st.DrawFn) -> Run:
         seed=draw(st.integers(0, 2**31)),
         rounds=draw(st.integers(1, 9)),
         target=draw(st.builds(Target, texts, texts, texts, texts)),
-        machine=MACHINE,
+        machine=machine(),
         parameters=draw(st.dictionaries(names, texts | numbers | st.booleans() | st.none())),
         passed=draw(st.booleans()),
         thresholds=draw(

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .csvs import write_csvs
-from .files import UnreadableRun, read, write_run
+from .files import UnreadableRun, read, write_run, write_whole
+from .page import page
 from .text import summary
 
 if TYPE_CHECKING:
@@ -24,4 +25,5 @@ __all__ = ["UnreadableRun", "read", "summary", "write"]
 def write(run: Run, directory: Path) -> None:
     """Write `run.json`, `report.html` and the CSV files of a run; the directory is made."""
     write_run(run, directory)
+    write_whole(directory / "report.html", page(run).encode())
     write_csvs(run, directory)

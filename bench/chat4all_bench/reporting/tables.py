@@ -68,8 +68,8 @@ def latencies(run: Run) -> Table | None:
     return Table("Latency", columns, rows) if rows else None
 
 
-def metrics(run: Run, *, besides_latencies: bool = False) -> list[Table]:
-    """All figures, grouped by what their unit says; medians when there were several rounds.
+def metrics(run: Run, *, besides_latencies: bool = False) -> Table | None:
+    """All figures, those of a kind together; medians when there were several rounds.
 
     `besides_latencies` leaves out what `latencies` says already.
     """
@@ -83,10 +83,8 @@ def metrics(run: Run, *, besides_latencies: bool = False) -> list[Table]:
     columns: tuple[str, ...] = ("", "median" if repeated else "figure", "unit")
     if repeated:
         columns += (f"over {run.rounds} rounds",)
-    left = frozenset({0, 2})
-    return [
-        Table(group, columns, groups[group], left) for group in (*_GROUPS, _REST) if group in groups
-    ]
+    rows = [row for group in (*_GROUPS, _REST) for row in groups[group]]
+    return Table("Figures", columns, rows, frozenset({0, 2})) if rows else None
 
 
 def is_quantile(name: str, run: Run) -> bool:

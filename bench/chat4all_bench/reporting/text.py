@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from . import tables
 from .figures import duration, figure
-from .tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..result import Run
+    from .tables import Table
 
 WIDTH: Final = 96
 _RED, _GREEN, _YELLOW, _BOLD, _DIM = "31", "32", "33", "1", "2"
@@ -112,8 +112,8 @@ def _lines(run: Run, paint: Paint) -> Iterator[str]:
         yield from map(paint.caution, folded(text, "  ! "))
     for note in run.notes:
         yield from map(paint.caution, folded(note, "  * "))
-    groups = tables.metrics(run, besides_latencies=True)
-    for table in (_in_one(groups), tables.latencies(run), tables.processes(run)):
+    figures = tables.metrics(run, besides_latencies=True)
+    for table in (figures, tables.latencies(run), tables.processes(run)):
         if table is not None:
             yield ""
             yield from table_lines(table, paint)
@@ -125,15 +125,6 @@ def _lines(run: Run, paint: Paint) -> Iterator[str]:
         f"{figure(load.busy)} of a core, {figure(load.late_ms)} ms late (p99)"
     )
     yield f"{paint.heading('Again with')}  {_safe(shlex.join(run.command))}"
-
-
-def _in_one(groups: list[Table]) -> Table | None:
-    """The groups below each other: their units tell them apart."""
-    if not groups:
-        return None
-    first = groups[0]
-    rows = [row for group in groups for row in group.rows]
-    return Table("Figures", first.columns, rows, first.left)
 
 
 def _integrity(run: Run, paint: Paint) -> Iterator[str]:
