@@ -102,7 +102,7 @@ def load(seed: int = 1, *, seconds: int = 60) -> Series:
                 0.0,
             ]
         )
-    return Series(["seconds", "sessions", "messages", "p50", "p99", "errors"], rows)
+    return Series(["seconds", "sessions", "acknowledged", "p50", "p99", "errors"], rows)
 
 
 def memory_curve() -> Curve:

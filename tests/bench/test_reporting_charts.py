@@ -173,3 +173,20 @@ def test_a_curve_without_points_is_not_drawn() -> None:
     run = sample_runs.run()
     run.curves = {"load": Curve("messages/s", "ms", [])}
     assert "curve-load" not in named(run)
+
+
+def test_a_second_without_messages_has_no_latency() -> None:
+    run = sample_runs.run()
+    run.series["load"].rows[7][4] = 0.0
+    found = named(run)["series-load-latency"]
+    assert isinstance(found, Chart)
+    (line,) = [line for line in found.lines if line.name == "p99"]
+    assert math.isnan(line.points[7][1])
+
+
+def test_costs_of_several_sizes_have_a_bar_each() -> None:
+    run = sample_runs.run()
+    run.metrics["server_cpu_us_100"] = run.metrics.pop("server_cpu_us")
+    found = named(run)["cost"]
+    assert isinstance(found, Bars)
+    assert [name for name, _ in found.bars] == ["postgres", "redis", "server 100"]

@@ -111,3 +111,16 @@ def test_no_run_can_command_the_terminal(run: Run) -> None:
     assert all(
         character == "\n" or character.isprintable() or ord(character) > 159 for character in text
     )
+
+
+def test_a_latency_for_each_size_is_told_once_too() -> None:
+    run = sample_runs.run()
+    run.histograms = {"ack_100": run.histograms["ack"]}
+    run.metrics["ack_p99_100"] = run.metrics.pop("ack_p99")
+    assert "ack_p99_100" not in summary(run, colour=False)
+
+
+def test_a_threshold_of_a_short_name_is_told_in_its_unit() -> None:
+    run = sample_runs.run()
+    run.thresholds = [Threshold("p99<25ms", "p99", 25.0, 12.5, True)]
+    assert "  ok      p99<25ms  found 12.5 ms" in summary(run, colour=False).splitlines()

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 _LATENCY: Final = re.compile(r"(^|_)(p\d+(\.\d+)?|max|mean)(_ms)?$|_ms$")
 """The columns of a series that are latencies, in milliseconds."""
-_COST: Final = "_cpu_us"
+_COST: Final = re.compile(r"(.+)_cpu_us(?:_(.+))?")
+_MESSAGES: Final[tuple[str, ...]] = ("written", "acknowledged", "delivered", "messages")
+"""The columns of a series that are drawn beside each other, as they should be equal."""
 _STEPS: Final = 20
 """Points of a percentile curve for each further nine."""
 _ROWS: Final = 60
@@ -119,19 +121,30 @@ def _fitted(curve: Curve, points: list[tuple[float, float]], unit: float) -> lis
 
 
 def _over_time(name: str, series: Series) -> list[Chart | None]:
-    """The latencies together, each of the others on its own; what never changed is not drawn."""
+    """The latencies together, and the messages, each of the others on its own.
+
+    What never changed is not drawn. A latency of 0 is that of no message at all, so a gap.
+    """
     columns = {
         column: [(row[0], row[number]) for row in series.rows if len(row) > number]
         for number, column in enumerate(series.columns)
         if number and column
     }
-    slow = {column: points for column, points in columns.items() if _LATENCY.search(column)}
+    slow = {
+        column: [(at, value or math.nan) for at, value in points]
+        for column, points in columns.items()
+        if _LATENCY.search(column)
+    }
+    messages = {column: columns.pop(column) for column in _MESSAGES if column in columns}
     found: list[Chart | None] = []
     if any(_varies(points) for points in slow.values()):
         values = sorted(known([value for points in slow.values() for _, value in points]))
         kind = _kind(values[-1], [values[len(values) // 2]])
         what = "Latency over time"
         found.append(_timeline(f"{name}-latency", what, series, slow, Axis("ms", kind)))
+    if any(_varies(points) for points in messages.values()):
+        what, unit = "Messages over time", Axis("messages each second")
+        found.append(_timeline(f"{name}-messages", what, series, messages, unit))
     for column, points in columns.items():
         if column not in slow and _varies(points):
             what = f"{column.replace('_', ' ').capitalize()} over time"
@@ -162,9 +175,9 @@ def _timeline(
 
 def _cost(run: Run) -> Bars | None:
     found = {
-        name.removesuffix(_COST): value
+        " ".join(filter(None, of.groups())): value
         for name, metric in run.metrics.items()
-        if name.endswith(_COST) and (value := median(metric)) is not None
+        if (of := _COST.fullmatch(name)) and (value := median(metric)) is not None
     }
     if not found:
         return None

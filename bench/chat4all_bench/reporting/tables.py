@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from ..result import Metric, Process, Run
 
-QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
-"""Of a latency: what is told of it everywhere."""
+QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999, "max": 1.0}
+"""Of a latency: what is told of it everywhere, by its name in metrics."""
+_HEADINGS: Final = {"p999": "p99.9"}
 
 _GROUPS: Final = {
     "Rate": ("/s", "/min", "/day"),
@@ -46,8 +47,8 @@ def thresholds(run: Run) -> Table | None:
     told = sorted(run.thresholds, key=lambda each: each.passed)
     rows = []
     for each in told:
-        unit = run.metrics[each.metric].unit if each.metric in run.metrics else ""
-        rows.append(("ok" if each.passed else "BROKEN", each.text, with_unit(each.value, unit)))
+        found = with_unit(each.value, _unit(each.metric, run))
+        rows.append(("ok" if each.passed else "BROKEN", each.text, found))
     bad = frozenset(number for number, each in enumerate(told) if not each.passed)
     return Table("Thresholds", ("", "asked for", "found"), rows, frozenset({0, 1}), bad)
 
@@ -64,7 +65,7 @@ def latencies(run: Run) -> Table | None:
         for name, found in run.histograms.items()
         if found.count
     ]
-    columns = ("milliseconds", *QUANTILES, "mean", "count")
+    columns = ("milliseconds", *(_HEADINGS.get(q, q) for q in QUANTILES), "mean", "count")
     return Table("Latency", columns, rows) if rows else None
 
 
@@ -89,8 +90,21 @@ def metrics(run: Run, *, besides_latencies: bool = False) -> Table | None:
 
 def is_quantile(name: str, run: Run) -> bool:
     """Whether a metric is one of a histogram's quantiles that are told anyway."""
-    histogram, _, quantile = name.rpartition("_")
-    return histogram in run.histograms and quantile in QUANTILES
+    return any(
+        name in names for histogram in run.histograms for names in quantile_metrics(histogram)
+    )
+
+
+def quantile_metrics(histogram: str) -> list[list[str]]:
+    """For each of `QUANTILES`, what a metric of that quantile may be called.
+
+    The quantile stands behind the name or inside it: of `ack_100`, `ack_100_p99` or `ack_p99_100`.
+    """
+    parts = histogram.split("_")
+    return [
+        ["_".join([*parts[:at], quantile, *parts[at:]]) for at in range(len(parts), 0, -1)]
+        for quantile in QUANTILES
+    ]
 
 
 def processes(run: Run) -> Table | None:
@@ -171,6 +185,12 @@ def surroundings(run: Run) -> Table:
         ("Python", machine.python),
     ]
     return Table("Target and machine", ("", ""), rows, frozenset({0, 1}))
+
+
+def _unit(name: str, run: Run) -> str:
+    """Of a metric; `p99` may be short for that of the latency that matters in this scenario."""
+    found = [each.unit for full, each in run.metrics.items() if f"_{full}".endswith(f"_{name}")]
+    return found[0] if found else ""
 
 
 def _group(metric: Metric) -> str:
