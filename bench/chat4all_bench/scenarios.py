@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         scenario.add_argument("--out", metavar="DIR", help="write these lines to DIR too")
         if name == "rest":
             add_rest_arguments(scenario)
-    add_compare_arguments(scenarios.add_parser("compare", help=COMPARE_HELP))
+    compared = scenarios.add_parser("compare", help=COMPARE_HELP, description=f"{COMPARE_HELP}.")
+    add_compare_arguments(compared)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -124,9 +124,7 @@ def _of_counts(
     elif verdict == "unsure":
         found.why = "too few messages for such a quantile"
     else:
-        found.why = (
-            "more than chance among messages; that among rounds is not known"
-        )
+        found.why = "more than chance among messages; that among rounds is not known"
     return found
 
 

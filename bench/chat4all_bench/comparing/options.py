@@ -13,7 +13,7 @@ PASSED: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 
-HELP: Final = "two runs, or several of each: what got better or worse, as far as that can be told"
+HELP: Final = "what got better or worse from run A to run B, as far as that can be told"
 _RUNS: Final = "a run.json or the --out directory that holds it; several runs: A1,A2"
 
 

@@ -34,7 +34,7 @@ _WIDE: Final = 20
 
 def charts(run: Run) -> list[Chart | Bars]:
     """In the order in which a reader asks."""
-    found: list[Chart | Bars | None] = [_percentiles(run)]
+    found: list[Chart | Bars | None] = [percentiles(run.histograms, "Latency by percentile")]
     found += [_curve(name, curve) for name, curve in run.curves.items()]
     for name, series in run.series.items():
         found += _over_time(name, series)
@@ -42,8 +42,9 @@ def charts(run: Run) -> list[Chart | Bars]:
     return [chart for chart in found if chart is not None]
 
 
-def _percentiles(run: Run) -> Chart | None:
-    seen = {name: each for name, each in run.histograms.items() if each.count > 1}
+def percentiles(histograms: dict[str, Histogram], title: str) -> Chart | None:
+    """A line for each histogram that says more than one value does."""
+    seen = {name: each for name, each in histograms.items() if each.count > 1}
     if not seen:
         return None
     lines = [Line(name, list(percentile_points(each))) for name, each in seen.items()]
@@ -56,12 +57,12 @@ def _percentiles(run: Run) -> Chart | None:
     ]
     return Chart(
         "latency",
-        "Latency by percentile",
+        title,
         f"How long {_and(list(seen))} took: each further nine is as far along as the one before.",
         Axis("of all were as fast or faster", "nines"),
         Axis("ms", _kind(greatest, typical)),
         lines,
-        Table("Latency by percentile, ms", ("", *seen), rows),
+        Table(f"{title}, ms", ("", *seen), rows),
     )
 
 
@@ -85,7 +86,7 @@ def _curve(name: str, curve: Curve) -> Chart | None:
     values = known([value for _, value in points])
     kind = _kind(max(values, default=0), [sorted(values)[len(values) // 2]] if values else [])
     return Chart(
-        _slug(f"curve-{name}"),
+        slug(f"curve-{name}"),
         "Latency against load" if load else name.replace("_", " ").capitalize(),
         f"Latency ({y}) at each rate that was tried." if load else f"{y} over {x}.",
         Axis(x),
@@ -163,7 +164,7 @@ def _timeline(
     ]
     unit = f", {y.label}" if len(lines) > 1 else ""
     return Chart(
-        _slug(f"series-{name}"),
+        slug(f"series-{name}"),
         title,
         f"{_and(list(lines))}{unit}, over the seconds of the run.",
         Axis("seconds"),
@@ -219,7 +220,8 @@ def _rows(rows: Sequence[Sequence[float]]) -> list[tuple[str, ...]]:
     return [tuple(map(figure, row)) for row in rows[::every]]
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
+    """Text as a part of a file's name or of an id: letters, digits and hyphens."""
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")
 
 
