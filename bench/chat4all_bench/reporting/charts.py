@@ -58,7 +58,7 @@ def percentiles(histograms: dict[str, Histogram], title: str) -> Chart | None:
 
 
 def percentile_points(histogram: Histogram) -> Iterator[tuple[float, float]]:
-    """(quantile, milliseconds), as far as one value in `count` can tell; the last is the greatest."""
+    """(quantile, milliseconds), as far as one of `count` values can tell; the greatest is last."""
     last = math.log10(histogram.count)
     for step in range(math.floor(last * _STEPS) + 1):
         quantile = 1 - 10 ** -(step / _STEPS)
