@@ -226,3 +226,14 @@ def test_memory_of_all_processes_stands_together_and_names_its_series() -> None:
     assert isinstance(found, Chart)
     assert found.title == "Memory over time (soak)"
     assert [line.name for line in found.lines] == ["server_mib", "redis_mib"]
+
+
+@pytest.mark.parametrize(("added", "kind"), [(10, "range"), (1000, "linear")])
+def test_what_sessions_add_to_much_memory_is_seen(added: int, kind: str) -> None:
+    run = sample_runs.run()
+    points = [(0.0, 440.0 * 2**20), (600.0, (440.0 + added) * 2**20)]
+    run.curves = {"kernel_memory": Curve("sessions", "bytes", points)}
+    found = named(run)["curve-kernel-memory"]
+    assert isinstance(found, Chart)
+    assert found.title == "Kernel memory against sessions"
+    assert found.y.kind == kind

@@ -9,8 +9,8 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from .tables import Table
 
-AxisKind = Literal["linear", "time", "logarithmic", "nines"]
-"""`time` is linear, and need not begin at zero."""
+AxisKind = Literal["linear", "range", "logarithmic", "nines"]
+"""`range` is linear, and need not begin at zero."""
 LineKind = Literal["line", "curve", "points", "fit"]
 
 

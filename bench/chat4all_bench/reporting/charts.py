@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..histogram import Histogram
     from ..result import Curve, Run
+    from .chart import AxisKind
 
 _COST: Final = re.compile(r"(.+)_cpu_us(?:_(.+))?")
 _STEPS: Final = 20
@@ -101,10 +102,16 @@ def _memory(name: str, curve: Curve, points: list[tuple[float, float]]) -> Chart
         title,
         told,
         Axis(curve.x),
-        Axis("MiB"),
+        Axis("MiB", _memory_axis([y for _, y in in_mib])),
         [Line("measured", in_mib, "points"), *_fitted(curve, points, 2**20)],
         Table(title, (curve.x, "MiB"), rows_of(in_mib)),
     )
+
+
+def _memory_axis(values: list[float]) -> AxisKind:
+    """From zero, unless what was there before would hide what was added."""
+    found = known(values)
+    return "range" if found and min(found) > max(found) - min(found) else "linear"
 
 
 def _fitted(curve: Curve, points: list[tuple[float, float]], unit: float) -> list[Line]:

@@ -179,8 +179,9 @@ def generator(run: Run) -> Table:
 
 
 def parameters(run: Run) -> Table:
-    """What the scenario was asked to do."""
-    rows = [(name, _setting(value)) for name, value in run.parameters.items()]
+    """What the scenario was asked to do; what was not said is not told."""
+    given = {name: value for name, value in run.parameters.items() if value is not None}
+    rows = [(name, _setting(value)) for name, value in given.items()]
     rows += [("seed", str(run.seed)), ("rounds", str(run.rounds))]
     return Table("Parameters", ("", ""), rows, frozenset({0, 1}))
 
@@ -213,9 +214,7 @@ def _group(metric: Metric) -> str:
     return _REST
 
 
-def _setting(value: str | int | float | bool | None) -> str:
-    if value is None:
-        return UNKNOWN
+def _setting(value: str | int | float | bool) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return value if isinstance(value, str) else figure(value)

@@ -76,7 +76,7 @@ def _timeline(
         slug(f"series-{name}-{group}"),
         title,
         f"{listed(list(lines))}{unit}, over the seconds of the run.",
-        Axis("seconds", "time"),
+        Axis("seconds", "range"),
         y,
         [Line(column, _with_gaps(thinned(points))) for column, points in lines.items()],
         Table(f"{title}{unit}", ("seconds", *lines), rows_of(rows)),
