@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from .comparing.options import HELP as COMPARE_HELP
+from .comparing.options import add_compare_arguments, compare
 from .report import as_json, as_text
 from .rest.options import UsageError
 from .rest.options import add_arguments as add_rest_arguments
@@ -41,10 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         scenario.add_argument("--out", metavar="DIR", help="write these lines to DIR too")
         if name == "rest":
             add_rest_arguments(scenario)
+    compared = scenarios.add_parser("compare", help=COMPARE_HELP, description=f"{COMPARE_HELP}.")
+    add_compare_arguments(compared)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run a scenario; 1 when a threshold is broken, or a message was lost or out of order."""
+    if options.scenario == "compare":
+        return compare(options)
     from .rest.place import SetupError
 
     passed = True
