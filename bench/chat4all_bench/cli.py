@@ -25,7 +25,7 @@ USAGE: Final = 2
 UNREACHABLE: Final = 3
 INTERNAL: Final = 4
 
-SCENARIOS: Final = ("chat", "fanout")
+SCENARIOS: Final = ("connect", "chat", "fanout", "churn", "slow", "soak", "capacity")
 """Modules of `scenarios`, in the order in which help shows them."""
 WHOLE: Final = ("rest",)
 """Those with a way of their own to run."""
@@ -37,9 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in (*SCENARIOS, *WHOLE):
         scenario = _module(name)
         command = commands.add_parser(name, help=scenario.HELP, description=scenario.__doc__)
-        scenario.add_arguments(command)
         if name in SCENARIOS:
             add_common(command)
+        scenario.add_arguments(command)
         add_result(command)
 
 
