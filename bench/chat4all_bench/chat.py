@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from .accounts import tokens
-from .generator import Peer, masked, open_peer
+from .echo_peer import Peer, masked, open_peer
 from .meter import Meter
 from .processes import server_process
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from .generator import Peer, masked, open_peer
+from .echo_peer import Peer, masked, open_peer
 from .processes import cpu_seconds, server_process
 
 CONNECTIONS: Final = 100

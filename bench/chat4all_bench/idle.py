@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from .accounts import tokens
-from .generator import Peer, masked, open_peer
+from .echo_peer import Peer, masked, open_peer
 from .processes import pss_bytes, server_process
 
 PLATEAUS: Final = (0, 1000, 2000, 3000, 4000, 5000)
