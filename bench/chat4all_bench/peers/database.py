@@ -53,13 +53,13 @@ def postgres(directory: Path) -> Iterator[tuple[int, int]]:
     account = unprivileged_account(directory, cluster, programs / "postgres")
     cluster.mkdir(mode=0o700)
     account.give(cluster)
-    initialise = [programs / "initdb", "-D", cluster, "-U", USER, "--auth=trust"]
+    initialise: list[str | Path] = [programs / "initdb", "-D", cluster, "-U", USER, "--auth=trust"]
     initialise += ["--encoding=UTF8", "--locale=C", "--no-sync"]
     status, said = account.run(initialise)
     if status:
         raise DidNotStart(f"initdb ended with {status}: {said[-300:]}")
     port = free_port()
-    command = [programs / "postgres", "-D", cluster, "-c", f"port={port}"]
+    command: list[str | Path] = [programs / "postgres", "-D", cluster, "-c", f"port={port}"]
     for name, value in _SETTINGS.items():
         command += ["-c", f"{name}={value}"]
     log = directory / "postgres.log"

@@ -60,10 +60,8 @@ _EMULATOR_DIRTY: Final = ("+sbwtdcpu", "none", "+sbwtdio", "none")
 
 
 @contextmanager
-def ejabberd(
-    root: Path, directory: Path, users: Sequence[str]
-) -> Iterator[tuple[dict[str, int], int]]:
-    """Run it in an empty directory with these users; yields the pids by kind, and its port.
+def ejabberd(root: Path, directory: Path, users: Sequence[str]) -> Iterator[tuple[list[int], int]]:
+    """Run it in an empty directory with these users; yields its pid and PostgreSQL's, and its port.
 
     Nothing is kept in its own database: rooms are temporary, accounts and the archive are in
     PostgreSQL.
@@ -82,7 +80,7 @@ def ejabberd(
         process = _start(root, directory)
         try:
             wait_for_port(process, port, directory / "ejabberd.log")
-            yield {"ejabberd": process.pid, "postgres": postgres_pid}, port
+            yield [process.pid, postgres_pid], port
         finally:
             process.terminate()
             process.wait()

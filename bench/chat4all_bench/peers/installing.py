@@ -1,8 +1,8 @@
 """Puts what other servers need into a directory of its own; nothing else on the machine changes.
 
-Versions are pinned: of Python packages by `servers/requirements.txt` (with hashes), of npm packages by
-`servers/npm/package-lock.json`, of ejabberd by what Debian serves. What is there is not installed
-again, until its pins change.
+Versions are pinned: of Python packages by `servers/requirements.txt` (with hashes), of npm packages
+by `servers/npm/package-lock.json`, of ejabberd by what Debian serves. What is there is not
+installed again, until its pins change.
 """
 
 from __future__ import annotations

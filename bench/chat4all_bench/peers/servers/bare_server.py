@@ -1,9 +1,9 @@
 """Sockets and nothing else: what neither a server nor a generator of ours can be faster than.
 
 One epoll, no WebSocket logic beyond finding where a frame ends: that the client's mask is zero, as
-the generators' is, is taken for granted. At `/echo` it shows how much load the generator can make;
-at `/room` it is a bare loop of `socket.send` with one frame for all. Sockets are blocking, so that a full
-one makes it wait and nothing is lost.
+the generator's is, is taken for granted. At `/echo` it shows how much load the generator can make;
+at `/room` it is a bare loop of `socket.send` with one frame for all. Sockets are blocking, so that
+a full one makes it wait and nothing is lost.
 """
 
 from __future__ import annotations
