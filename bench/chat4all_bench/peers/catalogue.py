@@ -43,6 +43,10 @@ class Peer(Struct, frozen=True):
         """Those that it can run."""
         return SCENARIOS if self.echo else tuple(each for each in SCENARIOS if each != "echo")
 
+    def kept(self, scenario: Scenario) -> str:
+        """What is kept of a message of this scenario; an echo, and who only connects, keep nothing."""
+        return self.durability if scenario in ("chat", "fanout") else NOTHING
+
     def dialect(self, scenario: Scenario) -> str:
         """The one of a scenario, as `generator.plan.Setup` takes it."""
         return self.echo if scenario == "echo" and self.echo else self.room

@@ -1,4 +1,8 @@
-"""ejabberd with its archive in PostgreSQL, from a directory that holds it as if it were `/`."""
+"""ejabberd with its archive in PostgreSQL, from a directory that holds it as if it were `/`.
+
+What is on disk when a client knows was seen with PostgreSQL stopped: a room gives a message back
+to nobody, its writer included, before its row is committed.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,15 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
+
 from .database import USER, DidNotStart, free_port, postgres, wait_for_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    import asyncpg
 
 HOST: Final = "bench.local"
 PASSWORD: Final = "bench-password"
@@ -59,9 +67,22 @@ _EMULATOR: Final = ("-noinput", "+P", "250000", "+Q", "65536", "+sbwt", "none")
 _EMULATOR_DIRTY: Final = ("+sbwtdcpu", "none", "+sbwtdio", "none")
 
 
+class Ejabberd(Struct, frozen=True):
+    """One that runs."""
+
+    pid: int
+    port: int
+    postgres_pid: int
+    postgres_port: int
+
+    def add_users(self, names: Sequence[str]) -> None:
+        """Make accounts."""
+        asyncio.run(_add_users(self.postgres_port, names))
+
+
 @contextmanager
-def ejabberd(root: Path, directory: Path, users: Sequence[str]) -> Iterator[tuple[list[int], int]]:
-    """Run it in an empty directory with these users; yields its pid and PostgreSQL's, and its port.
+def ejabberd(root: Path, directory: Path) -> Iterator[Ejabberd]:
+    """Run it in an empty directory.
 
     Nothing is kept in its own database: rooms are temporary, accounts and the archive are in
     PostgreSQL.
@@ -71,7 +92,7 @@ def ejabberd(root: Path, directory: Path, users: Sequence[str]) -> Iterator[tupl
     """
     with postgres(directory) as (postgres_pid, postgres_port):
         (schema,) = root.glob("usr/share/ejabberd/sql/pg.new.sql")
-        asyncio.run(_fill(postgres_port, schema.read_text(), users))
+        asyncio.run(_make_tables(postgres_port, schema.read_text()))
         port = free_port()
         settings = _CONFIGURATION.format(
             host=HOST, port=port, postgres_port=postgres_port, user=USER
@@ -80,7 +101,7 @@ def ejabberd(root: Path, directory: Path, users: Sequence[str]) -> Iterator[tupl
         process = _start(root, directory)
         try:
             wait_for_port(process, port, directory / "ejabberd.log")
-            yield [process.pid, postgres_pid], port
+            yield Ejabberd(process.pid, port, postgres_pid, postgres_port)
         finally:
             process.terminate()
             process.wait()
@@ -112,20 +133,26 @@ def _start(root: Path, directory: Path) -> subprocess.Popen[bytes]:
         )
 
 
-async def _fill(port: int, schema: str, users: Sequence[str]) -> None:
-    """Make the tables and the accounts."""
-    import asyncpg
-
-    def connect(database: str) -> asyncpg.Connection:
-        return asyncpg.connect(host="127.0.0.1", port=port, user=USER, database=database)
-
-    first = await connect("postgres")
+async def _make_tables(port: int, schema: str) -> None:
+    first = await _connect(port, "postgres")
     await first.execute(f"CREATE DATABASE {USER}")
     await first.close()
-    database = await connect(USER)
+    database = await _connect(port, USER)
     await database.execute(schema)
-    rows = [(user, HOST, PASSWORD) for user in users]
+    await database.close()
+
+
+async def _add_users(port: int, names: Sequence[str]) -> None:
+    database = await _connect(port, USER)
     await database.copy_records_to_table(
-        "users", records=rows, columns=["username", "server_host", "password"]
+        "users",
+        records=[(name, HOST, PASSWORD) for name in names],
+        columns=["username", "server_host", "password"],
     )
     await database.close()
+
+
+async def _connect(port: int, database: str) -> asyncpg.Connection:
+    import asyncpg
+
+    return await asyncpg.connect(host="127.0.0.1", port=port, user=USER, database=database)

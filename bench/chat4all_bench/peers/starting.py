@@ -18,7 +18,7 @@ from .ejabberd import ejabberd
 from .installing import SERVERS, debian_root, node_modules, python_with_peers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from .catalogue import Peer
@@ -31,6 +31,8 @@ class Started(Struct, frozen=True):
     pids: list[int]
     """The processes that were started; their descendants are its own, too."""
     version: str
+    add_users: Callable[[Sequence[str]], None]
+    """Make users known to it, where somebody must be."""
 
 
 class Program(Struct, frozen=True):
@@ -56,8 +58,8 @@ def install(peer: Peer, home: Path) -> None:
 
 
 @contextmanager
-def started(peer: Peer, home: Path, directory: Path, users: Sequence[str]) -> Iterator[Started]:
-    """Run a server with an empty directory for its data; `users` are to be known to it.
+def started(peer: Peer, home: Path, directory: Path) -> Iterator[Started]:
+    """Run a server with an empty directory for its data.
 
     Raises:
         DidNotStart: it ended, or does not answer.
@@ -65,8 +67,9 @@ def started(peer: Peer, home: Path, directory: Path, users: Sequence[str]) -> It
     """
     if peer.package == "debian":
         root = debian_root(home)
-        with ejabberd(root, directory, users) as (pids, port):
-            yield Started(port, pids, _debian_version(root))
+        with ejabberd(root, directory) as it:
+            pids = [it.pid, it.postgres_pid]
+            yield Started(it.port, pids, _debian_version(root), it.add_users)
         return
     program = _program(peer, home)
     log = directory / f"{peer.name}.log"
@@ -85,7 +88,8 @@ def started(peer: Peer, home: Path, directory: Path, users: Sequence[str]) -> It
         if not line:
             words = log.read_text(errors="replace")[-300:]
             raise DidNotStart(f"{peer.name} ended with {process.wait()}: {words}")
-        yield Started(int(line.rpartition(":")[2]), [process.pid], program.version)
+        port = int(line.rpartition(":")[2])
+        yield Started(port, [process.pid], program.version, lambda _: None)
     finally:
         process.terminate()
         process.wait()

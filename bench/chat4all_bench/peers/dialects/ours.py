@@ -1,7 +1,7 @@
 """Ours, as an echo: a `ping` is answered by a `pong` that says the same time.
 
-The server decodes a frame, checks it, and answers through the session. The frame is as long as the
-others' messages by a key that it does not know.
+The server decodes a frame, checks it, and answers through the session of a user who has logged in.
+The frame is as long as the others' messages by a key that it does not know.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from ...dialects.base import Acknowledged, Step
+from ...dialects.base import Acknowledged
+from ...dialects.chat4all import Chat4all
 
 if TYPE_CHECKING:
     from ...dialects.base import Event, Session
@@ -22,32 +23,24 @@ class _Ping(Struct, tag_field="t", tag="ping"):
     pad: str
 
 
-class _Answer(Struct):
-    t: str
-    at: int = 0
+class _Pong(Struct, tag_field="t", tag="pong"):
+    at: int
 
 
-class Echo:
+class Echo(Chat4all):
     """See the module's docstring."""
 
-    path = "/ws"
-    subprotocol: str | None = "chat4all.v1"
-    text = False
-    acknowledges = True
-
     def __init__(self) -> None:
-        self._encode = msgspec.msgpack.Encoder().encode
-        self._decode = msgspec.msgpack.Decoder(_Answer).decode
-
-    def begin(self, session: Session) -> Step:
-        """See `base.Dialect`: nobody needs to log in for that."""
-        return Step(ready=True)
+        super().__init__()
+        self._encode_ping = msgspec.msgpack.Encoder().encode
+        self._decode_pong = msgspec.msgpack.Decoder(_Pong).decode
 
     def receive(self, session: Session, payload: bytes) -> Event | None:
         """See `base.Dialect`."""
-        answer = self._decode(payload)
-        return Acknowledged(answer.at) if answer.t == "pong" else None
+        if b"\xa4pong" in payload:
+            return Acknowledged(self._decode_pong(payload).at)
+        return super().receive(session, payload)
 
     def message(self, session: Session, number: int, text: str) -> bytes:
         """See `base.Dialect`."""
-        return self._encode(_Ping(number, text))
+        return self._encode_ping(_Ping(number, text))

@@ -1,8 +1,8 @@
 """Socket.IO 4 over WebSockets alone: packets of Engine.IO 4 that hold those of Socket.IO.
 
-`0{…}` opens, `40` joins the namespace, `2` asks whether one is there and `3` says so; `42` is an event,
-`421["join","a"]` one that wants acknowledgement 1, and `431[]` is that. A message's number is the
-number of its acknowledgement.
+`0{…}` opens, `40` joins the namespace, `2` asks whether one is there and `3` says so; `42` is an
+event, `421["join","a"]` one that wants acknowledgement 1, and `431[]` is that. A message's number
+is the number of its acknowledgement.
 """
 
 from __future__ import annotations
