@@ -14,7 +14,8 @@ from typing import Final
 import msgspec
 
 from .echo_peer import Peer, masked, open_peer
-from .processes import cpu_seconds, server_process
+from .proc import cpu_seconds
+from .processes import server_process
 
 CONNECTIONS: Final = 100
 SECONDS: Final = 3.0
