@@ -44,7 +44,7 @@ class Peer(Struct, frozen=True):
         return SCENARIOS if self.echo else tuple(each for each in SCENARIOS if each != "echo")
 
     def kept(self, scenario: Scenario) -> str:
-        """What is kept of a message of this scenario; an echo, and who only connects, keep nothing."""
+        """What is kept of a message in this scenario; of an echo nobody keeps anything."""
         return self.durability if scenario in ("chat", "fanout") else NOTHING
 
     def dialect(self, scenario: Scenario) -> str:

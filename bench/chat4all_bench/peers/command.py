@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     which.add_argument(
         "--scenario",
+        dest="scenarios",
         choices=SCENARIOS,
         action="append",
         help="repeat it for several (default: all four)",
@@ -53,7 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compare; 1 when a server lost something, 2 for a name that is none, 3 if none can start."""
+    """Compare, and tell; 1 when a server lost, doubled or reordered something, or refused it.
+
+    Raises:
+        SetupError: ours can't be started, or a server that was named.
+        UsageError: a name is nobody's.
+    """
     from .run import run as compare
 
     return compare(options, sys.argv)

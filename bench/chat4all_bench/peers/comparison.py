@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from ..result import Integrity, Machine, Metric
+from ..result import Integrity, Machine, Metric  # noqa: TC001 - as in `result`
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

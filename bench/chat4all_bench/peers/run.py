@@ -16,11 +16,11 @@ from ..progress import Live
 from ..result import Integrity
 from ..round import Plan, Round
 from ..runner import TOO_BUSY
-from ..target import SetupError
+from ..target import SetupError, UsageError
 from .catalogue import OURS, PEERS, SCENARIOS
 from .comparison import Comparison, Contestant, ratios
-from .installing import NotInstallable, default_directory
-from .rounds import COLUMNS, words
+from .installing import default_directory
+from .rounds import COLUMNS, Load, words
 from .rounds import run as run_round
 from .table import as_text
 from .targets import opened
@@ -32,19 +32,10 @@ if TYPE_CHECKING:
     from ..target import Target
     from .catalogue import Peer, Scenario
 
-PASSED: Final = 0
-FAILED: Final = 1
-USAGE: Final = 2
-UNREACHABLE: Final = 3
-
 WARM_UP: Final = 2.0
 """Seconds under load before anything is measured: compilers of machine code need some."""
 CONNECT_RATE: Final = 500.0
 """Connections a second: slow enough for all of them."""
-
-
-class UsageError(Exception):
-    """An argument does not fit: which, and what is allowed."""
 
 
 class Results:
@@ -83,19 +74,14 @@ class Results:
 
 
 def run(options: argparse.Namespace, command: Sequence[str]) -> int:
-    """Compare, and tell; the exit code."""
-    passed = True
-    try:
-        peers = chosen(options.only)
-        for scenario in dict.fromkeys(options.scenario or SCENARIOS):
-            found = compare(scenario, peers, options, command)
-            passed = passed and found.whole
-            _tell(found, as_json=options.json, out=options.out)
-    except UsageError as error:
-        return _complain(str(error), USAGE)
-    except (SetupError, NotInstallable) as error:
-        return _complain(str(error), UNREACHABLE)
-    return PASSED if passed else FAILED
+    """Compare, and tell; the exit code. See `command.run`."""
+    peers = chosen(options.only)
+    whole = True
+    for scenario in dict.fromkeys(options.scenarios or SCENARIOS):
+        found = compare(scenario, peers, options, command)
+        whole = whole and found.whole
+        _tell(found, as_json=options.json, out=options.out)
+    return 0 if whole else 1
 
 
 def chosen(only: str | None) -> list[Peer]:
@@ -121,14 +107,21 @@ def compare(
     Who can't take part is left out, and is told of.
 
     Raises:
-        NotInstallable: that is so of a server that was named.
-        SetupError: ours does not start, or one that was named.
+        SetupError: that is so of ours, or of one that was named.
     """
     started_at, seed = datetime.now(UTC), random.randrange(1 << 24)
     results = {peer.name: Results(peer) for peer in peers}
     left_out = {
         peer.name: f"it has no {scenario}" for peer in peers if scenario not in peer.scenarios
     }
+    load = Load(
+        options.connections,
+        options.pairs,
+        options.members,
+        options.sessions,
+        options.rate,
+        options.text_bytes,
+    )
     home, live = Path(options.dir or default_directory()), Live()
     for number in range(1, options.rounds + 1):
         plan = Plan(
@@ -148,18 +141,18 @@ def compare(
                 with opened(peer, scenario, home) as target:
                     round_ = Round(plan, target, live)
                     try:
-                        outcome = run_round(round_, scenario, options)
+                        outcome = run_round(round_, scenario, load)
                     finally:
                         round_.close()
                     results[peer.name].add(target, outcome, round_)
-            except (SetupError, NotInstallable) as error:
+            except SetupError as error:
                 if peer.name == OURS or (options.only and number == 1):
                     raise
                 left_out[peer.name] = str(error)
     ours = results[OURS]
     return Comparison(
         scenario=scenario,
-        what=words(scenario, options),
+        what=words(scenario, load),
         command=list(command),
         started_at=started_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         rounds=options.rounds,
@@ -183,8 +176,3 @@ def _tell(found: Comparison, *, as_json: bool, out: str | None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         print(f"written to {path}", file=sys.stderr)
-
-
-def _complain(message: str, code: int) -> int:
-    print(f"chat4all bench peers: {message}", file=sys.stderr)
-    return code

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Final
 from .. import servers
 from ..proc import known, with_descendants
 from ..result import Target as TargetInfo
-from ..target import Person, SetupError
+from ..target import Person
 from .catalogue import OURS
-from .database import DidNotStart
 from .starting import started
 
 if TYPE_CHECKING:
@@ -81,8 +80,7 @@ def opened(peer: Peer, scenario: Scenario, home: Path) -> Iterator[Target]:
     """Start a server for a scenario, and stop it afterwards.
 
     Raises:
-        NotInstallable: what it needs is missing, and can't be brought.
-        SetupError: it does not start.
+        SetupError: what it needs is missing and can't be brought, or it does not start.
     """
     if peer.name == OURS:
         with servers.started("") as ours:
@@ -91,8 +89,5 @@ def opened(peer: Peer, scenario: Scenario, home: Path) -> Iterator[Target]:
     with tempfile.TemporaryDirectory(prefix="chat4all-bench-") as directory:
         # A database that does not run as root must be able to reach its files.
         Path(directory).chmod(0o711)
-        try:
-            with started(peer, home, Path(directory)) as server:
-                yield OtherServer(peer, scenario, server)
-        except DidNotStart as error:
-            raise SetupError(str(error)) from error
+        with started(peer, home, Path(directory)) as server:
+            yield OtherServer(peer, scenario, server)
