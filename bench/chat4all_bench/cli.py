@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
 
     from .result import Run
-    from .scenarios.base import Scenario, Whole
+    from .scenarios.base import Command, Scenario, Whole
 
 PASSED: Final = 0
 FAILED: Final = 1
@@ -29,6 +29,8 @@ SCENARIOS: Final = ("connect", "chat", "fanout", "churn", "slow", "soak", "capac
 """Modules of `scenarios`, in the order in which help shows them."""
 WHOLE: Final = ("rest",)
 """Those with a way of their own to run."""
+COMMANDS: Final = {"peers": ".peers.command"}
+"""What is no scenario, and the modules that carry it out."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             add_common(command)
         scenario.add_arguments(command)
         add_result(command)
+    for name in COMMANDS:
+        module = _command(name)
+        command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
+        module.add_arguments(command)
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -104,6 +110,8 @@ def run(options: argparse.Namespace) -> int:
 
     name = options.scenario
     try:
+        if name in COMMANDS:
+            return _command(name).run(options)
         if name in WHOLE:
             done = cast("Whole", _module(name)).whole(options, sys.argv)
         else:
@@ -155,6 +163,10 @@ def show(done: Run, *, as_json: bool, out: str | None) -> int:
 
 def _module(name: str) -> Scenario | Whole:
     return cast("Scenario | Whole", importlib.import_module(f".scenarios.{name}", __package__))
+
+
+def _command(name: str) -> Command:
+    return cast("Command", importlib.import_module(COMMANDS[name], __package__))
 
 
 def _seconds(text: str) -> float:

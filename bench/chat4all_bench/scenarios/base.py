@@ -51,6 +51,20 @@ class Whole(Protocol):
         ...
 
 
+class Command(Protocol):
+    """What `bench` does that is no scenario; `peers` is one."""
+
+    HELP: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """All of its arguments."""
+        ...
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Carry it out, and tell of it; the exit code."""
+        ...
+
+
 def latency_names(*histograms: str) -> list[str]:
     """The figures of these histograms."""
     return [f"{name}_{quantile}" for name in histograms for quantile in QUANTILES]
