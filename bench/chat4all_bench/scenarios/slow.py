@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..outcome import Outcome
     from ..round import Round
 
-HELP = "x % of the readers stall: the others' p99, gaps, and memory"
+HELP = "some of the readers stall: the others' p99, gaps, and memory"
 PRIMARY = "delivery"
 MIB = 2**20
 LETTING_GO = 1.0
