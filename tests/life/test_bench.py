@@ -94,10 +94,11 @@ def test_slow_readers_have_everything_in_the_end(
     capsys: Capture, start_server: StartServer
 ) -> None:
     server = start_server(max_outbound=8192)
-    rooms = ["--rooms", "1", "--room-size", "6", "--stalled", "50", "--text-bytes", "9500"]
-    run = measured(capsys, server, "slow", *rooms, "--rate", "200", *SHORT)
+    # More than the 4 MiB that a kernel may hold for a reader.
+    rooms = ["--rooms", "1", "--room-size", "3", "--stalled", "100", "--text-bytes", "9500"]
+    run = measured(capsys, server, "slow", *rooms, "--rate", "600", *SHORT)
     assert run.integrity.whole
-    assert run.integrity.delivered == run.integrity.sent * 5
+    assert run.integrity.delivered == run.integrity.sent * 2
     assert value(run, "gaps") > 0
 
 
