@@ -31,7 +31,10 @@ class Histogram(Struct):
 
     def add(self, seconds: float) -> None:
         """Count one duration; one below zero counts as zero."""
-        value = int(seconds * 1e6)
+        self.add_us(int(seconds * 1e6))
+
+    def add_us(self, value: int) -> None:
+        """Count one duration in microseconds."""
         if value < 0:
             value = 0
         bucket = _bucket(value)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat4all_bench import reporting, scenarios
+from chat4all_bench import cli, reporting
 from chat4all_bench.comparing.judging import Comparison, compare_sides, enough
 from chat4all_bench.comparing.limits import LimitError, hold, parse
 from chat4all_bench.comparing.resampling import of_counts, of_rounds
@@ -224,8 +224,8 @@ def test_what_makes_sides_unlike_is_warned_of() -> None:
 
 def compare(*arguments: str) -> int:
     parser = argparse.ArgumentParser()
-    scenarios.add_arguments(parser)
-    return scenarios.run(parser.parse_args(["compare", *arguments]))
+    cli.add_arguments(parser)
+    return cli.run(parser.parse_args(["compare", *arguments]))
 
 
 @pytest.fixture
