@@ -22,9 +22,10 @@ from .ports import (
 from .postgres import Database
 from .postgres_commit import CommitConnection
 from .postgres_queries import PostgresQueries
-from .postgres_resume import EVENT_COLUMNS, event_of, read_resumed
+from .postgres_resume import EVENT_COLUMNS, Start, event_of, read_resumed
 from .postgres_upkeep import PostgresUpkeep
 from .sharding import logical_shard
+from .together import Together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
     from .bridge import Bridge
     from .ports import Append, Range, Replay, Resumed, Rules
 
+
+MAX_STARTS: Final = 32
+"""Sessions of one query: each may be answered with as much as it may be replayed."""
+STARTS_AT_ONCE: Final = 2
+"""Such queries, of the connections that read."""
 
 _HISTORY: Final = f"""
     SELECT r.n, {EVENT_COLUMNS}
@@ -105,6 +111,7 @@ class PostgresShard(PostgresQueries, PostgresUpkeep):
         self.name = name
         self._database = Database(bridge, dsn, prepare=prepare)
         self._committing = CommitConnection(dsn, self._database.ready)
+        self._resuming = Together(self._resume, most=MAX_STARTS, at_once=STARTS_AT_ONCE)
         self._rules = rules
         self._writer = secrets.token_hex(8)
         """Tells what this store wrote from what others did."""
@@ -153,9 +160,10 @@ class PostgresShard(PostgresQueries, PostgresUpkeep):
         self, user: str, cursors: Mapping[str, int], *, details: int, replay: Replay
     ) -> Resumed:
         """See `ShardStore.resume`."""
-        return await self._database.read(
-            lambda connection: read_resumed(connection, user, cursors, details, replay)
-        )
+        return await self._resuming.ask(Start(user, cursors, details, replay))
+
+    async def _resume(self, starts: list[Start]) -> list[Resumed]:
+        return await self._database.read(lambda connection: read_resumed(connection, starts))
 
     async def conversation(self, conversation: str) -> Conversation | None:
         """See `ShardStore.conversation`."""

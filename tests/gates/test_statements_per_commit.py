@@ -1,4 +1,4 @@
-"""The database: one statement for a flush, whatever is in it, and no crossing of the bridge."""
+"""The database: one statement for a flush, whatever is in it, and no thread beside ours."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MESSAGES: Final = 300
 
 
 class Place:
-    """A log over PostgreSQL, with the statements that it has sent."""
+    """A log over PostgreSQL, with all that its connection has been asked."""
 
     def __init__(self, bridge: Bridge, store: PostgresShard, statements: list[bytes]) -> None:
         self.log = ShardLog(store)
@@ -65,11 +65,11 @@ async def place(
     statements: list[bytes] = []
     execute = LibpqConnection.execute
 
-    async def noted(connection: LibpqConnection, name: bytes, values: Sequence[bytes]) -> bytes:
+    async def watched(self: LibpqConnection, name: bytes, values: Sequence[bytes]) -> bytes:
         statements.append(name)
-        return await execute(connection, name, values)
+        return await execute(self, name, values)
 
-    monkeypatch.setattr(LibpqConnection, "execute", noted)
+    monkeypatch.setattr(LibpqConnection, "execute", watched)
     store = PostgresShard(bridge, database, "shard")
     place = Place(bridge, store, statements)
     await nursery.start(place.log.run)
@@ -77,8 +77,10 @@ async def place(
     await store.close()
 
 
-async def test_a_flush_is_one_statement_and_no_crossing_of_the_bridge(place: Place) -> None:
+async def test_a_flush_is_one_statement_and_crosses_no_bridge(place: Place) -> None:
     conversations = [await new_conversation(place.store, *MEMBERS) for _ in range(CONVERSATIONS)]
+    # The first time a connection is opened.
+    await place.log.append(append(conversations[0], MEMBERS[0]))
     inbox = Counted(MESSAGES + 1)
     before = place.asked()
     submit(place.log, inbox, append(conversations[0], MEMBERS[0]))
