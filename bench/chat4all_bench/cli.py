@@ -26,7 +26,17 @@ USAGE: Final = 2
 UNREACHABLE: Final = 3
 INTERNAL: Final = 4
 
-SCENARIOS: Final = ("connect", "chat", "fanout", "churn", "slow", "soak", "capacity")
+SCENARIOS: Final = (
+    "connect",
+    "chat",
+    "fanout",
+    "churn",
+    "slow",
+    "soak",
+    "cluster",
+    "capacity",
+    "files",
+)
 """Modules of `scenarios`, in the order in which help shows them."""
 WHOLE: Final = ("rest",)
 """Those with a way of their own to run."""
@@ -145,6 +155,8 @@ def check(options: argparse.Namespace) -> None:
         raise UsageError("--pid is of a server that runs: give --url too")
     if options.url is None and options.tokens:
         raise UsageError("--tokens is of a server that runs: give --url too")
+    if options.url is not None and getattr(options, "nodes", 1) > 1:
+        raise UsageError("this scenario starts nodes of its own: leave --url out")
     if options.url is not None and options.fresh:
         raise UsageError("--fresh starts a server for each round: leave --url out")
     if options.seed is None:
