@@ -52,7 +52,7 @@ class Load(Struct, frozen=True):
 
 CHAT_RATE: Final = 500.0
 """Messages a second, which all of them can hold."""
-FANOUT_RATE: Final = 5.0
+FANOUT_RATE: Final = 3.0
 """Messages a second: one is everywhere before the next one is due."""
 
 

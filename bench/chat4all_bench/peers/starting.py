@@ -82,8 +82,8 @@ def started(peer: Peer, home: Path, directory: Path) -> Iterator[Started]:
             env=os.environ | program.env,
             text=True,
         )
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
             words = log.read_text(errors="replace")[-300:]
@@ -93,6 +93,7 @@ def started(peer: Peer, home: Path, directory: Path) -> Iterator[Started]:
     finally:
         process.terminate()
         process.wait()
+        process.stdout.close()
 
 
 def _program(peer: Peer, home: Path) -> Program:
