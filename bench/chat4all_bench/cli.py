@@ -15,6 +15,7 @@ from .scenarios.base import amount, natural, positive
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from .result import Run
     from .scenarios.base import Command, Scenario, Whole
@@ -25,11 +26,11 @@ USAGE: Final = 2
 UNREACHABLE: Final = 3
 INTERNAL: Final = 4
 
-SCENARIOS: Final = ("chat", "fanout")
+SCENARIOS: Final = ("connect", "chat", "fanout", "churn", "slow", "soak", "capacity")
 """Modules of `scenarios`, in the order in which help shows them."""
 WHOLE: Final = ("rest",)
 """Those with a way of their own to run."""
-COMMANDS: Final = {"peers": ".peers.command"}
+COMMANDS: Final = {"peers": ".peers.command", "compare": ".comparing.command"}
 """What is no scenario, and the modules that carry it out."""
 
 
@@ -39,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in (*SCENARIOS, *WHOLE):
         scenario = _module(name)
         command = commands.add_parser(name, help=scenario.HELP, description=scenario.__doc__)
-        scenario.add_arguments(command)
         if name in SCENARIOS:
             add_common(command)
+        scenario.add_arguments(command)
         add_result(command)
     for name in COMMANDS:
         module = _command(name)
@@ -113,10 +114,10 @@ def run(options: argparse.Namespace) -> int:
         if name in COMMANDS:
             return _command(name).run(options)
         if name in WHOLE:
-            done = cast("Whole", _module(name)).whole(options, sys.argv)
+            done = cast("Whole", _module(name)).whole(options, command_line(sys.argv))
         else:
             check(options)
-            done = carry_out(cast("Scenario", _module(name)), name, options, sys.argv)
+            done = carry_out(cast("Scenario", _module(name)), name, options, command_line(sys.argv))
     except (UsageError, ThresholdError) as error:
         return _tell(str(error), USAGE)
     except SetupError as error:
@@ -124,6 +125,12 @@ def run(options: argparse.Namespace) -> int:
     except GeneratorFailed as error:
         return _tell(str(error), INTERNAL)
     return show(done, as_json=options.json, out=options.out)
+
+
+def command_line(argv: Sequence[str]) -> list[str]:
+    """What people type to run it again."""
+    arguments = list(argv[2:] if argv[1:2] == ["bench"] else argv[1:])
+    return ["chat4all", "bench", *arguments]
 
 
 def check(options: argparse.Namespace) -> None:
@@ -148,16 +155,17 @@ def show(done: Run, *, as_json: bool, out: str | None) -> int:
     """Tell what was found, and return the exit code."""
     import msgspec
 
+    from . import reporting
     from .runner import note_on_generator
-    from .summary import as_text
 
     if out is not None:
-        path = Path(out)
-        path.mkdir(parents=True, exist_ok=True)
-        (path / "run.json").write_bytes(msgspec.json.encode(done))
-        print(f"written to {path}", file=sys.stderr)
-    print(msgspec.json.encode(done).decode() if as_json else as_text(done), flush=True)
-    note_on_generator(done)
+        reporting.write(done, Path(out))
+        print(f"written to {out}", file=sys.stderr)
+    if as_json:
+        print(msgspec.json.encode(done).decode(), flush=True)
+        note_on_generator(done)
+    else:
+        print(reporting.summary(done), flush=True)
     return PASSED if done.passed else FAILED
 
 

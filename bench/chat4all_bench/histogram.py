@@ -70,6 +70,11 @@ class Histogram(Struct):
                 return min(_greatest(bucket), self.greatest) / 1000
         return 0.0
 
+    def rows(self) -> list[tuple[int, int]]:
+        """(the greatest value of a bucket in microseconds, how many it holds), ascending."""
+        found = sorted(self.buckets.items())
+        return [(min(_greatest(bucket), self.greatest), count) for bucket, count in found]
+
     def curve(self, points: Iterable[float]) -> list[tuple[float, float]]:
         """(quantile, milliseconds) for each of these quantiles."""
         return [(q, self.quantile_ms(q)) for q in points]

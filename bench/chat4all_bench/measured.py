@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
-from .histogram import Histogram
+from .histogram import Histogram, merged
+from .proc import GENERATOR
 from .result import Series
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .generator.plan import Progress
     from .meter import Spent
 
@@ -45,6 +49,29 @@ class Measured(Struct):
     spent: list[Spent] = field(default_factory=list)
     generator_busy: float = 0.0
     """Cores, of the busiest process."""
+
+    def add(self, other: Measured) -> None:
+        """Add another part; what a process used is summed up, its memory is the later."""
+        self.seconds += other.seconds
+        self.written += other.written
+        self.acknowledged += other.acknowledged
+        self.delivered += other.delivered
+        for name, histogram in other.histograms.items():
+            self.histograms.setdefault(name, Histogram()).merge(histogram)
+        before = {each.pid: each.cpu_seconds for each in self.spent}
+        now = {each.pid for each in other.spent}
+        self.spent = [each for each in self.spent if each.pid not in now] + [
+            replace(each, cpu_seconds=each.cpu_seconds + before.get(each.pid, 0.0))
+            for each in other.spent
+        ]
+
+    def charge(self, spent: Sequence[Spent]) -> None:
+        """Note what processes used while it was measured."""
+        for each in spent:
+            if each.kind == GENERATOR:
+                self.generator_busy = max(self.generator_busy, each.cpu_seconds / self.seconds)
+            else:
+                self.spent.append(each)
 
     def histogram(self, name: str) -> Histogram:
         """One that may be empty."""
@@ -111,6 +138,12 @@ class Gathering:
         second.errors += sum(told.errors.values())
         second.latency.merge(told.histograms.get(self.primary, Histogram()))
         self.latest = second
+
+    def latency_between(self, first: float, last: float) -> Histogram:
+        """The primary histogram over these times of the monotonic clock, in whole seconds."""
+        seconds = range(int(first - self._began), int(last - self._began) + 1)
+        known = (self._seconds.get(second) for second in seconds)
+        return merged(second.latency for second in known if second is not None)
 
     def series(self, offset: float = 0.0) -> Series:
         """A row for each second; it begins at `offset`."""

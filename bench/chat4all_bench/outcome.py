@@ -57,6 +57,10 @@ class Outcome(Struct):
             if kind in seconds:
                 per_unit = seconds[kind] / max(1, units) * 1e6
                 self.add(f"{kind}_cpu_us{suffix}", per_unit, "us")
+        self.add_processes(spent, round_=round_)
+
+    def add_processes(self, spent: Iterable[Spent], *, round_: int = 0) -> None:
+        """Add what each process used."""
         self.processes += [
             Process(round_, each.kind, each.pid, round(each.cpu_seconds, 2), each.pss_bytes)
             for each in spent

@@ -80,8 +80,8 @@ class RunningServer:
                 f"--url {url}: it must be http://HOST:PORT; TLS would measure the generator's"
             )
         self.host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname
-        self.port = port
-        self.url = f"http://{self.host}:{self.port}"
+        self.ports: Sequence[int] = [port]
+        self.url = f"http://{self.host}:{port}"
         self.info = TargetInfo("chat4all", "unknown", url, DURABILITY)
         self._pids = list(pids)
         self._people = None if tokens_file is None else accounts.read_tokens(tokens_file)
@@ -91,7 +91,7 @@ class RunningServer:
         """See `target.Target`."""
         pids = self._pids
         if not pids and self.host.startswith("127."):
-            pids = listening_on(self.port)
+            pids = listening_on(self.ports[0])
             above = parents()
             pids += [above[pid] for pid in pids if _is_ours(above.get(pid, 0))]
         return known([each for pid in pids for each in with_descendants(pid)])

@@ -39,7 +39,8 @@ class Target(Protocol):
 
     info: TargetInfo
     host: str
-    port: int
+    ports: Sequence[int]
+    """One, or one of each node."""
     dialect: str
     """`module:Class`; see `dialects/base.py`."""
 

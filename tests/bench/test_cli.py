@@ -55,6 +55,8 @@ def test_json_is_the_whole_run_and_out_keeps_the_same(capsys: Capture, tmp_path:
 
 def test_a_generator_that_was_the_limit_is_told(capsys: Capture) -> None:
     cli.show(a_run(limit="it was busy"), as_json=False, out=None)
+    assert "it was busy" in capsys.readouterr().out
+    cli.show(a_run(limit="it was busy"), as_json=True, out=None)
     assert "the generator was the limit: it was busy" in capsys.readouterr().err
 
 
@@ -100,3 +102,18 @@ def test_a_server_that_does_not_answer_is_told_as_unreachable(
 def test_an_address_that_can_not_be_used_is_told(capsys: Capture, url: str) -> None:
     assert cli.run(options("chat", "--url", url)) == 2
     assert "it must be http://HOST:PORT" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [*cli.SCENARIOS, *cli.WHOLE, *cli.COMMANDS])
+def test_every_command_explains_itself(capsys: Capture, command: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        options(command, "--help")
+    assert ended.value.code == 0
+    assert "options:" in capsys.readouterr().out
+
+
+def test_help_names_every_command(capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        options("--help")
+    shown = capsys.readouterr().out
+    assert all(f"    {name}" in shown for name in [*cli.SCENARIOS, *cli.WHOLE, *cli.COMMANDS])

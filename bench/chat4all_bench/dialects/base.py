@@ -32,6 +32,8 @@ class Seat(Struct, frozen=True, array_like=True, gc=False):
     """Its place among those who write in the room; -1 for who only reads."""
     speakers: int = 0
     """How many write there."""
+    node: int = 0
+    """To which of the server's ports it connects, by its place among them."""
 
 
 class Session(Protocol):

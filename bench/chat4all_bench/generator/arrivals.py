@@ -33,7 +33,6 @@ class Arrivals:
         *,
         id_: int,
         rate: float,
-        at: float,
         again: bool,
         timeout: float,
         done: Callable[[Joined], None],
@@ -44,14 +43,14 @@ class Arrivals:
         self._told = Joined(id_, 0, 0)
         self._left = len(self._absent)
         self._rate = rate
-        self._start = at
+        self._start = time.monotonic()
         self._begun = 0
         self._again = again
         self._timeout = timeout
         self._done = done
         if self._left:
-            crowd.reactor.at(at, self._connect)
-            crowd.reactor.at(at + LOOK, self._look)
+            crowd.reactor.at(self._start, self._connect)
+            crowd.reactor.at(self._start + LOOK, self._look)
         else:
             done(self._told)
 
@@ -71,6 +70,7 @@ class Arrivals:
     def _one_less(self, client: Client) -> None:
         client.arrival = None
         self._left -= 1
+        self._told.at = time.monotonic()
         if not self._left:
             self._done(self._told)
 

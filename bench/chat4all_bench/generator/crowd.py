@@ -46,9 +46,9 @@ class Crowd:
         self._dialect = dialect
         self._opcode = TEXT if dialect.text else BINARY
         self._acknowledges = dialect.acknowledges
-        self._address = (setup.host, setup.port)
+        self._addresses = [(setup.host, port) for port in setup.ports]
         self._source = setup.source
-        self._name = f"{setup.host}:{setup.port}"
+        self._name = f"{setup.host}:{setup.ports[0]}"
         self._tag = setup.tag
         self._padding = header.padding(setup.text_bytes)
         self._dirty: list[Client] = []
@@ -61,7 +61,7 @@ class Crowd:
     def connect(self, client: Client) -> None:
         """Begin to connect a client, for the first time or again."""
         try:
-            client.connect(self._address, self._source)
+            client.connect(self._addresses[client.seat.node], self._source)
         except OSError as error:
             client.close()
             self.on_closed(client, f"no connection: {error.strerror}")

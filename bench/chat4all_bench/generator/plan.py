@@ -23,7 +23,8 @@ class Setup(Struct, tag=True, frozen=True):
     dialect: str
     """`module:Class`."""
     host: str
-    port: int
+    ports: list[int]
+    """Of each node; a seat says which."""
     source: str | None
     """The address to connect from: each has 28,000 ports towards a server."""
     tag: str
@@ -57,8 +58,8 @@ class Load(Struct, tag=True, frozen=True):
     measure_from: float
     until: float
     """The last is due before."""
-    speakers: list[int] | None = None
-    """Seats that write; None: all that may."""
+    speakers: list[int]
+    """Seats that write."""
     track_last: bool = False
     """Find out for each message when the last of the members here had it."""
     order: int = 0
@@ -67,17 +68,19 @@ class Load(Struct, tag=True, frozen=True):
     """Seconds without anything new after which answers are given up."""
 
 
-class Rejoin(Struct, tag=True, frozen=True):
-    """Disconnect these clients at `leave_at`, connect them again from `at` on; reply: `Joined`.
+class Leave(Struct, tag=True, frozen=True):
+    """Disconnect these clients, each as soon as it has its answers; reply: `Done`, at once."""
 
-    Each first waits for the answers that it is still due.
-    """
+    id: int
+    seats: list[int]
+
+
+class Rejoin(Struct, tag=True, frozen=True):
+    """Connect these clients again, who leave; reply: `Joined`."""
 
     id: int
     seats: list[int]
     rate: float
-    leave_at: float
-    at: float
 
 
 class Stall(Struct, tag=True, frozen=True):
@@ -106,7 +109,7 @@ class Quit(Struct, tag=True, frozen=True):
     id: int
 
 
-Command: TypeAlias = Setup | Join | Load | Rejoin | Stall | Verify | Quit
+Command: TypeAlias = Setup | Join | Load | Leave | Rejoin | Stall | Verify | Quit
 
 
 # --- replies ------------------------------------------------------------------------------------
@@ -124,6 +127,8 @@ class Joined(Struct, tag=True):
     id: int
     ready: int
     failed: int
+    at: float = 0.0
+    """When the last one was."""
 
 
 class Loaded(Struct, tag=True):

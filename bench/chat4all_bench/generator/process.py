@@ -17,6 +17,7 @@ from .plan import (
     Command,
     Done,
     Join,
+    Leave,
     Load,
     Quit,
     Rejoin,
@@ -109,27 +110,22 @@ class Process:
             assert self._crowd is not None, "Setup comes first"
             self._obey_crowd(command, self._crowd)
 
-    def _obey_crowd(self, command: Join | Load | Rejoin | Stall | Verify, crowd: Crowd) -> None:
+    def _obey_crowd(
+        self, command: Join | Load | Leave | Rejoin | Stall | Verify, crowd: Crowd
+    ) -> None:
         if isinstance(command, Join):
             clients = [Client(crowd, seat, small=command.small_buffers) for seat in command.seats]
             crowd.take_in(clients)
-            self._arrive(crowd, clients, command, time.monotonic(), again=False)
+            self._arrive(crowd, clients, command, again=False)
+        elif isinstance(command, Leave):
+            for number in command.seats:
+                crowd.leave(crowd.clients[number])
+            self._tell(Done(command.id))
         elif isinstance(command, Rejoin):
             clients = [crowd.clients[number] for number in command.seats]
-
-            def leave() -> None:
-                for client in clients:
-                    crowd.leave(client)
-
-            self._reactor.at(command.leave_at, leave)
-            self._arrive(crowd, clients, command, command.at, again=True)
+            self._arrive(crowd, clients, command, again=True)
         elif isinstance(command, Load):
-            speakers = command.speakers
-            writers = [
-                client
-                for number, client in crowd.clients.items()
-                if client.seat.speaker >= 0 and (speakers is None or number in set(speakers))
-            ]
+            writers = [crowd.clients[number] for number in command.speakers]
             loop = OpenLoop if command.rate else ClosedLoop
             loop(crowd, writers, command, self._tell).begin()
         elif isinstance(command, Stall):
@@ -145,7 +141,6 @@ class Process:
         crowd: Crowd,
         clients: list[Client],
         command: Join | Rejoin,
-        at: float,
         *,
         again: bool,
     ) -> None:
@@ -154,7 +149,6 @@ class Process:
             clients,
             id_=command.id,
             rate=command.rate,
-            at=at,
             again=again,
             timeout=self._timeout,
             done=self._tell,

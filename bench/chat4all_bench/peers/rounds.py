@@ -92,8 +92,8 @@ def run(round_: Round, scenario: Scenario, load: Load) -> Outcome:
 
 
 def _echo(round_: Round, load: Load) -> Outcome:
-    people = round_.people(load.connections)
-    seats = round_.rooms([[person] for person in people], speakers=1)
+    people = round_.seating.people(load.connections)
+    seats = round_.seating.rooms([[person] for person in people], speakers=1)
     round_.join(seats)
     measured = round_.load("echo", window=1)
     round_.verify()
@@ -128,8 +128,8 @@ def _fanout(round_: Round, load: Load) -> Outcome:
 
 def _connect(round_: Round, load: Load) -> Outcome:
     """Memory for each session: from a third of them to all, so that what a start costs is out."""
-    people = round_.people(load.sessions)
-    seats = round_.idle(people, load.sessions)
+    people = round_.seating.people(load.sessions)
+    seats = round_.seating.idle(people, load.sessions)
     first = load.sessions // 3
     round_.join(seats[:first])
     before = _memory(round_)

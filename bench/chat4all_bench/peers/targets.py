@@ -32,7 +32,7 @@ class OtherServer:
 
     def __init__(self, peer: Peer, scenario: Scenario, server: Started) -> None:
         self.info = TargetInfo(peer.name, server.version, peer.title, peer.kept(scenario))
-        self.port = server.port
+        self.ports: Sequence[int] = [server.port]
         self.dialect = peer.dialect(scenario)
         self._server = server
         self._rooms = 0
@@ -58,7 +58,7 @@ class OurEcho:
     def __init__(self, peer: Peer, server: Target) -> None:
         info = server.info
         self.info = TargetInfo(info.name, info.version, info.where, peer.kept("echo"))
-        self.host, self.port = server.host, server.port
+        self.host, self.ports = server.host, server.ports
         self.dialect = peer.dialect("echo")
         self._server = server
 

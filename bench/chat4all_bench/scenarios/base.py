@@ -124,8 +124,8 @@ def add_crowd(parser: argparse.ArgumentParser, *, pairs: int) -> None:
 def seat_crowd(round_: Round, options: argparse.Namespace) -> list[Seat]:
     """Those who talk: pairs, and rooms in which everybody writes."""
     pairs, rooms, size = options.pairs, options.rooms, options.room_size
-    people = round_.people(2 * pairs + rooms * size)
+    people = round_.seating.people(2 * pairs + rooms * size)
     members = [people[2 * n : 2 * n + 2] for n in range(pairs)]
     rest = people[2 * pairs :]
     members += [rest[n * size : (n + 1) * size] for n in range(rooms)]
-    return round_.rooms(members, speakers=max(2, size))
+    return round_.seating.rooms(members, speakers=max(2, size))

@@ -45,8 +45,8 @@ def run(round_: Round, options: argparse.Namespace) -> Outcome:
     talking = seat_crowd(round_, options)
     seats = list(talking)
     if options.idle:
-        people = round_.people(min(options.idle, 1000))
-        seats += round_.idle(people, options.idle)
+        people = round_.seating.people(min(options.idle, 1000))
+        seats += round_.seating.idle(people, options.idle)
     round_.join(seats)
     rate = 0.0 if options.window else options.rate or 1000.0
     measured = round_.load("chat", rate=rate, window=options.window or 0, speakers=talking)

@@ -42,8 +42,8 @@ def run(round_: Round, options: argparse.Namespace) -> Outcome:
     from ..result import Curve
 
     sizes: list[int] = options.members
-    people = iter(round_.people(sum(sizes)))
-    rooms = [round_.rooms([list(islice(people, size))], speakers=1) for size in sizes]
+    people = iter(round_.seating.people(sum(sizes)))
+    rooms = [round_.seating.rooms([list(islice(people, size))], speakers=1) for size in sizes]
     outcome = Outcome()
     points: list[tuple[float, float]] = []
     for size, seats in zip(sizes, rooms, strict=True):
