@@ -153,11 +153,8 @@ def _round(
 
 def _integrity(rounds: Sequence[Round]) -> Integrity:
     whole = Integrity()
-    for each in (round_.integrity for round_ in rounds):
-        for name in ("sent", "acknowledged", "delivered", "lost", "doubled", "reordered"):
-            setattr(whole, name, getattr(whole, name) + getattr(each, name))
-        for what, count in each.errors.items():
-            whole.errors[what] = whole.errors.get(what, 0) + count
+    for round_ in rounds:
+        whole.add(round_.integrity)
     return whole
 
 

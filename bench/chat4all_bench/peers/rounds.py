@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from ..outcome import Outcome
-from ..proc import SERVER
 
 if TYPE_CHECKING:
     from ..round import Round
@@ -33,7 +32,7 @@ COLUMNS: Final[dict[Scenario, dict[str, str]]] = {
         "server_cpu_us": "server CPU a frame",
         "all_cpu_us": "with its databases",
     },
-    "connect": {"session_kib": "memory a session"},
+    "connect": {"kib_per_session": "memory a session", "r_squared": "R²"},
 }
 """What the table shows, and how it calls that."""
 
@@ -54,6 +53,8 @@ CHAT_RATE: Final = 500.0
 """Messages a second, which all of them can hold."""
 FANOUT_RATE: Final = 3.0
 """Messages a second: one is everywhere before the next one is due."""
+PLATEAUS: Final = 4
+"""Of `connect`: memory is the slope over them."""
 
 
 def words(scenario: Scenario, load: Load) -> str:
@@ -67,7 +68,7 @@ def words(scenario: Scenario, load: Load) -> str:
     if scenario == "fanout":
         rate = load.rate or FANOUT_RATE
         return f"1 writes to {load.members:,} members, {rate:,g} messages a second; {size}"
-    return f"up to {load.sessions:,} sessions that do nothing"
+    return f"up to {load.sessions:,} sessions that do nothing, on {PLATEAUS} plateaus"
 
 
 def run(round_: Round, scenario: Scenario, load: Load) -> Outcome:
@@ -127,25 +128,11 @@ def _fanout(round_: Round, load: Load) -> Outcome:
 
 
 def _connect(round_: Round, load: Load) -> Outcome:
-    """Memory for each session: from a third of them to all, so that what a start costs is out."""
-    people = round_.seating.people(load.sessions)
-    seats = round_.seating.idle(people, load.sessions)
-    first = load.sessions // 3
-    round_.join(seats[:first])
-    before = _memory(round_)
-    round_.join(seats[first:])
-    after = _memory(round_)
-    round_.verify()
-    outcome = Outcome()
-    outcome.add("session_kib", (after - before) / (load.sessions - first) / 1024, "KiB")
-    return outcome
+    from ..scenarios import connect
 
-
-def _memory(round_: Round) -> int:
-    from ..meter import memory_by_kind
-
-    round_.sleep(1.0, "idle")
-    return memory_by_kind(round_.target.processes()).get(SERVER, 0)
+    return connect.run(
+        round_, Namespace(sessions=load.sessions, users=None, plateaus=PLATEAUS, hold=0, rooms=0)
+    )
 
 
 def _add_all_cpu(outcome: Outcome) -> None:

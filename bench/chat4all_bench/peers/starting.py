@@ -43,20 +43,6 @@ class Program(Struct, frozen=True):
     version: str
 
 
-def install(peer: Peer, home: Path) -> None:
-    """Bring what a server needs, if it is missing.
-
-    Raises:
-        NotInstallable: that is not possible.
-    """
-    if peer.package == "python":
-        python_with_peers(home)
-    elif peer.package == "npm":
-        node_modules(home)
-    elif peer.package == "debian":
-        debian_root(home)
-
-
 @contextmanager
 def started(peer: Peer, home: Path, directory: Path) -> Iterator[Started]:
     """Run a server with an empty directory for its data.

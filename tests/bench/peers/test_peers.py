@@ -83,7 +83,8 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 class FakeTarget:
-    host, port, dialect = "127.0.0.1", 1, ""
+    host, dialect = "127.0.0.1", ""
+    ports: Sequence[int] = (1,)
 
     def __init__(self, name: str) -> None:
         self.info = TargetInfo(name, "1", "here", NOTHING)
