@@ -42,6 +42,13 @@ def target_of(options: argparse.Namespace) -> Iterator[Target]:
 
     if options.url is not None:
         yield RunningServer(options.url, pids=options.pid or (), tokens_file=options.tokens)
+    elif options.peer is not None:
+        from .peers.catalogue import PEERS
+        from .peers.installing import default_directory
+        from .peers.targets import opened
+
+        with opened(PEERS[options.peer], "chat", default_directory()) as other:
+            yield other
     else:
         with started(options.serve or "") as server:
             yield server

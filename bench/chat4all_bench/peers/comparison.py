@@ -51,6 +51,8 @@ class Comparison(Struct):
     rounds: int
     seconds: float
     machine: Machine
+    load_before: float
+    """Of the machine, over a minute, before it began: processes that wanted a processor."""
     columns: dict[str, str]
     """How the metrics are called for people."""
     contestants: list[Contestant]

@@ -60,7 +60,7 @@ def contestant(name: str, cpu: list[float], integrity: Integrity | None = None) 
     )
 
 
-def comparison(*contestants: Contestant) -> Comparison:
+def comparison(*contestants: Contestant, load: float = 0.1) -> Comparison:
     machine = Machine(2, "a processor", 1024, "6.1", "3.11")
     return Comparison(
         "echo",
@@ -70,6 +70,7 @@ def comparison(*contestants: Contestant) -> Comparison:
         2,
         3.0,
         machine,
+        load,
         {"server_cpu_us": "server CPU"},
         list(contestants),
     )
@@ -113,6 +114,11 @@ def test_a_generator_that_was_the_limit_is_told_of() -> None:
     assert "null: the generator was the limit (0.95 cores)" in as_text(
         comparison(contestant("null", [1.0, 1.0]))
     )
+
+
+def test_a_machine_that_has_other_work_is_told_of() -> None:
+    busy = as_text(comparison(contestant("other", [1.0, 1.0]), load=3.2))
+    assert "busy with other work (load 3.2 on 2 processors)" in busy
 
 
 @pytest.mark.parametrize(
