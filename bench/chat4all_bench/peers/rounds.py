@@ -5,7 +5,7 @@ All of it runs on the generator and the dialects that our own scenarios use.
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -14,9 +14,10 @@ from ..outcome import Outcome
 
 if TYPE_CHECKING:
     from ..round import Round
-    from .catalogue import Scenario
+    from ..scenarios.base import Scenario
+    from .catalogue import Scenario as Name
 
-COLUMNS: Final[dict[Scenario, dict[str, str]]] = {
+COLUMNS: Final[dict[Name, dict[str, str]]] = {
     "echo": {"server_cpu_us": "CPU a message", "rate": "messages"},
     "chat": {
         "ack_p50": "ack p50",
@@ -57,7 +58,7 @@ PLATEAUS: Final = 4
 """Of `connect`: memory is the slope over them."""
 
 
-def words(scenario: Scenario, load: Load) -> str:
+def words(scenario: Name, load: Load) -> str:
     """The load of a scenario, for people."""
     size = f"{load.text_bytes} bytes of text"
     if scenario == "echo":
@@ -71,7 +72,7 @@ def words(scenario: Scenario, load: Load) -> str:
     return f"up to {load.sessions:,} sessions that do nothing, on {PLATEAUS} plateaus"
 
 
-def run(round_: Round, scenario: Scenario, load: Load) -> Outcome:
+def run(round_: Round, scenario: Name, load: Load) -> Outcome:
     """Carry it out; only what is compared is told.
 
     Raises:
@@ -106,9 +107,7 @@ def _echo(round_: Round, load: Load) -> Outcome:
 def _chat(round_: Round, load: Load) -> Outcome:
     from ..scenarios import chat
 
-    options = Namespace(
-        pairs=load.pairs, rooms=0, room_size=1, rate=load.rate or CHAT_RATE, window=None, idle=0
-    )
+    options = _options(chat, pairs=load.pairs, rate=load.rate or CHAT_RATE)
     outcome = chat.run(round_, options)
     _add_all_cpu(outcome)
     return outcome
@@ -117,7 +116,7 @@ def _chat(round_: Round, load: Load) -> Outcome:
 def _fanout(round_: Round, load: Load) -> Outcome:
     from ..scenarios import fanout
 
-    options = Namespace(members=[load.members], rate=load.rate or FANOUT_RATE)
+    options = _options(fanout, members=[load.members], rate=load.rate or FANOUT_RATE)
     outcome = fanout.run(round_, options)
     suffix = f"_of_{load.members}"
     outcome.metrics = {
@@ -130,9 +129,17 @@ def _fanout(round_: Round, load: Load) -> Outcome:
 def _connect(round_: Round, load: Load) -> Outcome:
     from ..scenarios import connect
 
-    return connect.run(
-        round_, Namespace(sessions=load.sessions, users=None, plateaus=PLATEAUS, hold=0, rooms=0)
-    )
+    options = _options(connect, sessions=load.sessions, plateaus=PLATEAUS, hold=0)
+    return connect.run(round_, options)
+
+
+def _options(scenario: Scenario, **given: object) -> Namespace:
+    """A scenario's own arguments, as they are when no others are given."""
+    parser = ArgumentParser()
+    scenario.add_arguments(parser)
+    options = parser.parse_args([])
+    vars(options).update(given)
+    return options
 
 
 def _add_all_cpu(outcome: Outcome) -> None:

@@ -21,8 +21,11 @@ def as_text(found: Comparison) -> str:
     names = [found.columns.get(name, name) for name in metrics]
     figures = [["", *names, " kept when acknowledged"]]
     figures += [_figures(each, metrics) for each in found.contestants]
-    ratios = [["ours to", *names]]
-    ratios += [_ratios(each, metrics) for each in found.contestants if each.ratios]
+    if len({each.durability for each in found.contestants}) == 1:
+        figures = [row[:-1] for row in figures]  # nobody keeps an echo
+    compared = [name for name in metrics if any(name in e.ratios for e in found.contestants)]
+    ratios = [["ours to", *(found.columns.get(name, name) for name in compared)]]
+    ratios += [_ratios(each, compared) for each in found.contestants if each.ratios]
     turns = "1 round" if found.rounds == 1 else f"{found.rounds} rounds"
     lines = [
         f"{found.scenario}: {found.what}; {turns} of {found.seconds:g} s, the servers in turns"
