@@ -11,6 +11,7 @@
     ├── latecomers                introduces conversations of databases that are back
     ├── presence                  who is there, and who is to know
     ├── senders (pool)            for sockets that are behind
+    ├── pump                      reads the WebSockets
     ├── connections (pool)        temporary: clients connect again
     ├── news (one_for_one)        hears the other nodes, follows journals, shares limits, …
     └── edge                      last, so that it lets in nobody before everything stands
@@ -44,6 +45,7 @@ from .conversations import Conversations
 from .drain import move_away, plan
 from .edge.docs import Docs
 from .edge.listener import Edge
+from .edge.pump import Pump
 from .edge.rest.api import GROUPS
 from .edge.rest.app import build
 from .elsewhere import Elsewhere
@@ -112,6 +114,7 @@ class Node:
     _timers: Timers[tuple[str, str]]
     _rooms: Pool
     _senders: Pool
+    _pump: Pump
     _connections: Pool
 
     def __init__(
@@ -178,6 +181,7 @@ class Node:
                 Child("latecomers", self._run_latecomers),
                 Child("presence", self._run_presence),
                 Child("senders", self._run_senders, tree=lambda: self._senders.tree()),
+                Child("pump", self._run_pump),
                 Child("connections", self._run_connections, tree=lambda: self._connections.tree()),
                 Child("news", self._run_news),
                 Child("edge", self._run_edge),
@@ -340,6 +344,10 @@ class Node:
         self._senders = Pool("senders")
         await self._senders.run(task_status=task_status)
 
+    async def _run_pump(self, *, task_status: trio.TaskStatus[None]) -> None:
+        self._pump = Pump()
+        await self._pump.run(task_status=task_status)
+
     async def _run_connections(self, *, task_status: trio.TaskStatus[None]) -> None:
         self._connections = Pool("connections")
         await self._connections.run(task_status=task_status)
@@ -382,6 +390,7 @@ class Node:
             self,
             connections=self._connections,
             senders=self._senders,
+            pump=self._pump,
             tls=self._tls,
             unready=self.unready,
             degraded=self.degraded,

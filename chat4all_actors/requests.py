@@ -49,34 +49,39 @@ if TYPE_CHECKING:
     from chat4all_protocol.frames import AnyClientFrame, SendBody
     from chat4all_storage.ports import Append, StoredEvent
 
+    from .conversation import ConversationActor
     from .session import Session
 
 _ACTS: Final = frozenset({Send, Edit, Delete, React, Read, Typing, Create})
 """What a client sends because its user did something."""
 
 
-async def handle(session: Session, frame: AnyClientFrame) -> None:
-    """Act on a frame; the answer, if it has one, may come later."""
+def handle(session: Session, frame: AnyClientFrame) -> Awaitable[None] | None:
+    """Act on a frame; the answer, if it has one, may come later.
+
+    What it returns is awaited before the next frame is handled. Whoever has nothing to wait for is
+    a plain function, so that most frames are handled without a task.
+    """
     if type(frame) in _ACTS:
         session.acted()
     handler = _HANDLERS.get(type(frame))
     if handler is not None:
-        await handler(session, frame)
-    else:
-        name = frame.__struct_config__.tag
-        session.send(
-            refusal(
-                ErrorCode.UNKNOWN_FRAME,
-                f"{name} is not offered by this server",
-                getattr(frame, "rid", None),
-            )
+        return handler(session, frame)
+    name = frame.__struct_config__.tag
+    session.send(
+        refusal(
+            ErrorCode.UNKNOWN_FRAME,
+            f"{name} is not offered by this server",
+            getattr(frame, "rid", None),
         )
+    )
+    return None
 
 
-async def _send(session: Session, frame: Send) -> None:
+def _send(session: Session, frame: Send) -> Awaitable[None] | None:
     if (error := _check(session, frame)) is not None:
         session.send(error)
-        return
+        return None
     append = appends.message(
         frame.conv,
         session.user,
@@ -86,48 +91,73 @@ async def _send(session: Session, frame: Send) -> None:
         meta=frame.meta,
         trace=current_trace_bytes(),
     )
-    await _post(session, append, frame.rid)
+    return _post(session, append, frame.rid)
 
 
-async def _edit(session: Session, frame: Edit) -> None:
+def _edit(session: Session, frame: Edit) -> Awaitable[None] | None:
     if (
         error := _check_fit(session, frame.body, frame.rid) or _check_rate(session, frame.rid)
     ) is not None:
         session.send(error)
-        return
+        return None
     trace = current_trace_bytes()
     append = appends.edit(frame.conv, session.user, frame.id, frame.target, frame.body, trace=trace)
-    await _post(session, append, frame.rid)
+    return _post(session, append, frame.rid)
 
 
-async def _delete(session: Session, frame: Delete) -> None:
+def _delete(session: Session, frame: Delete) -> Awaitable[None] | None:
     if (error := _check_rate(session, frame.rid)) is not None:
         session.send(error)
-        return
+        return None
     trace = current_trace_bytes()
     append = appends.delete(frame.conv, session.user, frame.id, frame.target, trace=trace)
-    await _post(session, append, frame.rid)
+    return _post(session, append, frame.rid)
 
 
-async def _post(session: Session, append: Append, rid: int) -> None:
-    post, id_ = Post(append, rid, session), append.conversation
-    conversations = session.services.conversations
-    conversation = conversations.read_by(id_, session)
+def _post(session: Session, append: Append, rid: int) -> Awaitable[None] | None:
+    post = Post(append, rid, session)
+    conversation = session.services.conversations.read_by(append.conversation, session)
     if conversation is None:
-        if logical_shard(id_) in session.missing:  # it is introduced first, then sent to
-            session.send(unavailable(rid))
-            return
-        try:
-            conversation = await conversations.reach(id_, session)
-        except StorageError:
-            session.send(unavailable(rid))
-            return
-        if conversation is None:
-            session.send(not_found(rid))
-            return
+        return _reach(session, post)
+    return _hand_over(session, post, conversation)
+
+
+async def _reach(session: Session, post: Post) -> None:
+    """Post to a conversation that the session does not read."""
+    id_ = post.append.conversation
+    if logical_shard(id_) in session.missing:  # it is introduced first, then sent to
+        session.send(unavailable(post.rid))
+        return
+    try:
+        conversation = await session.services.conversations.reach(id_, session)
+    except StorageError:
+        session.send(unavailable(post.rid))
+        return
+    if conversation is None:
+        session.send(not_found(post.rid))
+        return
+    if (wait := _hand_over(session, post, conversation)) is not None:
+        await wait
+
+
+def _hand_over(
+    session: Session, post: Post, conversation: ConversationActor
+) -> Awaitable[None] | None:
     session.posted()
     try:
-        await conversation.tell_patiently(post)
+        conversation.tell_nowait(post)
+    except MailboxFull:
+        return _hand_over_patiently(session, post, conversation)
+    except ActorStopped:
+        session.lost(post)
+    return None
+
+
+async def _hand_over_patiently(
+    session: Session, post: Post, conversation: ConversationActor
+) -> None:
+    try:
+        await conversation.tell(post)
     except ActorStopped:
         session.lost(post)
 
@@ -201,29 +231,39 @@ def _within(events: list[StoredEvent], max_bytes: int, *, forward: bool) -> list
     return events[:kept] if forward else events[len(events) - kept :]
 
 
-async def _recv(session: Session, frame: Recv) -> None:
-    await _mark(session, frame.conv, recv=frame.seq, read=0)
+def _recv(session: Session, frame: Recv) -> Awaitable[None] | None:
+    return _mark(session, frame.conv, MarkRead(session, frame.seq, 0))
 
 
-async def _read(session: Session, frame: Read) -> None:
-    await _mark(session, frame.conv, recv=frame.seq, read=frame.seq)
+def _read(session: Session, frame: Read) -> Awaitable[None] | None:
+    return _mark(session, frame.conv, MarkRead(session, frame.seq, frame.seq))
 
 
-async def _mark(session: Session, id_: str, *, recv: int, read: int) -> None:
+def _mark(session: Session, id_: str, mark: MarkRead) -> Awaitable[None] | None:
     conversation = session.services.conversations.read_by(id_, session)
     if conversation is not None:
-        with suppress(ActorStopped):  # then the client connects again, and repeats its marks
-            await conversation.tell_patiently(MarkRead(session, recv, read))
+        try:
+            conversation.tell_nowait(mark)
+        except MailboxFull:
+            return _mark_patiently(conversation, mark)
+        except ActorStopped:
+            pass  # the client connects again, and repeats its marks
+    return None
 
 
-async def _typing(session: Session, frame: Typing) -> None:
+async def _mark_patiently(conversation: ConversationActor, mark: MarkRead) -> None:
+    with suppress(ActorStopped):
+        await conversation.tell(mark)
+
+
+def _typing(session: Session, frame: Typing) -> None:
     conversation = session.services.conversations.read_by(frame.conv, session)
     if conversation is not None:
         with suppress(ActorStopped, MailboxFull):  # best effort
             conversation.tell_nowait(Compose(session, frame.kind))
 
 
-async def _watch(session: Session, frame: Watch) -> None:
+def _watch(session: Session, frame: Watch) -> None:
     try:
         session.services.presence.watch(session, frame.users)
     except TooManyWatched:
@@ -285,7 +325,7 @@ async def _info(session: Session, frame: Info) -> None:
     session.send(replace(conversations.frame(stored, frame.rid), details=details))
 
 
-async def _refresh(session: Session, frame: Refresh) -> None:
+def _refresh(session: Session, frame: Refresh) -> None:
     try:
         identity = session.services.tokens.verify(frame.token)
     except TokenRefused as error:
@@ -305,11 +345,11 @@ async def _refresh(session: Session, frame: Refresh) -> None:
     session.send(Ok(rid=frame.rid))
 
 
-async def _ping(session: Session, frame: Ping) -> None:
+def _ping(session: Session, frame: Ping) -> None:
     session.send(Pong(at=frame.at, now=session.now_ms()))
 
 
-_HANDLERS: Final[dict[type, Callable[[Session, Any], Awaitable[None]]]] = {
+_HANDLERS: Final[dict[type, Callable[[Session, Any], Awaitable[None] | None]]] = {
     Create: _create,
     Delete: _delete,
     Edit: _edit,

@@ -32,7 +32,7 @@ from .services import greeting
 from .wire import framed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from chat4all_protocol.frames import Conv, Error, ServerFrame
 
@@ -139,8 +139,17 @@ class Session:
 
     async def receive(self, data: bytes) -> None:
         """Act on one message; returns when the next may be read."""
+        if (wait := self.begin(data)) is not None:
+            await wait
+
+    def begin(self, data: bytes) -> Awaitable[None] | None:
+        """Act on one message; returns what has to be awaited before the next is read.
+
+        Nearly always that is nothing: the message was acted on, without a switch of tasks.
+        """
         if self._closing or self._finishing:
-            return
+            return None
+        wait: Awaitable[None] | None = None
         frame = self.connection.receive(data)
         if isinstance(frame, Refusal):
             self.send(frame.error)
@@ -148,9 +157,22 @@ class Session:
                 self.close(frame.close, frame.error.message)
         elif isinstance(frame, Connect):
             self._deadline = None
-            await resume.connect(self, frame)
+            wait = resume.connect(self, frame)
         else:
-            await requests.handle(self, frame)
+            wait = requests.handle(self, frame)
+        if wait is None and not self._pressed:
+            return None
+        return self._settle(wait)
+
+    @property
+    def _pressed(self) -> bool:
+        """Whether the client has to wait with what it wants next."""
+        settings = self.services.settings
+        return self._inflight >= settings.max_inflight or self.outlet.queued > settings.max_outbound
+
+    async def _settle(self, wait: Awaitable[None] | None) -> None:
+        if wait is not None:
+            await wait
         settings = self.services.settings
         while self._inflight >= settings.max_inflight:
             if self._progress is None:

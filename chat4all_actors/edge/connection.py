@@ -17,8 +17,9 @@ from ..rfc6455 import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
+    from ..rfc6455 import Event
     from ..session import Session
     from .transport import Transport
 
@@ -30,7 +31,9 @@ MAX_QUEUED_FOR_PONG: Final = 16 * 1024
 class WebSocketConnection:
     """The session's `Outlet`, and the reader of its socket."""
 
-    __slots__ = ("_cancel", "_close_sent", "_decoder", "_transport")
+    __slots__ = ("_cancel", "_close_sent", "_decoder", "_session", "_transport")
+
+    _session: Session
 
     def __init__(self, transport: Transport, max_message: int, cancel: Callable[[], None]) -> None:
         """`cancel` ends the task that runs this connection."""
@@ -41,17 +44,12 @@ class WebSocketConnection:
 
     async def run(self, session: Session, received: bytes) -> None:
         """Serve until the connection ends; `received` came with the opening handshake."""
+        self._session = session
         self._transport.watch(on_drained=session.drained, on_broken=self._cancel)
         try:
             session.start()
-            data = received
-            while True:
-                if data and not await self._feed(session, data):
-                    break
-                data = await self._transport.receive()
-                if not data:
-                    break
-                session.touched()
+            if not received or await self._first(received):
+                await self._transport.pour(self._take)
             await self._transport.finish()
         except Exception:
             # A fault of ours: the client is told to come back, the supervisor gets the rest.
@@ -60,22 +58,46 @@ class WebSocketConnection:
         finally:
             session.ended()
 
-    async def _feed(self, session: Session, data: bytes) -> bool:
+    async def _first(self, received: bytes) -> bool:
+        answer = self._take(received)
+        return answer if isinstance(answer, bool) else await answer
+
+    def _take(self, data: bytes) -> bool | Awaitable[bool]:
         """Hand over what `data` completes; False when the other side has closed."""
-        for event in self._decoder.receive_data(data):
+        session = self._session
+        session.touched()
+        events = iter(self._decoder.receive_data(data))
+        for event in events:
             if type(event) is bytes:
-                await session.receive(event)
-            elif isinstance(event, Ping):
-                if not self._close_sent and self._transport.queued < MAX_QUEUED_FOR_PONG:
-                    self._transport.send_nowait(pong_frame(event.payload))
-            elif isinstance(event, CloseReceived):
-                if not self._close_sent:
-                    self._close_sent = True
-                    self._transport.send_nowait(close_frame(event.code))
+                wait = session.begin(event)
+                if wait is not None:
+                    return self._take_patiently(wait, events)
+            elif not self._control(event):
                 return False
-            elif isinstance(event, Violation):
-                session.close(CloseCode(event.code), event.reason)
+        return True
+
+    async def _take_patiently(self, wait: Awaitable[None], events: Iterator[Event]) -> bool:
+        """The same for the other `events`, when `wait` is over."""
+        await wait
+        for event in events:
+            if type(event) is bytes:
+                await self._session.receive(event)
+            elif not self._control(event):
                 return False
+        return True
+
+    def _control(self, event: Event) -> bool:
+        if isinstance(event, Ping):
+            if not self._close_sent and self._transport.queued < MAX_QUEUED_FOR_PONG:
+                self._transport.send_nowait(pong_frame(event.payload))
+        elif isinstance(event, CloseReceived):
+            if not self._close_sent:
+                self._close_sent = True
+                self._transport.send_nowait(close_frame(event.code))
+            return False
+        elif isinstance(event, Violation):
+            self._session.close(CloseCode(event.code), event.reason)
+            return False
         return True
 
     # --- as an `Outlet` -----------------------------------------------------------------------

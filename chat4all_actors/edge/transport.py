@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ..heartbeat import Heartbeat
+    from .pump import Pump, Take
 
 RECEIVE_BYTES: Final = 64 * 1024
 LINGER: Final = 2.0
@@ -35,6 +36,7 @@ class Transport:
         "_on_drained",
         "_partial",
         "_progress_at",
+        "_pump",
         "_queue",
         "_socket",
         "_spawn",
@@ -49,12 +51,14 @@ class Transport:
         *,
         heartbeat: Heartbeat,
         spawn: Callable[[Callable[[], Awaitable[None]]], bool],
+        pump: Pump,
     ) -> None:
         """Take over `sock`, which is non-blocking.
 
         `spawn` starts the sending task, or is False when the node stops.
         """
         self._socket = sock
+        self._pump = pump
         self._heartbeat = heartbeat
         self._spawn = spawn
         self._queue: deque[bytes] | None = None
@@ -116,6 +120,16 @@ class Transport:
                 if tls:
                     await trio.lowlevel.checkpoint()
                 return data
+
+    async def pour(self, take: Take) -> None:
+        """Give what comes to `take` until that has enough, or the stream ends; see `Pump`."""
+        if not isinstance(self._socket, ssl.SSLSocket):
+            await self._pump.pour(self._socket, take)
+            return
+        going = True
+        while going and (data := await self.receive()):
+            answer = take(data)
+            going = answer if isinstance(answer, bool) else await answer
 
     def send_nowait(self, data: bytes) -> None:
         """Send, or queue what can't be sent now; nothing once the connection is broken."""

@@ -17,7 +17,7 @@ import msgspec
 
 from .codes import ErrorCode
 from .frames import AnyClientFrame, AnyServerFrame, Body
-from .scan import MAX_DEPTH, MAX_ITEMS, Malformed, check
+from .scan import MAX_DEPTH, MAX_ITEMS, Malformed, check, is_plain
 from .validation import explain
 
 T = TypeVar("T")
@@ -102,7 +102,8 @@ def _decode(
     if len(data) > max_size:
         raise BadFrame(f"frame of {len(data)} bytes, {max_size} are allowed")
     try:
-        check(data, max_items, max_depth)
+        if not is_plain(data):
+            check(data, max_items, max_depth)
         return decoder.decode(data)
     except Malformed as error:
         raise BadFrame(str(error)) from None

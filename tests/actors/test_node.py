@@ -24,6 +24,7 @@ async def test_the_tree_shows_the_parts_in_start_order() -> None:
             "latecomers",
             "presence",
             "senders",
+            "pump",
             "connections",
             "news",
             "edge",

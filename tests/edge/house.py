@@ -11,6 +11,7 @@ import trio
 from chat4all_actors.config import Settings
 from chat4all_actors.edge.http import nothing_here
 from chat4all_actors.edge.listener import Edge
+from chat4all_actors.edge.pump import Pump
 from chat4all_actors.edge.sockets import open_listeners
 from chat4all_actors.fanout import LocalReaders
 from chat4all_actors.heartbeat import Heartbeat
@@ -49,6 +50,7 @@ class House:
         self.faults: list[tuple[str, BaseException]] = []
         self.connections = Pool("connections", on_fault=self._on_fault)
         self.senders = Pool("senders", on_fault=self._on_fault)
+        self.pump = Pump()
         self.clients: list[trio.SocketStream] = []
         self.edge: Edge
 
@@ -116,6 +118,7 @@ async def house(
                 cast("Services", services),
                 connections=made.connections,
                 senders=made.senders,
+                pump=made.pump,
                 tls=tls,
                 unready=lambda: unready,
                 degraded=list,
@@ -123,6 +126,7 @@ async def house(
                 body_limit=body_limit,
             )
             await nursery.start(made.senders.run)
+            await nursery.start(made.pump.run)
             await nursery.start(made.connections.run)
             await nursery.start(made.edge.run, [listener], [admin])
             try:

@@ -11,8 +11,9 @@ from chat4all_actors.rfc6455 import close_frame, ping_frame, pong_frame
 from chat4all_protocol.codes import CloseCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
+    from chat4all_actors.edge.pump import Take
     from chat4all_actors.edge.transport import Transport
     from chat4all_actors.session import Session
 
@@ -53,8 +54,11 @@ class FakeTransport:
     def watch(self, *, on_drained: Callable[[], None], on_broken: Callable[[], None]) -> None:
         self.on_drained, self.on_broken = on_drained, on_broken
 
-    async def receive(self) -> bytes:
-        return await self._arrives.receive()
+    async def pour(self, take: Take) -> None:
+        going = True
+        while going and (data := await self._arrives.receive()):
+            answer = take(data)
+            going = answer if isinstance(answer, bool) else await answer
 
     def send_nowait(self, data: bytes) -> None:
         self.sent.append(data)
@@ -85,6 +89,9 @@ class FakeSession:
 
     def touched(self) -> None:
         self.told.append("touched")
+
+    def begin(self, data: bytes) -> Awaitable[None] | None:
+        return self.receive(data)
 
     async def receive(self, data: bytes) -> None:
         await trio.lowlevel.checkpoint()

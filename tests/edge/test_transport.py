@@ -7,6 +7,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from chat4all_actors.edge.pump import Pump
 from chat4all_actors.edge.transport import LINGER, RECEIVE_BYTES, Transport
 from chat4all_actors.heartbeat import Heartbeat
 
@@ -33,7 +34,7 @@ class Wire:
         self.drained = 0
         self.broken = 0
         self._nursery = nursery
-        self.transport = Transport(ours, heartbeat=self.heartbeat, spawn=self._spawn)
+        self.transport = Transport(ours, heartbeat=self.heartbeat, spawn=self._spawn, pump=Pump())
         self.transport.watch(on_drained=self._on_drained, on_broken=self._on_broken)
 
     def _spawn(self, send: Callable[[], Awaitable[None]]) -> bool:
@@ -262,7 +263,7 @@ async def test_a_stream_that_was_reset_just_ends() -> None:
         peer = socket.create_connection(listener.getsockname())
         ours, _ = listener.accept()
     ours.setblocking(False)
-    transport = Transport(ours, heartbeat=Heartbeat(), spawn=lambda _: False)
+    transport = Transport(ours, heartbeat=Heartbeat(), spawn=lambda _: False, pump=Pump())
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     peer.close()
     assert await transport.receive() == b""

@@ -61,7 +61,7 @@ def run(round_: Round, options: argparse.Namespace) -> Outcome:
     from ..target import UsageError
 
     limits = [thresholds.parse(text) for text in options.limit or [LIMIT]]
-    thresholds.check_names(limits, [*latency_names("ack", "delivery"), *COSTS])
+    thresholds.check_names(limits, figures(options)[1:])
     if options.step <= 1:
         raise UsageError(f"--step {options.step:g}: it must be greater than 1")
     seats = seat_crowd(round_, options)
