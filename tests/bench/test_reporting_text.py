@@ -5,9 +5,10 @@ import math
 import pytest
 from hypothesis import given, settings
 
+from chat4all_bench.reporting import tables
 from chat4all_bench.reporting.figures import duration, figure, with_unit
 from chat4all_bench.reporting.text import WIDTH, summary
-from chat4all_bench.result import Run, Threshold
+from chat4all_bench.result import Process, Run, Threshold
 
 from . import sample_runs
 
@@ -70,6 +71,14 @@ def test_one_round_tells_a_latency_once_in_its_table() -> None:
     assert "  milliseconds   p50   p90   p99  p99.9   max  mean  count" in text
 
 
+def test_what_has_a_table_of_its_own_is_not_among_the_figures() -> None:
+    run = sample_runs.run(rounds=2)
+    run.metrics |= dict.fromkeys(("lost", "late_p99", "ack_p90", "ack_max"), run.metrics["rate"])
+    found = tables.metrics(run)
+    assert found is not None
+    assert {"lost", "late_p99", "ack_p90", "ack_max"}.isdisjoint(row[0] for row in found.rows)
+
+
 def test_several_rounds_are_told_as_a_median_with_the_range() -> None:
     text = summary(sample_runs.run(rounds=3, rates=[10.0, 30.0, 20.0]), colour=False)
     assert ["rate", "20", "/s", "10", "to", "30"] in [line.split() for line in text.splitlines()]
@@ -124,3 +133,16 @@ def test_a_threshold_of_a_short_name_is_told_in_its_unit() -> None:
     run = sample_runs.run()
     run.thresholds = [Threshold("p99<25ms", "p99", 25.0, 12.5, True)]
     assert "  ok      p99<25ms  found 12.5 ms" in summary(run, colour=False).splitlines()
+
+
+def test_a_process_that_was_measured_twice_in_a_round_is_one_process() -> None:
+    run = sample_runs.run()
+    run.processes = [
+        Process(1, "server", 7, 1.0, 5 << 20),
+        Process(1, "server", 7, 2.0, 6 << 20),
+        Process(2, "server", 8, 5.0, 6 << 20),
+    ]
+    found = tables.processes(run)
+    assert found is not None
+    assert found.rows[0][1] == "1"
+    assert found.rows[0][3:] == ("4", "6")

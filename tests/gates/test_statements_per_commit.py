@@ -1,4 +1,4 @@
-"""The database: one statement and one crossing of the bridge for a flush, whatever is in it."""
+"""The database: one statement for a flush, whatever is in it, and no thread beside ours."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from chat4all_storage import postgres
 from chat4all_storage.group_commit import ShardLog
+from chat4all_storage.libpq import LibpqConnection
 from chat4all_storage.ports import Mark
 from chat4all_storage.postgres_shard import PostgresShard
 from tests.storage.builders import append, new_conversation
 from tests.storage.scripted_store import Inbox, submit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from chat4all_storage.bridge import Bridge
     from chat4all_storage.group_commit import Answer, Entry
@@ -30,9 +30,9 @@ MESSAGES: Final = 300
 
 
 class Place:
-    """A log over PostgreSQL, with all that its connections have been asked."""
+    """A log over PostgreSQL, with all that its connection has been asked."""
 
-    def __init__(self, bridge: Bridge, store: PostgresShard, statements: list[str]) -> None:
+    def __init__(self, bridge: Bridge, store: PostgresShard, statements: list[bytes]) -> None:
         self.log = ShardLog(store)
         self.store = store
         self._bridge = bridge
@@ -62,15 +62,14 @@ class Counted(Inbox):
 async def place(
     bridge: Bridge, database: str, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Place]:
-    statements: list[str] = []
-    connect = postgres.connect
+    statements: list[bytes] = []
+    execute = LibpqConnection.execute
 
-    async def watched(*arguments: Any, **options: Any) -> Any:
-        connection = await connect(*arguments, **options)
-        connection.add_query_logger(lambda record: statements.append(record.query))
-        return connection
+    async def watched(self: LibpqConnection, name: bytes, values: Sequence[bytes]) -> bytes:
+        statements.append(name)
+        return await execute(self, name, values)
 
-    monkeypatch.setattr(postgres, "connect", watched)
+    monkeypatch.setattr(LibpqConnection, "execute", watched)
     store = PostgresShard(bridge, database, "shard")
     place = Place(bridge, store, statements)
     await nursery.start(place.log.run)
@@ -78,9 +77,9 @@ async def place(
     await store.close()
 
 
-async def test_a_flush_is_one_statement_and_one_crossing_of_the_bridge(place: Place) -> None:
+async def test_a_flush_is_one_statement_and_crosses_no_bridge(place: Place) -> None:
     conversations = [await new_conversation(place.store, *MEMBERS) for _ in range(CONVERSATIONS)]
-    # The first time asyncpg also asks for the types.
+    # The first time a connection is opened.
     await place.log.append(append(conversations[0], MEMBERS[0]))
     inbox = Counted(MESSAGES + 1)
     before = place.asked()
@@ -95,4 +94,4 @@ async def test_a_flush_is_one_statement_and_one_crossing_of_the_bridge(place: Pl
     flushes, statements, crossings = (
         now - then for now, then in zip(place.asked(), before, strict=True)
     )
-    assert (flushes, statements, crossings) == (2, 2, 2)
+    assert (flushes, statements, crossings) == (2, 2, 0)

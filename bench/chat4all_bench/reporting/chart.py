@@ -9,8 +9,9 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from .tables import Table
 
-AxisKind = Literal["linear", "logarithmic", "nines"]
-LineKind = Literal["line", "points", "fit"]
+AxisKind = Literal["linear", "range", "logarithmic", "nines"]
+"""`range` is linear, and need not begin at zero."""
+LineKind = Literal["line", "curve", "points", "fit"]
 
 
 class Axis(Struct, frozen=True):
@@ -21,7 +22,7 @@ class Axis(Struct, frozen=True):
 
 
 class Line(Struct, frozen=True):
-    """One thing that is shown: joined, as single points, or as the line that fits them."""
+    """One thing that is shown: joined points, a smooth curve, single points, or what fits them."""
 
     name: str
     points: list[tuple[float, float]]
@@ -44,6 +45,14 @@ class Chart(Struct, frozen=True):
     """The same figures, or as many of them as can be read."""
 
 
+class Bar(Struct, frozen=True):
+    """One length; those of the same colour are of a kind."""
+
+    name: str
+    value: float
+    colour: int
+
+
 class Bars(Struct, frozen=True):
     """A length for each name."""
 
@@ -51,5 +60,5 @@ class Bars(Struct, frozen=True):
     title: str
     description: str
     unit: str
-    bars: list[tuple[str, float]]
+    bars: list[Bar]
     table: Table

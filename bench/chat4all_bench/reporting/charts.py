@@ -6,30 +6,22 @@ import math
 import re
 from typing import TYPE_CHECKING, Final
 
-from .chart import Axis, Bars, Chart, Line
-from .figures import figure, known, median
+from .chart import Axis, Bar, Bars, Chart, Line
+from .figures import figure, known, median, unit_text
+from .shaping import axis_kind, listed, rows_of, slug
 from .tables import Table
+from .timelines import over_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from ..histogram import Histogram
-    from ..result import Curve, Run, Series
+    from ..result import Curve, Run
     from .chart import AxisKind
 
-_LATENCY: Final = re.compile(r"(^|_)(p\d+(\.\d+)?|max|mean)(_ms)?$|_ms$")
-"""The columns of a series that are latencies, in milliseconds."""
 _COST: Final = re.compile(r"(.+)_cpu_us(?:_(.+))?")
-_MESSAGES: Final[tuple[str, ...]] = ("written", "acknowledged", "delivered", "messages")
-"""The columns of a series that are drawn beside each other, as they should be equal."""
 _STEPS: Final = 20
 """Points of a percentile curve for each further nine."""
-_ROWS: Final = 60
-"""Of a table beside a chart; the CSV files hold all of them."""
-_DRAWN: Final = 400
-"""Points of a line."""
-_WIDE: Final = 20
-"""A chart whose greatest value is so many times its typical one is drawn by factors."""
 
 
 def charts(run: Run) -> list[Chart | Bars]:
@@ -37,7 +29,7 @@ def charts(run: Run) -> list[Chart | Bars]:
     found: list[Chart | Bars | None] = [percentiles(run.histograms, "Latency by percentile")]
     found += [_curve(name, curve) for name, curve in run.curves.items()]
     for name, series in run.series.items():
-        found += _over_time(name, series)
+        found += over_time(name, series)
     found.append(_cost(run))
     return [chart for chart in found if chart is not None]
 
@@ -47,7 +39,7 @@ def percentiles(histograms: dict[str, Histogram], title: str) -> Chart | None:
     seen = {name: each for name, each in histograms.items() if each.count > 1}
     if not seen:
         return None
-    lines = [Line(name, list(percentile_points(each))) for name, each in seen.items()]
+    lines = [Line(name, list(percentile_points(each)), "curve") for name, each in seen.items()]
     typical = [each.quantile_ms(0.5) for each in seen.values()]
     greatest = max(each.greatest for each in seen.values()) / 1000
     marks = [0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999, 1.0]
@@ -58,33 +50,33 @@ def percentiles(histograms: dict[str, Histogram], title: str) -> Chart | None:
     return Chart(
         "latency",
         title,
-        f"How long {_and(list(seen))} took: each further nine is as far along as the one before.",
+        f"How long {listed(list(seen))} took: each further nine is as far along as the one before.",
         Axis("of all were as fast or faster", "nines"),
-        Axis("ms", _kind(greatest, typical)),
+        Axis("ms", axis_kind(greatest, typical)),
         lines,
         Table(f"{title}, ms", ("", *seen), rows),
     )
 
 
 def percentile_points(histogram: Histogram) -> Iterator[tuple[float, float]]:
-    """(quantile, milliseconds), as far as one value in `count` can tell."""
+    """(quantile, milliseconds), as far as one of `count` values can tell; the greatest is last."""
     last = math.log10(histogram.count)
     for step in range(math.floor(last * _STEPS) + 1):
         quantile = 1 - 10 ** -(step / _STEPS)
         yield quantile, histogram.quantile_ms(quantile)
-    yield 1 - 10**-last, histogram.quantile_ms(1.0)
+    yield 1 - 10 ** -(last + 1 / _STEPS), histogram.quantile_ms(1.0)
 
 
 def _curve(name: str, curve: Curve) -> Chart | None:
     points = sorted(curve.points)
     if not points:
         return None
-    x, y = curve.x, curve.y
-    if name == "memory" and y in ("bytes", "B"):
-        return _memory(curve, points)
+    x, y = curve.x, unit_text(curve.y)
+    if y in ("bytes", "B"):
+        return _memory(name, curve, points)
     load = name == "load"
     values = known([value for _, value in points])
-    kind = _kind(max(values, default=0), [sorted(values)[len(values) // 2]] if values else [])
+    kind = axis_kind(max(values, default=0), [sorted(values)[len(values) // 2]] if values else [])
     return Chart(
         slug(f"curve-{name}"),
         "Latency against load" if load else name.replace("_", " ").capitalize(),
@@ -92,25 +84,34 @@ def _curve(name: str, curve: Curve) -> Chart | None:
         Axis(x),
         Axis(y, kind),
         [Line(name, points), *_fitted(curve, points, 1)],
-        Table(name, (x, y), _rows(points)),
+        Table(name, (x, y), rows_of(points)),
     )
 
 
-def _memory(curve: Curve, points: list[tuple[float, float]]) -> Chart:
-    told = "Memory of the server's processes at each plateau of sessions."
+def _memory(name: str, curve: Curve, points: list[tuple[float, float]]) -> Chart:
+    what = name.replace("_", " ").capitalize()
+    told = f"{what} at each plateau of {curve.x}."
     if curve.slope is not None:
-        told += f" The line that fits rises by {figure(curve.slope / 1024)} KiB a session"
+        told += f" The line that fits rises by {figure(curve.slope / 1024)} KiB"
+        told += f" for each of the {curve.x}"
         told += "." if curve.r_squared is None else f" (R² {curve.r_squared:.4f})."
+    title = f"{what} against {curve.x}"
     in_mib = [(x, y / 2**20) for x, y in points]
     return Chart(
-        "curve-memory",
-        "Memory against sessions",
+        slug(f"curve-{name}"),
+        title,
         told,
         Axis(curve.x),
-        Axis("MiB"),
+        Axis("MiB", _memory_axis([y for _, y in in_mib])),
         [Line("measured", in_mib, "points"), *_fitted(curve, points, 2**20)],
-        Table("Memory against sessions", (curve.x, "MiB"), _rows(in_mib)),
+        Table(title, (curve.x, "MiB"), rows_of(in_mib)),
     )
+
+
+def _memory_axis(values: list[float]) -> AxisKind:
+    """From zero, unless what was there before would hide what was added."""
+    found = known(values)
+    return "range" if found and min(found) > max(found) - min(found) else "linear"
 
 
 def _fitted(curve: Curve, points: list[tuple[float, float]], unit: float) -> list[Line]:
@@ -121,110 +122,23 @@ def _fitted(curve: Curve, points: list[tuple[float, float]], unit: float) -> lis
     return [Line(name, ends, "fit")]
 
 
-def _over_time(name: str, series: Series) -> list[Chart | None]:
-    """The latencies together, and the messages, each of the others on its own.
-
-    What never changed is not drawn. A latency of 0 is that of no message at all, so a gap.
-    """
-    columns = {
-        column: [(row[0], row[number]) for row in series.rows if len(row) > number]
-        for number, column in enumerate(series.columns)
-        if number and column
-    }
-    slow = {
-        column: [(at, value or math.nan) for at, value in points]
-        for column, points in columns.items()
-        if _LATENCY.search(column)
-    }
-    messages = {column: columns.pop(column) for column in _MESSAGES if column in columns}
-    found: list[Chart | None] = []
-    if any(_varies(points) for points in slow.values()):
-        values = sorted(known([value for points in slow.values() for _, value in points]))
-        kind = _kind(values[-1], [values[len(values) // 2]])
-        what = "Latency over time"
-        found.append(_timeline(f"{name}-latency", what, series, slow, Axis("ms", kind)))
-    if any(_varies(points) for points in messages.values()):
-        what, unit = "Messages over time", Axis("messages each second")
-        found.append(_timeline(f"{name}-messages", what, series, messages, unit))
-    for column, points in columns.items():
-        if column not in slow and _varies(points):
-            what = f"{column.replace('_', ' ').capitalize()} over time"
-            one = {column: points}
-            found.append(_timeline(f"{name}-{column}", what, series, one, Axis(column)))
-    return found
-
-
-def _timeline(
-    name: str, title: str, series: Series, lines: dict[str, list[tuple[float, float]]], y: Axis
-) -> Chart:
-    rows = [
-        [row[0], *(row[series.columns.index(column)] for column in lines)]
-        for row in series.rows
-        if len(row) == len(series.columns)
-    ]
-    unit = f", {y.label}" if len(lines) > 1 else ""
-    return Chart(
-        slug(f"series-{name}"),
-        title,
-        f"{_and(list(lines))}{unit}, over the seconds of the run.",
-        Axis("seconds"),
-        y,
-        [Line(column, _thinned(points)) for column, points in lines.items()],
-        Table(f"{title}{unit}", ("seconds", *lines), _rows(rows)),
-    )
-
-
 def _cost(run: Run) -> Bars | None:
-    found = {
-        " ".join(filter(None, of.groups())): value
-        for name, metric in run.metrics.items()
-        if (of := _COST.fullmatch(name)) and (value := median(metric)) is not None
-    }
+    found: list[tuple[str, str, float]] = []
+    for name, metric in run.metrics.items():
+        value = median(metric)
+        if (of := _COST.fullmatch(name)) and value:
+            kind, size = of.groups()
+            told = kind if size is None else f"{kind}, {size.replace('_', ' ')}"
+            found.append((kind, told, value))
     if not found:
         return None
-    rows = [(name, figure(value)) for name, value in found.items()]
+    kinds = list(dict.fromkeys(kind for kind, _, _ in found))
+    rows = [(told, figure(value)) for _, told, value in found]
     return Bars(
         "cost",
         "Processor time for a message",
         "Microseconds of processor time for each message, by kind of process.",
         "µs",
-        list(found.items()),
+        [Bar(told, value, kinds.index(kind)) for kind, told, value in found],
         Table("Processor time for a message", ("", "µs"), rows),
     )
-
-
-def _kind(greatest: float, typical: list[float]) -> AxisKind:
-    """By factors where the great values would press the others to the ground."""
-    low = min((value for value in typical if value > 0), default=greatest)
-    return "logarithmic" if greatest > _WIDE * low > 0 else "linear"
-
-
-def _varies(points: list[tuple[float, float]]) -> bool:
-    return len(set(known([value for _, value in points]))) > 1
-
-
-def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """So many as can be told apart; the worst of those that fall together."""
-    every = math.ceil(len(points) / _DRAWN)
-    if every < 2:
-        return points
-    groups = (points[first : first + every] for first in range(0, len(points), every))
-    return [
-        (group[0][0], max(known([value for _, value in group]), default=math.nan))
-        for group in groups
-    ]
-
-
-def _rows(rows: Sequence[Sequence[float]]) -> list[tuple[str, ...]]:
-    every = max(1, math.ceil(len(rows) / _ROWS))
-    return [tuple(map(figure, row)) for row in rows[::every]]
-
-
-def slug(text: str) -> str:
-    """Text as a part of a file's name or of an id: letters, digits and hyphens."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")
-
-
-def _and(names: list[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last

@@ -89,7 +89,9 @@ def _scale(axis: Axis, chart: Chart, part: int) -> Scale:
     values = [point[part] for point in points]
     if axis.kind == "nines":
         return Nines(max((value for value in values if value < 1), default=0.9))
-    return Logarithmic(values) if axis.kind == "logarithmic" else Linear(values)
+    if axis.kind == "logarithmic":
+        return Logarithmic(values)
+    return Linear(values, from_zero=axis.kind == "linear")
 
 
 def _legend(lines: list[Line], width: int) -> tuple[list[Element], int]:
@@ -151,7 +153,7 @@ def _line(
         )
         if path:
             yield element("path", class_=_class(line, number), d=path)
-    if line.kind == "fit" or sum(map(len, pieces)) > _MARKED:
+    if line.kind in ("fit", "curve") or sum(map(len, pieces)) > _MARKED:
         return
     for a, b in (point for piece in pieces for point in piece):
         across, height = box.at(x.place(a), y.place(b))
@@ -178,21 +180,20 @@ def _class(line: Line, number: int) -> str:
 
 
 def _draw_bars(chart: Bars, width: int, suffix: str) -> Element:
-    rows = len(chart.bars)
-    svg = _canvas(chart, width, rows * 34 + 14, suffix)
-    left = 14 + _CHARACTER * max((len(name) for name, _ in chart.bars), default=0)
+    svg = _canvas(chart, width, len(chart.bars) * 34 + 14, suffix)
+    left = 14 + _CHARACTER * max((len(bar.name) for bar in chart.bars), default=0)
     room = width - left - 14 - _CHARACTER * 12
-    greatest = max((value for _, value in chart.bars), default=0) or 1.0
-    for number, (name, value) in enumerate(chart.bars):
+    greatest = max((bar.value for bar in chart.bars), default=0) or 1.0
+    for number, bar in enumerate(chart.bars):
         y = 8 + number * 34
-        length = max(1.0, room * max(0.0, value) / greatest)
-        told = f"{figure(value)} {chart.unit}".rstrip()
+        length = max(1.0, room * max(0.0, bar.value) / greatest)
+        told = f"{figure(bar.value)} {chart.unit}".rstrip()
         add(
             svg,
-            element("text", name, x=f"{left - 8:.1f}", y=y + 16, text_anchor="end"),
+            element("text", bar.name, x=f"{left - 8:.1f}", y=y + 16, text_anchor="end"),
             element(
                 "rect",
-                class_=f"bar c{number % COLOURS}",
+                class_=f"bar c{bar.colour % COLOURS}",
                 x=f"{left:.1f}",
                 y=y,
                 width=f"{length:.1f}",

@@ -31,12 +31,18 @@ NARROW: Final = 340
 _KEYS: Final = (
     "rate",
     "capacity",
+    "kib_per_session",
+    "hold_cpu",
+    "resume_rate",
+    "p99_ratio",
+    "memory_drift",
+    "all_p50",
+    "all_p99",
     "ack_p50",
     "ack_p99",
+    "server_cpu_us",
     "delivery_p50",
     "delivery_p99",
-    "server_cpu_us",
-    "kib_per_session",
 )
 """The figures that are shown large, if a run has them."""
 _KEYS_SHOWN: Final = 5
@@ -100,7 +106,7 @@ def _header(run: Run) -> Element:
 
 
 def _keys(run: Run) -> Element:
-    shown = [name for name in _KEYS if name in run.metrics][:_KEYS_SHOWN]
+    shown = [name for key in _KEYS if (name := _found(key, run)) is not None][:_KEYS_SHOWN]
     found = [
         element(
             "div",
@@ -123,6 +129,13 @@ def _keys(run: Run) -> Element:
         )
     )
     return element("dl", *found, class_="keys")
+
+
+def _found(key: str, run: Run) -> str | None:
+    """The metric of that name, or that of the last size if there are several sizes."""
+    if key in run.metrics:
+        return key
+    return next((name for name in reversed(run.metrics) if name.startswith(f"{key}_of_")), None)
 
 
 def _figure(chart: Chart | Bars) -> Element:

@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .charts import charts, percentiles, slug
+from .charts import charts, percentiles
 from .drawing import draw
 from .files import UnreadableRun, read, write_whole
 from .markup import as_xml, element
+from .shaping import slug
 from .style import chart_style, palette
 
 if TYPE_CHECKING:

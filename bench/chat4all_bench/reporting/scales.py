@@ -28,10 +28,12 @@ class Scale(Protocol):
 
 
 class Linear:
-    """Equal steps; from zero, unless something is below."""
+    """Equal steps; from zero, unless something is below or `from_zero` is no wish."""
 
-    def __init__(self, values: Iterable[float], most: int = 6) -> None:
-        found = [*values, 0.0]
+    def __init__(self, values: Iterable[float], most: int = 6, *, from_zero: bool = True) -> None:
+        found = list(values)
+        if from_zero or not found:
+            found.append(0.0)
         low, high = min(found), max(found)
         if high - low < _LEAST:
             high = low + 1.0

@@ -21,11 +21,15 @@ _HEADINGS: Final = {"p999": "p99.9"}
 
 _GROUPS: Final = {
     "Rate": ("/s", "/min", "/day"),
-    "Time": ("ms", "s"),
+    "Time": ("ms", "s", "ms/min"),
     "Cost": ("us", "cores", "%", "ns"),
-    "Memory": ("B", "KiB", "MiB", "GiB", "bytes"),
+    "Memory": ("B", "KiB", "MiB", "GiB", "bytes", "KiB/min"),
 }
 _REST: Final = "Other figures"
+_TOLD: Final = ("lost", "doubled", "reordered", "errors", "generator_busy", "late_p99")
+"""The figures that the tables of integrity and of the load generator tell."""
+_NARROW: Final = ("p90", "p999", "max")
+"""The quantiles whose range over rounds is not told."""
 
 
 class Table(Struct, frozen=True):
@@ -69,15 +73,15 @@ def latencies(run: Run) -> Table | None:
     return Table("Latency", columns, rows) if rows else None
 
 
-def metrics(run: Run, *, besides_latencies: bool = False) -> Table | None:
-    """All figures, those of a kind together; medians when there were several rounds.
+def metrics(run: Run) -> Table | None:
+    """The figures that no other table tells, those of a kind together; medians of several rounds.
 
-    `besides_latencies` leaves out what `latencies` says already.
+    Of latencies only the range over several rounds is left to tell, and of two quantiles.
     """
     groups: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     repeated = run.rounds > 1
     for name, metric in run.metrics.items():
-        if besides_latencies and not repeated and is_quantile(name, run):
+        if name in _TOLD or _quantile(name, run) in (_NARROW if repeated else QUANTILES):
             continue
         row = (name, figure(median(metric)), unit_text(metric.unit))
         groups[_group(metric)].append((*row, spread(metric)) if repeated else row)
@@ -88,11 +92,13 @@ def metrics(run: Run, *, besides_latencies: bool = False) -> Table | None:
     return Table("Figures", columns, rows, frozenset({0, 2})) if rows else None
 
 
-def is_quantile(name: str, run: Run) -> bool:
-    """Whether a metric is one of a histogram's quantiles that are told anyway."""
-    return any(
-        name in names for histogram in run.histograms for names in quantile_metrics(histogram)
-    )
+def _quantile(name: str, run: Run) -> str | None:
+    """Which one of a histogram's a metric is."""
+    for histogram in run.histograms:
+        for quantile, names in zip(QUANTILES, quantile_metrics(histogram), strict=True):
+            if name in names:
+                return quantile
+    return None
 
 
 def quantile_metrics(histogram: str) -> list[list[str]]:
@@ -108,7 +114,10 @@ def quantile_metrics(histogram: str) -> list[list[str]]:
 
 
 def processes(run: Run) -> Table | None:
-    """What each kind of process used: a median over the rounds of what the kind used in each."""
+    """What each kind of process used: a median over the rounds of what the kind used in each.
+
+    A process may be there several times in a round, once for each part that was measured.
+    """
     if not run.processes:
         return None
     kinds: dict[str, dict[int, list[Process]]] = defaultdict(lambda: defaultdict(list))
@@ -117,10 +126,14 @@ def processes(run: Run) -> Table | None:
     rows = []
     for kind, rounds in kinds.items():
         used = statistics.median(sum(p.cpu_seconds for p in found) for found in rounds.values())
-        held = statistics.median(sum(p.pss_bytes for p in found) for found in rounds.values())
-        count = max(map(len, rounds.values()))
+        sizes = [{p.pid: p.pss_bytes for p in found} for found in rounds.values()]
+        held = statistics.median(sum(each.values()) for each in sizes)
+        count = max(map(len, sizes))
         rows.append((kind, str(count), cost(run, kind), figure(used), figure(held / 2**20)))
     columns = ("", "processes", "µs CPU a message", "CPU s", "PSS MiB")
+    if all(row[2] == UNKNOWN for row in rows):
+        # The scenario counts in something else, or for several sizes: the figures tell.
+        return Table("Processes", (*columns[:2], *columns[3:]), [(*r[:2], *r[3:]) for r in rows])
     return Table("Processes", columns, rows)
 
 
@@ -166,8 +179,9 @@ def generator(run: Run) -> Table:
 
 
 def parameters(run: Run) -> Table:
-    """What the scenario was asked to do."""
-    rows = [(name, _setting(value)) for name, value in run.parameters.items()]
+    """What the scenario was asked to do; what was not said is not told."""
+    given = {name: value for name, value in run.parameters.items() if value is not None}
+    rows = [(name, _setting(value)) for name, value in given.items()]
     rows += [("seed", str(run.seed)), ("rounds", str(run.rounds))]
     return Table("Parameters", ("", ""), rows, frozenset({0, 1}))
 
@@ -200,9 +214,7 @@ def _group(metric: Metric) -> str:
     return _REST
 
 
-def _setting(value: str | int | float | bool | None) -> str:
-    if value is None:
-        return UNKNOWN
+def _setting(value: str | int | float | bool) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return value if isinstance(value, str) else figure(value)

@@ -112,7 +112,7 @@ def _lines(run: Run, paint: Paint) -> Iterator[str]:
         yield from map(paint.caution, folded(text, "  ! "))
     for note in run.notes:
         yield from map(paint.caution, folded(note, "  * "))
-    figures = tables.metrics(run, besides_latencies=True)
+    figures = tables.metrics(run)
     for table in (figures, tables.latencies(run), tables.processes(run)):
         if table is not None:
             yield ""
@@ -121,8 +121,9 @@ def _lines(run: Run, paint: Paint) -> Iterator[str]:
     yield from _integrity(run, paint)
     load = run.generator
     yield (
-        f"{paint.heading('Load generator')}  {load.processes} processes, the busiest "
-        f"{figure(load.busy)} of a core, {figure(load.late_ms)} ms late (p99)"
+        f"{paint.heading('Load generator')}  {load.processes} process"
+        f"{'' if load.processes == 1 else 'es, the busiest'} at {figure(load.busy)} of a core, "
+        f"{figure(load.late_ms)} ms late (p99)"
     )
     yield f"{paint.heading('Again with')}  {_safe(shlex.join(run.command))}"
 
