@@ -27,7 +27,17 @@ USAGE: Final = 2
 UNREACHABLE: Final = 3
 INTERNAL: Final = 4
 
-SCENARIOS: Final = ("connect", "chat", "fanout", "churn", "slow", "soak", "capacity")
+SCENARIOS: Final = (
+    "connect",
+    "chat",
+    "fanout",
+    "churn",
+    "slow",
+    "soak",
+    "cluster",
+    "capacity",
+    "files",
+)
 """Modules of `scenarios`, in the order in which help shows them."""
 FOR_PEERS: Final = ("connect", "chat", "fanout", "capacity")
 """Those that need nothing of a server but that it passes messages on."""
@@ -151,6 +161,8 @@ def check(options: argparse.Namespace) -> None:
         raise UsageError("--pid is of a server that runs: give --url too")
     if options.url is None and options.tokens:
         raise UsageError("--tokens is of a server that runs: give --url too")
+    if options.url is not None and getattr(options, "nodes", 1) > 1:
+        raise UsageError("this scenario starts nodes of its own: leave --url out")
     if options.url is not None and options.fresh:
         raise UsageError("--fresh starts a server for each round: leave --url out")
     if options.peer is not None and options.scenario not in FOR_PEERS:

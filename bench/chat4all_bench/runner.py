@@ -40,7 +40,12 @@ def target_of(options: argparse.Namespace) -> Iterator[Target]:
     """
     from .servers import RunningServer, started
 
-    if options.url is not None:
+    if getattr(options, "nodes", 1) > 1:
+        from .nodes import started_nodes
+
+        with started_nodes(options.nodes, options.serve or "") as nodes:
+            yield nodes
+    elif options.url is not None:
         yield RunningServer(options.url, pids=options.pid or (), tokens_file=options.tokens)
     elif options.peer is not None:
         from .peers.catalogue import PEERS
