@@ -31,7 +31,10 @@ class Histogram(Struct):
 
     def add(self, seconds: float) -> None:
         """Count one duration; one below zero counts as zero."""
-        value = int(seconds * 1e6)
+        self.add_us(int(seconds * 1e6))
+
+    def add_us(self, value: int) -> None:
+        """Count one duration in microseconds."""
         if value < 0:
             value = 0
         bucket = _bucket(value)
@@ -66,6 +69,11 @@ class Histogram(Struct):
             if seen >= rank:
                 return min(_greatest(bucket), self.greatest) / 1000
         return 0.0
+
+    def rows(self) -> list[tuple[int, int]]:
+        """(the greatest value of a bucket in microseconds, how many it holds), ascending."""
+        found = sorted(self.buckets.items())
+        return [(min(_greatest(bucket), self.greatest), count) for bucket, count in found]
 
     def curve(self, points: Iterable[float]) -> list[tuple[float, float]]:
         """(quantile, milliseconds) for each of these quantiles."""

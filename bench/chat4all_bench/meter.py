@@ -1,19 +1,83 @@
-"""Processor time and memory of a server: its own, PostgreSQL's and Redis's apart, from `/proc`."""
+"""Processor time and memory of the processes of a target, over a part of a run."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from .processes import cpu_seconds, pss_bytes, with_descendants
+from .proc import GONE, POSTGRES, REDIS, SERVER, cpu_seconds, known, pss_bytes, with_descendants
 
-KINDS: Final = ("server", "postgres", "redis")
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .proc import Known
+
+
+class Spent(Struct, frozen=True):
+    """What one process used in between."""
+
+    kind: str
+    pid: int
+    cpu_seconds: float
+    pss_bytes: int
+    """Afterwards."""
+
+
+class Meter:
+    """Processor time since it was made, of processes that may come and go meanwhile."""
+
+    def __init__(self, processes: Callable[[], list[Known]]) -> None:
+        self._processes = processes
+        self._before = {each.pid: seconds_of(each.pid) for each in processes()}
+
+    def spent(self) -> list[Spent]:
+        """What each process has used; of one that is new, all."""
+        return [
+            Spent(
+                each.kind,
+                each.pid,
+                seconds_of(each.pid) - self._before.get(each.pid, 0.0),
+                memory_of(each.pid),
+            )
+            for each in self._processes()
+        ]
+
+
+def seconds_of(pid: int) -> float:
+    """Of a process that may have ended a moment ago."""
+    try:
+        return cpu_seconds(pid)
+    except GONE:
+        return 0.0
+
+
+def memory_of(pid: int) -> int:
+    """PSS of a process that may have ended a moment ago, or may not be looked into."""
+    try:
+        return pss_bytes(pid)
+    except (PermissionError, *GONE):
+        return 0
+
+
+def by_kind(spent: Iterable[Spent]) -> dict[str, float]:
+    """Seconds of processor time."""
+    found: dict[str, float] = {}
+    for each in spent:
+        found[each.kind] = found.get(each.kind, 0.0) + each.cpu_seconds
+    return found
+
+
+def memory_by_kind(processes: Iterable[Known]) -> dict[str, int]:
+    """Bytes of PSS now."""
+    found: dict[str, int] = {}
+    for each in processes:
+        found[each.kind] = found.get(each.kind, 0) + memory_of(each.pid)
+    return found
 
 
 class Usage(Struct, frozen=True):
-    """What a load cost; processor time in microseconds for each request."""
+    """What a load on a server of ours cost; microseconds of processor time for each request."""
 
     server_us: float
     postgres_us: float
@@ -22,49 +86,17 @@ class Usage(Struct, frozen=True):
     """Memory afterwards."""
 
 
-class Meter:
-    """Processor time since it was made."""
-
-    def __init__(self, pid: int) -> None:
-        """`pid` is the server's, whose PostgreSQL and Redis are its descendants."""
-        self._pid = pid
-        self._before = self._seconds()
-
-    def usage(self, requests: int) -> Usage:
-        """What so many requests cost."""
-        after = self._seconds()
-        server, postgres, redis = (
-            round((after[kind] - self._before[kind]) / max(1, requests) * 1e6, 1) for kind in KINDS
-        )
-        memory = sum(pss_bytes(pid) for pid in _processes(self._pid)["server"])
-        return Usage(server, postgres, redis, round(memory / 2**20, 1))
-
-    def _seconds(self) -> dict[str, float]:
-        found = _processes(self._pid)
-        return {kind: sum(map(_seconds_of, found[kind])) for kind in KINDS}
+def meter_of(pid: int) -> Meter:
+    """Measure a server whose PostgreSQL and Redis are its descendants."""
+    return Meter(lambda: known(with_descendants(pid)))
 
 
-def _seconds_of(pid: int) -> float:
-    """Of a process that may have ended a moment ago, as workers of a database do."""
-    try:
-        return cpu_seconds(pid)
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0
-
-
-def _processes(pid: int) -> dict[str, list[int]]:
-    """The processes of a server by their kind; who only keeps the others running has none."""
-    found: dict[str, list[int]] = {kind: [] for kind in KINDS}
-    for each in with_descendants(pid):
-        try:
-            name = Path(f"/proc/{each}/comm").read_text().strip()
-            command = Path(f"/proc/{each}/cmdline").read_bytes()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if name == "postgres":
-            found["postgres"].append(each)
-        elif name == "redis-server":
-            found["redis"].append(each)
-        elif b"chat4all_storage.keeper" not in command:
-            found["server"].append(each)
-    return found
+def usage(spent: list[Spent], requests: int) -> Usage:
+    """What so many requests cost."""
+    seconds = by_kind(spent)
+    server, postgres, redis = (
+        round(seconds.get(kind, 0.0) / max(1, requests) * 1e6, 1)
+        for kind in (SERVER, POSTGRES, REDIS)
+    )
+    memory = sum(each.pss_bytes for each in spent if each.kind == SERVER)
+    return Usage(server, postgres, redis, round(memory / 2**20, 1))

@@ -55,6 +55,17 @@ class Integrity(Struct):
     errors: dict[str, int] = field(default_factory=dict)
     """What went wrong, and how often."""
 
+    def add(self, other: Integrity) -> None:
+        """Add what another round or run found."""
+        self.sent += other.sent
+        self.acknowledged += other.acknowledged
+        self.delivered += other.delivered
+        self.lost += other.lost
+        self.doubled += other.doubled
+        self.reordered += other.reordered
+        for what, count in other.errors.items():
+            self.errors[what] = self.errors.get(what, 0) + count
+
     @property
     def whole(self) -> bool:
         """Whether nothing is missing, doubled or out of order."""

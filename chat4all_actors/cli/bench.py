@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from chat4all_bench.scenarios import add_arguments, run
+from chat4all_bench.cli import add_arguments, run
 
 __all__ = ["add_arguments", "run"]

@@ -99,7 +99,9 @@ class Edge:
             plain=self._greeter.answer_later,
             refused=front.log_refusal,
         )
-        self.sessions: dict[Session, None] = {}
+        self._spawn_sender = self._spawn  # bound once, not once for each transport
+        self.sessions: dict[Session, str] = {}
+        """All there are, and where their clients are."""
         self.refused = 0
 
     @property
@@ -212,76 +214,75 @@ class Edge:
             return False
         return True
 
-    async def serve_client(
-        self, sock: socket.socket, peer: tuple[str, int], cancel: Callable[[], None]
-    ) -> None:
-        """Serve a client's connection, from its first byte to its last."""
-        transport = self._transport(sock)
+    def transport(self, sock: socket.socket) -> Transport:
+        """The transport of a new connection."""
+        heartbeat = self._services.heartbeat
+        return Transport(sock, heartbeat=heartbeat, spawn=self._spawn_sender, pump=self._pump)
+
+    async def greet(
+        self,
+        transport: Transport,
+        sock: socket.socket,
+        peer: tuple[str, int],
+        cancel: Callable[[], None],
+    ) -> tuple[WebSocketConnection, Session, bytes] | None:
+        """What a client's connection becomes, if that is a session, with what has come of it.
+
+        Anything else has been served when this returns. The session is one of `sessions`.
+        """
         server = sock.getsockname()[:2]
         try:
-            try:
-                greeting = await self._greet(transport, peer[0])
-            finally:
-                self._shaking_hands -= 1
-            if isinstance(greeting, Requests):
-                await self._http.serve(
-                    transport,
-                    greeting.received,
-                    peer=peer,
-                    server=server,
-                    tls=self._tls is not None,
-                    cancel=cancel,
-                )
-            elif isinstance(greeting, Upgrade):
-                await self._let_in(transport, greeting, cancel)
-            else:
-                await _end(transport, greeting)
+            greeting = await self._greet(transport, peer[0])
         finally:
-            transport.close()
+            self._shaking_hands -= 1
+        if isinstance(greeting, Upgrade):
+            return await self._let_in(transport, greeting, cancel)
+        if isinstance(greeting, Requests):
+            await self._http.serve(
+                transport,
+                greeting.received,
+                peer=peer,
+                server=server,
+                tls=self._tls is not None,
+                cancel=cancel,
+            )
+        else:
+            await _end(transport, greeting)
+        return None
 
     async def _let_in(
         self, transport: Transport, upgrade: Upgrade, cancel: Callable[[], None]
-    ) -> None:
+    ) -> tuple[WebSocketConnection, Session, bytes] | None:
         connections = self._services.limits.connections
         if not connections.enter(upgrade.address):
             self.refused += 1
             why = "this address holds as many connections as it may"
             await _end(transport, _too_many(why, RETRY_AFTER))
-            return
+            return None
+        session: Session | None = None
         try:
             refusal = self._pass_rate(upgrade.address) or await self._pass_gate()
             if refusal is not None:
                 await _end(transport, refusal)
-            else:
-                await self._serve_session(transport, upgrade, cancel)
+                return None
+            transport.send_nowait(upgrade.response)
+            settings = self._services.settings
+            connection = WebSocketConnection(transport, settings.max_frame, cancel)
+            session = Session(self._services, connection)
         finally:
-            connections.leave(upgrade.address)
-
-    async def _serve_session(
-        self, transport: Transport, upgrade: Upgrade, cancel: Callable[[], None]
-    ) -> None:
-        services = self._services
-        transport.send_nowait(upgrade.response)
-        connection = WebSocketConnection(transport, services.settings.max_frame, cancel)
-        session = Session(services, connection)
+            if session is None:
+                connections.leave(upgrade.address)
         logger.debug("a WebSocket from %s", upgrade.address)
-        self.sessions[session] = None
-        try:
-            await connection.run(session, upgrade.received)
-        finally:
-            del self.sessions[session]
+        self.sessions[session] = upgrade.address
+        return connection, session, upgrade.received
 
-    async def serve_admin(self, sock: socket.socket) -> None:
+    def part(self, session: Session) -> None:
+        """A session is over."""
+        self._services.limits.connections.leave(self.sessions.pop(session))
+
+    async def serve_admin(self, transport: Transport) -> None:
         """Serve one plain request."""
-        transport = self._transport(sock)
-        try:
-            await _end(transport, await self._greeter.greet_admin(transport))
-        finally:
-            transport.close()
-
-    def _transport(self, sock: socket.socket) -> Transport:
-        heartbeat = self._services.heartbeat
-        return Transport(sock, heartbeat=heartbeat, spawn=self._spawn, pump=self._pump)
+        await _end(transport, await self._greeter.greet_admin(transport))
 
     async def _greet(self, transport: Transport, peer: str) -> Upgrade | Requests | bytes | None:
         with self._patience(self._services.settings.head_timeout):
@@ -333,19 +334,37 @@ class _Connection:
     ) -> None:
         self._edge = edge
         self._sock = sock
-        self._peer = peer
+        self._peer: tuple[str, int] | None = peer
+        """Until the client has been greeted."""
         self._admin = admin
         self.member: Member | None = None
 
     async def run(self) -> None:
-        """Live from accept to close."""
+        """Live from accept to close.
+
+        A session is run from here, when what has greeted its client is off the stack: it may sleep
+        for days, with all that is still referred to.
+        """
+        edge, peer = self._edge, self._peer
+        self._peer = None
+        transport = edge.transport(self._sock)
         try:
             if self._admin:
-                await self._edge.serve_admin(self._sock)
-            else:
-                await self._edge.serve_client(self._sock, self._peer, self.cancel)
+                await edge.serve_admin(transport)
+                return
+            assert peer is not None  # it runs once
+            opened = await edge.greet(transport, self._sock, peer, self.cancel)
+            del peer
+            if opened is not None:
+                connection, session, received = opened
+                del opened
+                try:
+                    await connection.run(session, received)
+                finally:
+                    edge.part(session)
         finally:
-            self._edge.closed(admin=self._admin)
+            transport.close()
+            edge.closed(admin=self._admin)
 
     def cancel(self) -> None:
         """End the task."""

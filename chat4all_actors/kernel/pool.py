@@ -49,19 +49,19 @@ class Resident(Protocol):
 class Member:
     """A temporary task in a pool."""
 
-    __slots__ = ("_finished", "_scope", "name", "running")
+    __slots__ = ("_finished", "name", "running", "scope")
 
     def __init__(self, name: str) -> None:
         """For the pool."""
         self.name = name
         self.running = True
-        # Shielded: only `cancel` ends it, and the pool calls that in its turn.
-        self._scope = trio.CancelScope(shield=True)
+        self.scope = trio.CancelScope(shield=True)
+        """For the pool. Shielded: only `cancel` ends it, and the pool calls that in its turn."""
         self._finished: trio.Event | None = None
 
     def cancel(self) -> None:
         """Cancel the task; returns at once, also when it has finished before."""
-        self._scope.cancel()
+        self.scope.cancel()
 
     async def wait(self) -> None:
         """Wait until the task has finished, in whatever way."""
@@ -72,15 +72,11 @@ class Member:
             self._finished = trio.Event()
         await self._finished.wait()
 
-    async def live(self, async_fn: Callable[..., Awaitable[object]], args: tuple[Any, ...]) -> None:
-        """For the pool: run the task within the scope."""
-        try:
-            with self._scope:
-                await async_fn(*args)
-        finally:
-            self.running = False
-            if self._finished is not None:
-                self._finished.set()
+    def end(self) -> None:
+        """For the pool: the task has finished."""
+        self.running = False
+        if self._finished is not None:
+            self._finished.set()
 
 
 class Pool:
@@ -226,7 +222,13 @@ class Pool:
     ) -> None:
         rest: BaseException | None = None
         try:
-            await member.live(async_fn, args)
+            # Here, not in a method of the member: every coroutine on the stack of a task that
+            # sleeps for hours costs a quarter of a KiB.
+            try:
+                with member.scope:
+                    await async_fn(*args)
+            finally:
+                member.end()
         except BaseException as error:
             fault, rest = split_faults(error)
             if fault is not None:

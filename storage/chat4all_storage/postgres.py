@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 
+from .libpq import ServerError
 from .ports import InDoubt, Moved, Rejected, StorageError, Unavailable
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ COMMAND_TIMEOUT: Final = 10 * SECONDS
 ACQUIRE_TIMEOUT: Final = 5 * SECONDS
 READ_CONNECTIONS: Final = 4
 
-_SETTINGS: Final = {
+SETTINGS: Final = {
     "application_name": "chat4all",
     # An acknowledgement means flushed to disk, whatever the server's default says.
     "synchronous_commit": "on",
@@ -42,7 +43,7 @@ _SETTINGS: Final = {
 }
 # Every statement of ours is a handful of index look-ups per row; a plan made while a table was
 # still empty would otherwise scan it for as long as the connection keeps the plan.
-_POINT_LOOKUPS: Final = {
+POINT_LOOKUPS: Final = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
@@ -54,6 +55,8 @@ _POINT_LOOKUPS: Final = {
 # system around it. States: read-only (a standby), no such database, lock not available.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _PASSING_CLASSES: Final = frozenset({"08", "28", "40", "53", "57", "58"})
+# Of a prepared statement: its result has changed, or the server has forgotten it.
+_STALE_STATES: Final = frozenset({"0A000", "26000"})
 _PASSING_STATES: Final = frozenset({"25006", "3D000", "55P03"})
 # After an ERROR the statement is rolled back and the session goes on; after these there is no
 # session, and a commit under way may or may not have happened.
@@ -65,14 +68,14 @@ _MOVED: Final = "C4M01"
 
 def not_written(error: Exception) -> StorageError:
     """What an error means when no write can have been sent."""
-    if isinstance(error, asyncpg.PostgresError):
+    if isinstance(error, asyncpg.PostgresError | ServerError):
         state = error.sqlstate or ""
         if state == _MOVED:
             return Moved(str(error))
         passing = state[:2] in _PASSING_CLASSES or state in _PASSING_STATES
         if passing or _session_lost(error):
             return Unavailable(f"PostgreSQL {state}: {error}")
-        if isinstance(error, asyncpg.InvalidCachedStatementError):
+        if isinstance(error, asyncpg.InvalidCachedStatementError) or state in _STALE_STATES:
             return Unavailable(f"the schema changed: {error}")
         return Rejected(f"PostgreSQL {state}: {error}")
     if isinstance(error, ValueError):  # asyncpg's own DataError among them
@@ -83,19 +86,27 @@ def not_written(error: Exception) -> StorageError:
 def maybe_written(error: Exception) -> StorageError:
     """What an error means after a write was sent: only the server's own refusal is certain."""
     meant = not_written(error)
-    if isinstance(error, asyncpg.PostgresError):
+    if isinstance(error, asyncpg.PostgresError | ServerError):
         return InDoubt(str(meant)) if _session_lost(error) else meant
     return meant if isinstance(meant, Rejected) else InDoubt(str(meant))
 
 
-def _session_lost(error: asyncpg.PostgresError) -> bool:
+def _session_lost(error: asyncpg.PostgresError | ServerError) -> bool:
     # Class 08 is asyncpg's own: it raises it when the server is gone without a word.
     state = error.sqlstate or ""
     severity = getattr(error, "severity_en", None) or getattr(error, "severity", None)
     return severity in _SESSION_LOST or state[:2] == "08" or state == _COMPLETION_UNKNOWN
 
 
-_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError)
+ERRORS: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    ServerError,
+    OSError,
+    TimeoutError,
+    ValueError,
+)
+"""What a call that failed raises, by either driver."""
 
 
 class Database:
@@ -150,6 +161,19 @@ class Database:
         except TimeoutError:
             raise InDoubt("no answer in time") from None
 
+    async def ready(self) -> None:
+        """Do what is to be done before anything else is.
+
+        Raises:
+            Unavailable, Rejected: it could not be done.
+        """
+        if self._prepare is None:
+            return
+        try:
+            await self._bridge.call(self._get_ready, timeout=CONNECT_TIMEOUT + COMMAND_TIMEOUT)
+        except TimeoutError:
+            raise Unavailable("no answer in time") from None
+
     async def close(self) -> None:
         """Give up all connections. Calls under way fail, and so do later ones."""
         await self._bridge.call(self._close, timeout=CONNECT_TIMEOUT)
@@ -168,7 +192,13 @@ class Database:
                 except asyncio.CancelledError:
                     connection.terminate()  # or its release would wait for the server
                     raise
-        except _ERRORS as error:
+        except ERRORS as error:
+            raise not_written(error) from error
+
+    async def _get_ready(self) -> None:
+        try:
+            await self._prepared()
+        except ERRORS as error:
             raise not_written(error) from error
 
     async def _prepared(self) -> None:
@@ -189,7 +219,7 @@ class Database:
                     max_size=READ_CONNECTIONS,
                     timeout=CONNECT_TIMEOUT,
                     command_timeout=COMMAND_TIMEOUT,
-                    server_settings=_SETTINGS | _POINT_LOOKUPS,
+                    server_settings=SETTINGS | POINT_LOOKUPS,
                 )
             return self._pool
 
@@ -202,12 +232,12 @@ class Database:
         try:
             try:
                 connection = await self._open_writer()
-            except _ERRORS as error:
+            except ERRORS as error:
                 raise not_written(error) from error
             try:
                 async with asyncio.timeout(COMMAND_TIMEOUT):
                     return await fn(connection)
-            except _ERRORS as error:
+            except ERRORS as error:
                 meaning = maybe_written(error)
                 if not isinstance(meaning, Rejected):
                     connection.terminate()
@@ -223,7 +253,7 @@ class Database:
             raise asyncpg.InterfaceError("the store is closed")
         await self._prepared()
         if self._writer is None or self._writer.is_closed():
-            self._writer = await connect(self._dsn, _POINT_LOOKUPS)
+            self._writer = await connect(self._dsn, POINT_LOOKUPS)
         return self._writer
 
     async def _close(self) -> None:
@@ -234,7 +264,7 @@ class Database:
             try:
                 async with asyncio.timeout(1 * SECONDS):
                     await self._pool.close()
-            except _ERRORS:
+            except ERRORS:
                 self._pool.terminate()
 
 
@@ -249,7 +279,7 @@ async def connect(
         dsn,
         timeout=CONNECT_TIMEOUT,
         command_timeout=command_timeout,
-        server_settings=_SETTINGS | (settings or {}),
+        server_settings=SETTINGS | (settings or {}),
     )
 
 
@@ -274,9 +304,9 @@ async def with_connection(
             try:
                 return await fn(connection)
             finally:
-                with suppress(*_ERRORS):
+                with suppress(*ERRORS):
                     await connection.close(timeout=1 * SECONDS)
-        except _ERRORS as error:
+        except ERRORS as error:
             raise not_written(error) from error
 
     try:

@@ -7,27 +7,25 @@ import struct
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import UNSET
-
 from .ports import (
     DEFAULT_RULES,
-    KINDS,
     CommitResult,
     Conversation,
     JournalRow,
     Mark,
     MemberInfo,
     Moved,
-    Outcome,
     Page,
     Status,
     StoredEvent,
 )
 from .postgres import Database
+from .postgres_commit import CommitConnection
 from .postgres_queries import PostgresQueries
-from .postgres_resume import EVENT_COLUMNS, event_of, read_resumed
+from .postgres_resume import EVENT_COLUMNS, Start, event_of, read_resumed
 from .postgres_upkeep import PostgresUpkeep
 from .sharding import logical_shard
+from .together import Together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -38,14 +36,10 @@ if TYPE_CHECKING:
     from .ports import Append, Range, Replay, Resumed, Rules
 
 
-_KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
-_STATUSES: Final = tuple(Status)
-
-_COMMIT: Final = (
-    "SELECT o_status, o_first, o_second"
-    " FROM commit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
-    " $17, $18, $19, $20, $21, $22, $23, $24, $25)"
-)
+MAX_STARTS: Final = 32
+"""Sessions of one query: each may be answered with as much as it may be replayed."""
+STARTS_AT_ONCE: Final = 2
+"""Such queries, of the connections that read."""
 
 _HISTORY: Final = f"""
     SELECT r.n, {EVENT_COLUMNS}
@@ -116,6 +110,8 @@ class PostgresShard(PostgresQueries, PostgresUpkeep):
         """`prepare`: see `Database`."""
         self.name = name
         self._database = Database(bridge, dsn, prepare=prepare)
+        self._committing = CommitConnection(dsn, self._database.ready)
+        self._resuming = Together(self._resume, most=MAX_STARTS, at_once=STARTS_AT_ONCE)
         self._rules = rules
         self._writer = secrets.token_hex(8)
         """Tells what this store wrote from what others did."""
@@ -127,44 +123,7 @@ class PostgresShard(PostgresQueries, PostgresUpkeep):
     async def _commit(
         self, appends: Sequence[Append], marks: Sequence[Mark], writer: str
     ) -> CommitResult:
-        arguments = (
-            [a.conversation for a in appends],
-            [a.sender for a in appends],
-            [a.id for a in appends],
-            [_KIND_NUMBERS[a.kind] for a in appends],
-            [a.digest for a in appends],
-            [a.reply_to for a in appends],
-            [a.target for a in appends],
-            [a.body for a in appends],
-            [a.meta for a in appends],
-            [a.subject for a in appends],
-            [a.role for a in appends],
-            [a.trace for a in appends],
-            *_changes(appends),
-            self._rules.member_limit,
-            round(self._rules.edit_window * 1000),
-            round(self._rules.delete_window * 1000),
-            [m.conversation for m in marks],
-            [m.user for m in marks],
-            [m.recv for m in marks],
-            [m.read for m in marks],
-            writer,
-        )
-        rows = await self._database.write(lambda connection: connection.fetch(_COMMIT, *arguments))
-        outcomes = [Outcome(_STATUSES[status], seq, ts) for status, seq, ts in rows[: len(appends)]]
-        now_stand = [
-            None if status else Mark(mark.conversation, mark.user, recv, read)
-            for mark, (status, recv, read) in zip(marks, rows[len(appends) :], strict=True)
-        ]
-        moved = frozenset[int]()
-        if any(row[0] == Status.MOVED for row in rows):
-            conversations = [a.conversation for a in appends] + [m.conversation for m in marks]
-            moved = frozenset(
-                logical_shard(conversation)
-                for conversation, row in zip(conversations, rows, strict=True)
-                if row[0] == Status.MOVED
-            )
-        return CommitResult(outcomes, now_stand, moved)
+        return await self._committing.commit(appends, marks, self._rules, writer)
 
     async def history(self, ranges: Sequence[Range]) -> list[list[StoredEvent]]:
         """See `ShardStore.history`."""
@@ -201,9 +160,10 @@ class PostgresShard(PostgresQueries, PostgresUpkeep):
         self, user: str, cursors: Mapping[str, int], *, details: int, replay: Replay
     ) -> Resumed:
         """See `ShardStore.resume`."""
-        return await self._database.read(
-            lambda connection: read_resumed(connection, user, cursors, details, replay)
-        )
+        return await self._resuming.ask(Start(user, cursors, details, replay))
+
+    async def _resume(self, starts: list[Start]) -> list[Resumed]:
+        return await self._database.read(lambda connection: read_resumed(connection, starts))
 
     async def conversation(self, conversation: str) -> Conversation | None:
         """See `ShardStore.conversation`."""
@@ -280,6 +240,7 @@ class PostgresShard(PostgresQueries, PostgresUpkeep):
 
     async def close(self) -> None:
         """See `ShardStore.close`."""
+        self._committing.close()
         await self._database.close()
 
 
@@ -324,20 +285,6 @@ async def _load(connection: Any, conversation: str) -> Conversation | None:
         metadata=first["metadata"],
         retention=first["retention"],
         digest=first["digest"],
-    )
-
-
-def _changes(appends: Sequence[Append]) -> tuple[list[Any], ...]:
-    """What changes the conversations themselves: few entries of a batch, if any."""
-    changes = [(n, a.change) for n, a in enumerate(appends, 1) if a.change is not None]
-    settings = [(each.title, each.metadata, each.retention) for _, each in changes]
-    given = [[None if each is UNSET else each for each in one] for one in settings]
-    return (
-        [n for n, _ in changes],
-        [sum(1 << bit for bit, each in enumerate(one) if each is not UNSET) for one in settings],
-        [title for title, _, _ in given],
-        [metadata for _, metadata, _ in given],
-        [retention for _, _, retention in given],
     )
 
 

@@ -121,7 +121,7 @@ class Person:
         """Be one of the edge's connections until the session closes."""
         edge = self.node.edge
         edge._open += 1
-        edge.sessions[self.session] = None
+        edge.sessions[self.session] = "127.0.0.1"
 
         def leave() -> None:
             del edge.sessions[self.session]

@@ -90,7 +90,7 @@ def acknowledge_before_commit() -> None:
 
 def acknowledge_before_flush() -> None:
     """A commit does not wait for the disk."""
-    postgres_module._SETTINGS["synchronous_commit"] = "off"
+    postgres_module.SETTINGS["synchronous_commit"] = "off"
 
 
 def store_retries_again() -> None:

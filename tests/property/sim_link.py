@@ -74,7 +74,7 @@ class Link:
         """Live in the node's pool, as an accepted connection does."""
         edge = self.node.edge
         edge._open += 1
-        edge.sessions[self.session] = None
+        edge.sessions[self.session] = "127.0.0.1"
         self._member = self.node._connections.start_soon("connection", self._serve)
 
     async def _serve(self) -> None:

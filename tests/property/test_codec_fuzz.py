@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from chat4all_protocol import frames as f
-from chat4all_protocol.codec import CodecError, _spare, decode_client, decode_server, encode
+from chat4all_protocol.codec import CodecError, decode_client, decode_server, encode
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.scan import MAX_DEPTH, MAX_ITEMS, Malformed, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from random import Random
 
     from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -185,42 +184,6 @@ def test_bytes_are_a_frame_or_a_codec_error_and_a_frame_comes_back_equal(data: b
             assert error.code in ErrorCode
             assert 0 < len(error.message) < 400
             assert error.rid is None or 0 <= error.rid < 2**63
-
-
-@st.composite
-def with_more_in_it(draw: DrawFn) -> bytes:
-    """A client's frame with something in its map that it could do without."""
-    plain = msgspec.to_builtins(draw(frames_of(CLIENT)))
-    pairs = list(plain.items()) + draw(
-        st.lists(
-            st.sampled_from([*plain.items(), ("x", None), ("meta", {}), ("after", None)])
-            | st.tuples(st.sampled_from(["at", "x", "meta"]), ANYTHING | st.binary(max_size=3)),
-            max_size=2,
-        )
-    )
-    pairs = draw(st.permutations(pairs))
-    packed: bytes = msgpack.Packer().pack_map_pairs(pairs)
-    return packed
-
-
-@many
-@given(ANY_BYTES | with_more_in_it())
-def test_a_frame_that_shows_by_its_length_that_it_is_plain_is_admitted_by_the_check(
-    data: bytes,
-) -> None:
-    if _spare(data) is not None:
-        check(data)
-
-
-@many
-@given(frames_of(CLIENT), st.randoms())
-def test_frames_without_meta_need_no_check_in_whatever_order_their_fields_come(
-    frame: f.AnyClientFrame, random: Random
-) -> None:
-    pairs = list(msgspec.to_builtins(frame).items())
-    random.shuffle(pairs)
-    if getattr(frame, "meta", None) is None:
-        assert _spare(msgpack.Packer().pack_map_pairs(pairs)) == frame
 
 
 @many

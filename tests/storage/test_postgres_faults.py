@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from chat4all_storage import postgres
+from chat4all_storage import postgres, postgres_commit
 from chat4all_storage.group_commit import Refused, ShardLog
 from chat4all_storage.ports import InDoubt, Outcome, Range, Status, Unavailable
 from chat4all_storage.postgres import Database
@@ -62,6 +62,7 @@ async def connections(bridge: Bridge, server: PostgresServer) -> AsyncIterator[D
 def shorten_timeouts(patch: pytest.MonkeyPatch) -> None:
     for name in ("CONNECT_TIMEOUT", "COMMAND_TIMEOUT", "ACQUIRE_TIMEOUT"):
         patch.setattr(postgres, name, 0.3)
+        patch.setattr(postgres_commit, name, 0.3)
 
 
 async def test_crashes_under_load_lose_and_double_nothing(
@@ -162,6 +163,8 @@ async def test_a_hanging_server_is_given_up_in_time(
     server: PostgresServer, store: PostgresShard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conversation = await new_conversation(store, "ann")
+    before = append(conversation, "ann")
+    await commit(store, before)  # there is a connection to hang
     sent, unsent = append(conversation, "ann"), append(conversation, "ann")
     with server.frozen(), monkeypatch.context() as patch:
         shorten_timeouts(patch)
@@ -175,7 +178,8 @@ async def test_a_hanging_server_is_given_up_in_time(
     # The server found the first try in its socket when it went on.
     assert first.status in (Status.STORED, Status.DUPLICATE)
     assert second.status is Status.STORED
-    assert [event.id for event in await events(store, conversation)] == [sent.id, unsent.id]
+    stored = [event.id for event in await events(store, conversation)]
+    assert stored == [before.id, sent.id, unsent.id]
 
 
 async def test_a_connection_that_did_not_answer_is_never_used_again(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from ..meter import Meter, Usage
+from ..histogram import Histogram
+from ..meter import Usage, meter_of, usage
 from . import place
 from .generator import generate
 from .http import NoAnswer, Server
@@ -17,9 +18,10 @@ from .samples import Latency, faults, latency, span
 from .verdict import Limits, Threshold, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .generator import Generated
+    from .samples import Sample
     from .work import Load, Pair
 
 USERS: Final = "users"
@@ -72,6 +74,8 @@ class Report(Struct, frozen=True):
     usage: Usage | None
     """None for a server that is not ours."""
     generator: GeneratorReport
+    answers: Histogram
+    """From when a message was due until its answer."""
 
 
 @contextmanager
@@ -140,9 +144,9 @@ def run(
 
 def measured(pid: int | None, work: Callable[[], Generated]) -> tuple[Generated, Usage | None]:
     """Do this, and tell what it cost the server of this pid, if it is ours."""
-    meter = None if pid is None else Meter(pid)
+    meter = None if pid is None else meter_of(pid)
     generated = work()
-    return generated, None if meter is None else meter.usage(len(generated.samples))
+    return generated, None if meter is None else usage(meter.spent(), len(generated.samples))
 
 
 async def _verify(at: Opened, generated: Generated) -> Integrity:
@@ -183,4 +187,14 @@ def report(
             generated.connections,
             generated.was_the_limit,
         ),
+        answers=histogram(samples),
     )
+
+
+def histogram(samples: Iterable[Sample]) -> Histogram:
+    """How long the answers took."""
+    found = Histogram()
+    for sample in samples:
+        if sample.status:
+            found.add(sample.done - sample.due)
+    return found

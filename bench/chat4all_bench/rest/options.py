@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ..target import UsageError
+
 if TYPE_CHECKING:
     import argparse
 
@@ -20,10 +22,6 @@ PER_MINUTE: Final = 100_000
 """Messages: what the service was specified for."""
 LOGINS_PER_MINUTE: Final = 3_000
 """Messages beside which others log in: few enough to have a latency to lose."""
-
-
-class UsageError(Exception):
-    """An argument does not fit: why."""
 
 
 def run(options: argparse.Namespace, data_dir: str) -> Struct:

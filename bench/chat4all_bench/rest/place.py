@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..accounts import tokens
 from ..processes import server_process
+from ..target import SetupError
 from .http import NoAnswer, Server
 from .work import Pair
 
@@ -43,10 +44,6 @@ ENVIRONMENT: Final = {
         )
     },
 }
-
-
-class SetupError(Exception):
-    """The run can't begin: why, and what mends it."""
 
 
 def names(count: int = PAIRS) -> list[tuple[str, str]]:

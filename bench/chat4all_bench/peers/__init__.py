@@ -1,0 +1,1 @@
+"""Other servers behind the same scenarios, so that claims compare like with like."""
