@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
+from .peers.catalogue import PEERS
 from .scenarios.base import amount, natural, positive
 
 if TYPE_CHECKING:
@@ -26,8 +27,20 @@ USAGE: Final = 2
 UNREACHABLE: Final = 3
 INTERNAL: Final = 4
 
-SCENARIOS: Final = ("connect", "chat", "fanout", "churn", "slow", "soak", "capacity")
+SCENARIOS: Final = (
+    "connect",
+    "chat",
+    "fanout",
+    "churn",
+    "slow",
+    "soak",
+    "cluster",
+    "capacity",
+    "files",
+)
 """Modules of `scenarios`, in the order in which help shows them."""
+FOR_PEERS: Final = ("connect", "chat", "fanout", "capacity")
+"""Those that need nothing of a server but that it passes messages on."""
 WHOLE: Final = ("rest",)
 """Those with a way of their own to run."""
 COMMANDS: Final = {"peers": ".peers.command", "compare": ".comparing.command"}
@@ -60,6 +73,9 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         metavar="FLAGS",
         help="start one with these flags (the default: everything"
         " embedded, with rate limits out of reach)",
+    )
+    which.add_argument(
+        "--peer", choices=PEERS, metavar="NAME", help=f"start another one: {', '.join(PEERS)}"
     )
     where.add_argument(
         "--pid",
@@ -145,8 +161,12 @@ def check(options: argparse.Namespace) -> None:
         raise UsageError("--pid is of a server that runs: give --url too")
     if options.url is None and options.tokens:
         raise UsageError("--tokens is of a server that runs: give --url too")
+    if options.url is not None and getattr(options, "nodes", 1) > 1:
+        raise UsageError("this scenario starts nodes of its own: leave --url out")
     if options.url is not None and options.fresh:
         raise UsageError("--fresh starts a server for each round: leave --url out")
+    if options.peer is not None and options.scenario not in FOR_PEERS:
+        raise UsageError(f"--peer is for {', '.join(FOR_PEERS)}: the others replay nothing")
     if options.seed is None:
         options.seed = random.randrange(1 << 24)
 

@@ -60,11 +60,15 @@ class Outcome(Struct):
         self.add_processes(spent, round_=round_)
 
     def add_processes(self, spent: Iterable[Spent], *, round_: int = 0) -> None:
-        """Add what each process used."""
-        self.processes += [
-            Process(round_, each.kind, each.pid, round(each.cpu_seconds, 2), each.pss_bytes)
-            for each in spent
-        ]
+        """Add what each process used, to what it used in other parts of the round."""
+        known = {(each.round, each.pid): each for each in self.processes}
+        for each in spent:
+            before = known.get((round_, each.pid))
+            cpu = each.cpu_seconds + (before.cpu_seconds if before is not None else 0.0)
+            known[round_, each.pid] = Process(
+                round_, each.kind, each.pid, round(cpu, 2), each.pss_bytes
+            )
+        self.processes = list(known.values())
 
     def add_load(self, measured: Measured, *, suffix: str = "", round_: int = 0) -> None:
         """Add what a load of messages tells: rate, latency, cost a message."""

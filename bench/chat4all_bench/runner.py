@@ -40,8 +40,20 @@ def target_of(options: argparse.Namespace) -> Iterator[Target]:
     """
     from .servers import RunningServer, started
 
-    if options.url is not None:
+    if getattr(options, "nodes", 1) > 1:
+        from .nodes import started_nodes
+
+        with started_nodes(options.nodes, options.serve or "") as nodes:
+            yield nodes
+    elif options.url is not None:
         yield RunningServer(options.url, pids=options.pid or (), tokens_file=options.tokens)
+    elif options.peer is not None:
+        from .peers.catalogue import PEERS
+        from .peers.installing import default_directory
+        from .peers.targets import opened
+
+        with opened(PEERS[options.peer], "chat", default_directory()) as other:
+            yield other
     else:
         with started(options.serve or "") as server:
             yield server
@@ -153,11 +165,8 @@ def _round(
 
 def _integrity(rounds: Sequence[Round]) -> Integrity:
     whole = Integrity()
-    for each in (round_.integrity for round_ in rounds):
-        for name in ("sent", "acknowledged", "delivered", "lost", "doubled", "reordered"):
-            setattr(whole, name, getattr(whole, name) + getattr(each, name))
-        for what, count in each.errors.items():
-            whole.errors[what] = whole.errors.get(what, 0) + count
+    for round_ in rounds:
+        whole.add(round_.integrity)
     return whole
 
 

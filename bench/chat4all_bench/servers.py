@@ -19,7 +19,7 @@ from .result import Target as TargetInfo
 from .target import SetupError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .proc import Known
     from .target import Person, Room
@@ -115,16 +115,28 @@ class RunningServer:
 class StartedServer(RunningServer):
     """A server of ours that was started for the run."""
 
-    def __init__(self, url: str, pid: int, place: list[str], flags: str, version: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        pid: int,
+        place: list[str],
+        flags: str,
+        *,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """`place` and `env` are what commands beside it need."""
         super().__init__(url, pids=[pid])
-        self.info = TargetInfo("chat4all", version, f"serve {flags}".strip(), DURABILITY)
+        self.info = TargetInfo(
+            "chat4all", installed_version(), f"serve {flags}".strip(), DURABILITY
+        )
         self._place = place
+        self._env = ENVIRONMENT | os.environ if env is None else env
 
     def people(self, names: Sequence[str]) -> list[Person]:
         """See `target.Target`: made by the command line, beside the server."""
         from .target import Person
 
-        made = accounts.tokens(self._place, names, ENVIRONMENT | os.environ)
+        made = accounts.tokens(self._place, names, self._env)
         return [Person(name, token) for name, token in zip(names, made, strict=True)]
 
 
@@ -137,32 +149,48 @@ def started(flags: str) -> Iterator[StartedServer]:
         UsageError: the flags are no flags.
     """
     with tempfile.TemporaryDirectory(prefix="chat4all-bench-") as directory:
-        arguments = shlex.split(flags)
-        given = _place_of(arguments)
-        if given.port is None:
-            arguments += ["--port", "0"]
-        if given.data_dir is None:
-            arguments += ["--data-dir", directory]
+        given = _place_of(flags)
         place = ["--data-dir", given.data_dir or directory]
         for dsn in given.postgres or ():
             place += ["--postgres", dsn]
-        log = Path(directory) / "server.log"
-        with log.open("w") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "chat4all_actors", "serve", *arguments],
-                env=ENVIRONMENT | os.environ,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-            )
+        with serving(flags, directory, env=ENVIRONMENT | os.environ) as (pid, url):
+            yield StartedServer(url, pid, place, flags)
+
+
+@contextmanager
+def serving(
+    flags: str, directory: str, *more: str, env: Mapping[str, str]
+) -> Iterator[tuple[int, str]]:
+    """Run `chat4all serve` on a free port, with its data in `directory` unless the flags differ.
+
+    Yields its pid and its address.
+
+    Raises:
+        SetupError: it does not start.
+        UsageError: the flags are no flags.
+    """
+    given = _place_of(flags)
+    arguments = [*shlex.split(flags), *more]
+    if given.port is None:
+        arguments += ["--port", "0"]
+    if given.data_dir is None:
+        arguments += ["--data-dir", directory]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "chat4all_actors", "serve", *arguments],
+            env=dict(env),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
         assert process.stdout is not None
         try:
             line = process.stdout.readline().strip()
             if not line.startswith(_ANNOUNCEMENT):
-                said = log.read_text(errors="replace").strip()[-500:]
+                log.seek(0)
+                said = log.read()[-500:].decode(errors="replace").strip()
                 raise SetupError(f"`chat4all serve {flags}` did not start: {said}")
-            url = line.removeprefix(_ANNOUNCEMENT)
-            yield StartedServer(url, process.pid, place, flags, installed_version())
+            yield process.pid, line.removeprefix(_ANNOUNCEMENT)
         finally:
             process.terminate()
             process.wait()
@@ -174,13 +202,13 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"--serve: {message}")
 
 
-def _place_of(arguments: list[str]) -> argparse.Namespace:
+def _place_of(flags: str) -> argparse.Namespace:
     """Those flags of `serve` that say where the users are."""
     parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("--port")
     parser.add_argument("--data-dir")
     parser.add_argument("--postgres", action="append")
-    return parser.parse_known_args(arguments)[0]
+    return parser.parse_known_args(shlex.split(flags))[0]
 
 
 def _is_ours(pid: int) -> bool:

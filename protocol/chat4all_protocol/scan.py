@@ -8,9 +8,12 @@ types have no place in the protocol. Whether strings are UTF-8 shows when they a
 
 from __future__ import annotations
 
+import sys
 from math import isfinite
 from struct import Struct
-from typing import Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 MAX_DEPTH: Final = 16
 MAX_ITEMS: Final = 4096
@@ -27,8 +30,34 @@ _ARRAY_LENGTH: Final = {0xDC: 2, 0xDD: 4}
 _MAP_LENGTH: Final = {0xDE: 2, 0xDF: 4}
 
 
+_scalar: Final[Any] = (
+    None
+    | bool
+    | str
+    | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+    | Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
+)
+_flat: Final[Any] = _scalar | list[_scalar] | dict[str, _scalar]
+_nested: Final[Any] = _scalar | list[_flat] | dict[str, _flat]
+_plain: Final = msgspec.msgpack.Decoder(dict[str, _nested])
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
 class Malformed(ValueError):
     """The bytes are not MessagePack that the protocol admits; the message says why."""
+
+
+def is_plain(data: bytes) -> bool:
+    """Whether this is a map that `check` admits; it may admit others too.
+
+    Every item takes a byte at least, so what is no longer than `MAX_ITEMS` can't hold more.
+    """
+    if len(data) > MAX_ITEMS:
+        return False
+    try:
+        return _encode(_plain.decode(data)) == data
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
 
 
 def check(data: bytes, max_items: int = MAX_ITEMS, max_depth: int = MAX_DEPTH) -> None:

@@ -69,6 +69,7 @@ def test_a_generator_that_was_the_limit_is_told(capsys: Capture) -> None:
         (["chat", "--pid", "1"], "--pid is of a server that runs"),
         (["chat", "--tokens", "x"], "--tokens is of a server that runs"),
         (["chat", "--fresh", "--url", "http://x"], "leave --url out"),
+        (["churn", "--peer", "ws"], "--peer is for connect, chat, fanout, capacity"),
         (["chat", "--threshold", "p99"], "--threshold 'p99' is none"),
         (["chat", "--threshold", "speed<1"], "there is no metric speed; there are p50"),
     ],

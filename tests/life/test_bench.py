@@ -131,3 +131,15 @@ def test_users_may_be_brought_by_their_tokens(
     crowd = ["--pairs", "2", "--rate", "20", "--tokens", str(file)]
     run = measured(capsys, server, "chat", *crowd, *SHORT)
     assert run.integrity.sent == 20
+
+
+def test_a_hop_between_nodes_and_the_entries_of_a_message_are_told(capsys: Capture) -> None:
+    parser = argparse.ArgumentParser()
+    cli.add_arguments(parser)
+    nodes = ["--nodes", "2", "--pairs", "2", "--members", "6", "--rate", "20"]
+    assert cli.run(parser.parse_args(["cluster", *nodes, *SHORT])) == 0
+    run = msgspec.json.decode(capsys.readouterr().out, type=Run)
+    assert run.integrity.whole
+    assert run.integrity.delivered == 20 + 20 + 10 * 5
+    assert value(run, "redis_cpu_us_two_nodes") >= 0
+    assert "entries_per_message" in run.metrics

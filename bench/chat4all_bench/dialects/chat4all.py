@@ -154,6 +154,8 @@ class Chat4all:
 
     def __init__(self) -> None:
         self._encode = msgspec.msgpack.Encoder().encode
+        self._ids: dict[int, str] = {}
+        """What the ids of a client's messages begin with."""
         self._decode = msgspec.msgpack.Decoder(_Any).decode
 
     def begin(self, session: Session) -> Step:
@@ -177,8 +179,11 @@ class Chat4all:
     def message(self, session: Session, number: int, text: str) -> bytes:
         """See `base.Dialect`. The id follows from room, client and number: it is reproducible."""
         seat = session.seat
-        id_ = f"{seat.number:08x}-{text[2:6]}-4000-8000-{number:012x}"
-        return self._encode(_Send(number, seat.room, id_, _Text(text)))
+        prefix = self._ids.get(seat.number)
+        if prefix is None:
+            prefix = f"{seat.number:08x}-{text[2:6]}-4000-8000-"
+            self._ids[seat.number] = prefix
+        return self._encode(_Send(number, seat.room, f"{prefix}{number:012x}", _Text(text)))
 
     def _seldom(self, session: Session, frame: _Any) -> Event | None:
         match frame:

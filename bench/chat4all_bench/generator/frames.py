@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import os
+from functools import lru_cache
 from typing import Final
 
 ZERO_MASK: Final = b"\0\0\0\0"
@@ -19,13 +20,18 @@ PONG: Final = 10
 
 def frame(payload: bytes, opcode: int) -> bytes:
     """Write a whole, final frame from a client."""
-    size = len(payload)
+    return _head(len(payload), opcode) + payload
+
+
+@lru_cache(maxsize=4096)
+def _head(size: int, opcode: int) -> bytes:
+    """What comes before so many bytes: messages of a load have few different sizes."""
     first = 0x80 | opcode
     if size < 126:
-        return bytes((first, 0x80 | size)) + ZERO_MASK + payload
+        return bytes((first, 0x80 | size)) + ZERO_MASK
     if size < 65536:
-        return bytes((first, 0xFE)) + size.to_bytes(2, "big") + ZERO_MASK + payload
-    return bytes((first, 0xFF)) + size.to_bytes(8, "big") + ZERO_MASK + payload
+        return bytes((first, 0xFE)) + size.to_bytes(2, "big") + ZERO_MASK
+    return bytes((first, 0xFF)) + size.to_bytes(8, "big") + ZERO_MASK
 
 
 def upgrade_request(host: str, path: str, subprotocol: str | None) -> bytes:

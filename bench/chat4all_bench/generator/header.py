@@ -11,9 +11,10 @@ from typing import Final
 TAG: Final = 6
 """Characters."""
 _SPEAKER: Final = TAG + 4
-_NUMBER: Final = _SPEAKER + 8
-SIZE: Final = _NUMBER + 15
+SIZE: Final = _SPEAKER + 8 + 15
 """Characters of the whole header, and the least that a text has."""
+_DUE: Final = 10**15
+"""Of what `due` is the rest."""
 
 
 def tag_of(seed: int, round_: int) -> str:
@@ -23,14 +24,15 @@ def tag_of(seed: int, round_: int) -> str:
 
 def write(tag: str, speaker: int, number: int, due: int, padding: str = "") -> str:
     """Write a text that says so; `due` is microseconds of the monotonic clock."""
-    return f"{tag}{speaker:04d}{number:08d}{due:015d}{padding}"
+    return f"{tag}{speaker:04d}{number * _DUE + due:023d}{padding}"  # one number for two: quicker
 
 
 def read(text: str, tag: str) -> tuple[int, int, int] | None:
     """(speaker, number, due), or None for a text of somebody else's."""
     if text[:TAG] != tag:
         return None
-    return int(text[TAG:_SPEAKER]), int(text[_SPEAKER:_NUMBER]), int(text[_NUMBER:SIZE])
+    number, due = divmod(int(text[_SPEAKER:SIZE]), _DUE)
+    return int(text[TAG:_SPEAKER]), number, due
 
 
 def padding(text_bytes: int) -> str:

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sessions", type=positive, default=3000, metavar="N", help="connect: (3000)"
     )
     load.add_argument(
-        "--rate", type=amount, metavar="N", help="messages a second: chat (500), fanout (5)"
+        "--rate", type=amount, metavar="N", help="messages a second: chat (500), fanout (3)"
     )
     load.add_argument("--text-bytes", type=positive, default=160, metavar="N", help="(160)")
     result = parser.add_argument_group("the result")

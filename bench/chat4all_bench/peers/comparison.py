@@ -51,6 +51,8 @@ class Comparison(Struct):
     rounds: int
     seconds: float
     machine: Machine
+    load_before: float
+    """Of the machine, over a minute, before it began: processes that wanted a processor."""
     columns: dict[str, str]
     """How the metrics are called for people."""
     contestants: list[Contestant]
@@ -64,11 +66,11 @@ class Comparison(Struct):
 
 
 def ratios(ours: dict[str, Metric], theirs: dict[str, Metric]) -> dict[str, Ratio]:
-    """Those of all metrics that both have."""
+    """Those of all metrics that both have, and of which less or more is better."""
     found = {
         name: ratio(metric.values, theirs[name].values)
         for name, metric in ours.items()
-        if name in theirs
+        if name in theirs and metric.better != "neither"
     }
     return {name: each for name, each in found.items() if each is not None}
 

@@ -5,19 +5,19 @@ All of it runs on the generator and the dialects that our own scenarios use.
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from ..outcome import Outcome
-from ..proc import SERVER
 
 if TYPE_CHECKING:
     from ..round import Round
-    from .catalogue import Scenario
+    from ..scenarios.base import Scenario
+    from .catalogue import Scenario as Name
 
-COLUMNS: Final[dict[Scenario, dict[str, str]]] = {
+COLUMNS: Final[dict[Name, dict[str, str]]] = {
     "echo": {"server_cpu_us": "CPU a message", "rate": "messages"},
     "chat": {
         "ack_p50": "ack p50",
@@ -33,7 +33,7 @@ COLUMNS: Final[dict[Scenario, dict[str, str]]] = {
         "server_cpu_us": "server CPU a frame",
         "all_cpu_us": "with its databases",
     },
-    "connect": {"session_kib": "memory a session"},
+    "connect": {"kib_per_session": "memory a session", "r_squared": "R²"},
 }
 """What the table shows, and how it calls that."""
 
@@ -52,11 +52,13 @@ class Load(Struct, frozen=True):
 
 CHAT_RATE: Final = 500.0
 """Messages a second, which all of them can hold."""
-FANOUT_RATE: Final = 5.0
+FANOUT_RATE: Final = 3.0
 """Messages a second: one is everywhere before the next one is due."""
+PLATEAUS: Final = 4
+"""Of `connect`: memory is the slope over them."""
 
 
-def words(scenario: Scenario, load: Load) -> str:
+def words(scenario: Name, load: Load) -> str:
     """The load of a scenario, for people."""
     size = f"{load.text_bytes} bytes of text"
     if scenario == "echo":
@@ -67,10 +69,10 @@ def words(scenario: Scenario, load: Load) -> str:
     if scenario == "fanout":
         rate = load.rate or FANOUT_RATE
         return f"1 writes to {load.members:,} members, {rate:,g} messages a second; {size}"
-    return f"up to {load.sessions:,} sessions that do nothing"
+    return f"up to {load.sessions:,} sessions that do nothing, on {PLATEAUS} plateaus"
 
 
-def run(round_: Round, scenario: Scenario, load: Load) -> Outcome:
+def run(round_: Round, scenario: Name, load: Load) -> Outcome:
     """Carry it out; only what is compared is told.
 
     Raises:
@@ -105,9 +107,7 @@ def _echo(round_: Round, load: Load) -> Outcome:
 def _chat(round_: Round, load: Load) -> Outcome:
     from ..scenarios import chat
 
-    options = Namespace(
-        pairs=load.pairs, rooms=0, room_size=1, rate=load.rate or CHAT_RATE, window=None, idle=0
-    )
+    options = _options(chat, pairs=load.pairs, rate=load.rate or CHAT_RATE)
     outcome = chat.run(round_, options)
     _add_all_cpu(outcome)
     return outcome
@@ -116,7 +116,7 @@ def _chat(round_: Round, load: Load) -> Outcome:
 def _fanout(round_: Round, load: Load) -> Outcome:
     from ..scenarios import fanout
 
-    options = Namespace(members=[load.members], rate=load.rate or FANOUT_RATE)
+    options = _options(fanout, members=[load.members], rate=load.rate or FANOUT_RATE)
     outcome = fanout.run(round_, options)
     suffix = f"_of_{load.members}"
     outcome.metrics = {
@@ -127,25 +127,19 @@ def _fanout(round_: Round, load: Load) -> Outcome:
 
 
 def _connect(round_: Round, load: Load) -> Outcome:
-    """Memory for each session: from a third of them to all, so that what a start costs is out."""
-    people = round_.seating.people(load.sessions)
-    seats = round_.seating.idle(people, load.sessions)
-    first = load.sessions // 3
-    round_.join(seats[:first])
-    before = _memory(round_)
-    round_.join(seats[first:])
-    after = _memory(round_)
-    round_.verify()
-    outcome = Outcome()
-    outcome.add("session_kib", (after - before) / (load.sessions - first) / 1024, "KiB")
-    return outcome
+    from ..scenarios import connect
+
+    options = _options(connect, sessions=load.sessions, plateaus=PLATEAUS, hold=0)
+    return connect.run(round_, options)
 
 
-def _memory(round_: Round) -> int:
-    from ..meter import memory_by_kind
-
-    round_.sleep(1.0, "idle")
-    return memory_by_kind(round_.target.processes()).get(SERVER, 0)
+def _options(scenario: Scenario, **given: object) -> Namespace:
+    """A scenario's own arguments, as they are when no others are given."""
+    parser = ArgumentParser()
+    scenario.add_arguments(parser)
+    options = parser.parse_args([])
+    vars(options).update(given)
+    return options
 
 
 def _add_all_cpu(outcome: Outcome) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from datetime import UTC, datetime
@@ -109,6 +110,7 @@ def compare(
     Raises:
         SetupError: that is so of ours, or of one that was named.
     """
+    load_before = os.getloadavg()[0]
     started_at, seed = datetime.now(UTC), random.randrange(1 << 24)
     results = {peer.name: Results(peer) for peer in peers}
     left_out = {
@@ -158,6 +160,7 @@ def compare(
         rounds=options.rounds,
         seconds=options.seconds,
         machine=this_machine(),
+        load_before=round(load_before, 2),
         columns=COLUMNS[scenario],
         contestants=[
             each.contestant(scenario, ours)

@@ -43,20 +43,6 @@ class Program(Struct, frozen=True):
     version: str
 
 
-def install(peer: Peer, home: Path) -> None:
-    """Bring what a server needs, if it is missing.
-
-    Raises:
-        NotInstallable: that is not possible.
-    """
-    if peer.package == "python":
-        python_with_peers(home)
-    elif peer.package == "npm":
-        node_modules(home)
-    elif peer.package == "debian":
-        debian_root(home)
-
-
 @contextmanager
 def started(peer: Peer, home: Path, directory: Path) -> Iterator[Started]:
     """Run a server with an empty directory for its data.
@@ -82,8 +68,8 @@ def started(peer: Peer, home: Path, directory: Path) -> Iterator[Started]:
             env=os.environ | program.env,
             text=True,
         )
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
             words = log.read_text(errors="replace")[-300:]
@@ -93,6 +79,7 @@ def started(peer: Peer, home: Path, directory: Path) -> Iterator[Started]:
     finally:
         process.terminate()
         process.wait()
+        process.stdout.close()
 
 
 def _program(peer: Peer, home: Path) -> Program:

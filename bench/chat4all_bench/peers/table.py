@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .comparison import Comparison, Contestant, Ratio
+
+
+QUIET: Final = 0.25
+"""Of a load for each processor, up to which a machine has nothing else to do."""
 
 
 def as_text(found: Comparison) -> str:
@@ -17,8 +21,11 @@ def as_text(found: Comparison) -> str:
     names = [found.columns.get(name, name) for name in metrics]
     figures = [["", *names, " kept when acknowledged"]]
     figures += [_figures(each, metrics) for each in found.contestants]
-    ratios = [["ours to", *names]]
-    ratios += [_ratios(each, metrics) for each in found.contestants if each.ratios]
+    if len({each.durability for each in found.contestants}) == 1:
+        figures = [row[:-1] for row in figures]  # nobody keeps an echo
+    compared = [name for name in metrics if any(name in e.ratios for e in found.contestants)]
+    ratios = [["ours to", *(found.columns.get(name, name) for name in compared)]]
+    ratios += [_ratios(each, compared) for each in found.contestants if each.ratios]
     turns = "1 round" if found.rounds == 1 else f"{found.rounds} rounds"
     lines = [
         f"{found.scenario}: {found.what}; {turns} of {found.seconds:g} s, the servers in turns"
@@ -74,6 +81,11 @@ def _remarks(found: Comparison) -> list[str]:
     if any(each.ratios for each in found.contestants):
         spread = "" if found.rounds == 1 else " (least..greatest)"
         lines.append(f"Ratios are of the same round: their median{spread}.")
+    if found.load_before > QUIET * found.machine.cpus:
+        lines.append(
+            f"The machine was busy with other work (load {found.load_before:.1f} on"
+            f" {found.machine.cpus} processors): trust ratios alone, and those of latencies little."
+        )
     for each in found.contestants:
         does = f" For a message: {each.does}." if each.does else ""
         lines.append(f"{each.name}: {each.title}.{does}")

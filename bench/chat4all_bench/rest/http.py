@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _RETRY: Final = re.compile(rb"\r\nretry-after: *(\d+)", re.IGNORECASE)
+_LOCATION: Final = re.compile(rb"\r\nlocation: *([^\r]+)\r", re.IGNORECASE)
 _LAST: Final = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 TIMEOUT: Final = 30.0
 """Seconds after which an answer is given up; k6 waits for 60."""
@@ -37,6 +38,8 @@ class Answer(Struct, frozen=True):
     body: bytes
     retry_after: float | None = None
     """Seconds to wait, as the server asks for."""
+    location: str | None = None
+    """Where to ask instead."""
 
     def json(self) -> Any:
         """The body.
@@ -122,11 +125,13 @@ class Connection(asyncio.Protocol):
             return
         head_end = buffer.find(b"\r\n\r\n")
         status = int(buffer[9:12])
+        moved = _LOCATION.search(buffer, 0, head_end + 2) if 300 <= status < 400 else None
         retry = _RETRY.search(buffer, 0, head_end) if status >= 400 else None
         answer = Answer(
             status,
             buffer[head_end + 4 : self._end],
             retry_after=None if retry is None else float(retry[1]),
+            location=None if moved is None else moved[1].decode("latin-1"),
         )
         if _LAST.search(buffer, 0, head_end) is not None:
             self.close()

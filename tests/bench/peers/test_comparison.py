@@ -36,14 +36,19 @@ def test_there_is_no_ratio_to_nothing_and_none_of_rounds_that_are_missing(
     assert ratio(ours, theirs) is None
 
 
-def test_only_what_both_have_is_compared() -> None:
-    ours = {"rate": Metric([2.0]), "commit": Metric([1.0])}
-    assert list(ratios(ours, {"rate": Metric([1.0])})) == ["rate"]
+def test_only_what_both_have_and_what_can_be_better_is_compared() -> None:
+    rate = Metric([2.0], "/s", "higher")
+    ours = {"rate": rate, "commit": Metric([1.0], "ms", "lower"), "fit": Metric([1.0])}
+    assert list(ratios(ours, {"rate": rate, "fit": Metric([1.0])})) == ["rate"]
 
 
 def contestant(name: str, cpu: list[float], integrity: Integrity | None = None) -> Contestant:
-    metrics = {"server_cpu_us": Metric(cpu, "us")}
-    beside = {} if name == "ours" else ratios({"server_cpu_us": Metric([10.0, 12.0])}, metrics)
+    metrics = {"server_cpu_us": Metric(cpu, "us", "lower")}
+    beside = (
+        {}
+        if name == "ours"
+        else ratios({"server_cpu_us": Metric([10.0, 12.0], "us", "lower")}, metrics)
+    )
     whole = integrity or Integrity()
     limited = name == "null"
     return Contestant(
@@ -51,7 +56,7 @@ def contestant(name: str, cpu: list[float], integrity: Integrity | None = None) 
         f"the {name}",
         "1.0",
         "hands it on",
-        "nothing kept",
+        "on disk" if name == "ours" else "nothing kept",
         metrics,
         beside,
         whole,
@@ -60,7 +65,7 @@ def contestant(name: str, cpu: list[float], integrity: Integrity | None = None) 
     )
 
 
-def comparison(*contestants: Contestant) -> Comparison:
+def comparison(*contestants: Contestant, load: float = 0.1) -> Comparison:
     machine = Machine(2, "a processor", 1024, "6.1", "3.11")
     return Comparison(
         "echo",
@@ -70,6 +75,7 @@ def comparison(*contestants: Contestant) -> Comparison:
         2,
         3.0,
         machine,
+        load,
         {"server_cpu_us": "server CPU"},
         list(contestants),
     )
@@ -82,7 +88,7 @@ def test_the_tables_have_figures_what_is_kept_and_ratios() -> None:
         "echo: a load; 2 rounds of 3 s, the servers in turns",
         "",
         "           server CPU   kept when acknowledged",
-        "ours 1.0      11.0 us   nothing kept",
+        "ours 1.0      11.0 us   on disk",
         "other 1.0     34.0 us   nothing kept",
         "",
         "ours to         server CPU",
@@ -113,6 +119,15 @@ def test_a_generator_that_was_the_limit_is_told_of() -> None:
     assert "null: the generator was the limit (0.95 cores)" in as_text(
         comparison(contestant("null", [1.0, 1.0]))
     )
+
+
+def test_what_is_kept_is_left_out_where_nobody_differs() -> None:
+    assert "kept" not in as_text(comparison(contestant("other", [1.0, 1.0])))
+
+
+def test_a_machine_that_has_other_work_is_told_of() -> None:
+    busy = as_text(comparison(contestant("other", [1.0, 1.0]), load=3.2))
+    assert "busy with other work (load 3.2 on 2 processors)" in busy
 
 
 @pytest.mark.parametrize(
