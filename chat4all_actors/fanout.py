@@ -106,13 +106,15 @@ async def fan_out(
     first, last = events[0].seq, events[-1].seq
     data = events[0].data if len(events) == 1 else b"".join([event.data for event in events])
     present = list(readers)
-    for count, reader in enumerate(present, 1):
-        if reader in origins:
-            origins.discard(reader)
-            reader.deliver_own(conversation, events)
-        else:
-            reader.deliver(conversation, first, last, data)
-        if not count % CHECKPOINT_EVERY:
+    for start in range(0, len(present), CHECKPOINT_EVERY):
+        some = present[start : start + CHECKPOINT_EVERY]
+        for reader in some:
+            if reader in origins:
+                origins.discard(reader)
+                reader.deliver_own(conversation, events)
+            else:
+                reader.deliver(conversation, first, last, data)
+        if len(some) == CHECKPOINT_EVERY:
             await trio.lowlevel.checkpoint()
     for event in events:
         # An origin that is no reader (any more) still waits for its answer.
