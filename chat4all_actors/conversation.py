@@ -106,7 +106,8 @@ class ConversationActor(Actor[ToConversation]):
         """The head that it started from."""
         self.head = head
         self.private = type_ == "private"
-        self.readers: set[Reader] = set()
+        self.readers: dict[Reader, None] = {}
+        """In the order in which they came, so that what is sent to many walks through memory."""
         self.members: Sequence[str] | None = None
         """Names; read when other nodes are to be told something, and then kept."""
         self.senders: list[str] | None = None
@@ -392,17 +393,18 @@ class ConversationActor(Actor[ToConversation]):
             joined = event.kind == "join"
             self.surroundings.relay.changed(self, event.seq, body.user, joined=joined)
         if event.kind == "leave":
-            self.readers.difference_update(local.of(body.user))
+            for reader in local.of(body.user):
+                self.readers.pop(reader, None)
         await self._pass_unchanged([event], posts)
         for reader in list(self.readers):
             (reader.parted if event.kind == "leave" else reader.met)(body.user)
         # Asked again: sessions have come and gone while the event was passed.
         for reader in local.of(body.user):
             if event.kind == "leave":
-                self.readers.discard(reader)
+                self.readers.pop(reader, None)
                 reader.left(view(stored, head=event.seq, left=True))
             elif reader not in self.readers:  # else it was let in before
-                self.readers.add(reader)
+                self.readers[reader] = None
                 reader.entered(view(stored, head=self.head))
 
     async def _pass_settings(self, event: StoredEvent, posts: dict[int, tuple[Post, bool]]) -> None:

@@ -87,13 +87,13 @@ class Conversations:
         and is used, within `heads.reading`.
         """
         conversation = self._awake(id_, head, type_)
-        conversation.readers.add(reader)
+        conversation.readers[reader] = None
         return conversation
 
     def leave(self, id_: str, reader: Reader) -> None:
         """`reader` reads this conversation no longer."""
         if (conversation := self._alive.get(id_)) is not None:
-            conversation.readers.discard(reader)
+            conversation.readers.pop(reader, None)
             if conversation.state is ActorState.IDLE:  # else it sees to that when it is done
                 self.release(conversation)
 
@@ -133,7 +133,7 @@ class Conversations:
                 return None
             conversation = self._awake(id_, stored.head, stored.type)
             if reader not in conversation.readers and stored.head >= conversation.changed_at:
-                conversation.readers.add(reader)
+                conversation.readers[reader] = None
                 reader.entered(view(stored, head=conversation.head))
             return conversation
 

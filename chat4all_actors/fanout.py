@@ -125,11 +125,14 @@ class TooManySessions(Exception):
 
 
 class LocalReaders:
-    """The sessions on this node, by user and device."""
+    """The sessions on this node, by user and device.
+
+    Nearly every user has one, which stands for itself: a dict for it would take 232 bytes.
+    """
 
     def __init__(self, max_per_user: int = 100) -> None:
         self._max_per_user = max_per_user
-        self._by_user: dict[str, dict[str, Reader]] = {}
+        self._by_user: dict[str, Reader | dict[str, Reader]] = {}
 
     def add(self, reader: Reader) -> None:
         """Add a session; the one that it replaces on its device is told so.
@@ -137,34 +140,42 @@ class LocalReaders:
         Raises:
             TooManySessions: the user has sessions on too many devices.
         """
-        devices = self._by_user.get(reader.user, {})
+        devices = self._devices(reader.user)
         former = devices.get(reader.device)
         if former is None and len(devices) >= self._max_per_user:
             raise TooManySessions(f"more than {self._max_per_user} devices are connected")
         devices[reader.device] = reader
-        self._by_user[reader.user] = devices
+        self._by_user[reader.user] = reader if len(devices) == 1 else devices
         if former is not None:
             former.replaced()
 
     def remove(self, reader: Reader) -> None:
         """Remove a session, unless another took its place."""
-        devices = self._by_user.get(reader.user)
-        if devices is not None and devices.get(reader.device) is reader:
-            del devices[reader.device]
-            if not devices:
-                del self._by_user[reader.user]
+        devices = self._devices(reader.user)
+        if devices.get(reader.device) is not reader:
+            return
+        del devices[reader.device]
+        if not devices:
+            del self._by_user[reader.user]
 
     def of(self, user: str) -> list[Reader]:
         """The sessions of a user."""
-        return list(self._by_user.get(user, {}).values())
+        return list(self._devices(user).values())
 
     def users(self) -> list[str]:
         """Everybody who has a session here."""
         return list(self._by_user)
 
+    def _devices(self, user: str) -> dict[str, Reader]:
+        """The sessions of a user by device; it is kept if they are several."""
+        found = self._by_user.get(user)
+        if isinstance(found, dict):
+            return found
+        return {} if found is None else {found.device: found}
+
     def __iter__(self) -> Iterator[Reader]:
-        for devices in list(self._by_user.values()):
-            yield from list(devices.values())
+        for user in self.users():
+            yield from self.of(user)
 
     def __len__(self) -> int:
-        return sum(len(devices) for devices in self._by_user.values())
+        return sum(len(each) if isinstance(each, dict) else 1 for each in self._by_user.values())

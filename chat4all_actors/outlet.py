@@ -21,6 +21,10 @@ class Outlet(Protocol):
     def send_nowait(self, data: bytes) -> None:
         """Send WebSocket frames, or queue what can't be sent now; nothing once it is closing."""
 
+    def offer(self, data: bytes, most: int) -> bool:
+        """The same, unless more than `most` bytes would then be queued: False, and nothing is."""
+        ...
+
     async def room(self, below: int) -> None:
         """Wait until fewer than `below` bytes are queued."""
 

@@ -55,8 +55,10 @@ class Session:
         "_finishing",
         "_gaps",
         "_gaps_since",
+        "_hears",
         "_idle",
         "_inflight",
+        "_most",
         "_moving",
         "_pinged",
         "_progress",
@@ -119,6 +121,9 @@ class Session:
         """When the user last did anything."""
         self._idle = False
         self._closing = False
+        self._hears = False
+        """Whether events are for it: it is live, and not closing."""
+        self._most = services.settings.max_outbound
         self._moving: int | None = None
         """The client was told to connect elsewhere, in so many milliseconds."""
         self._finishing = False
@@ -191,6 +196,7 @@ class Session:
     def ended(self) -> None:
         """The connection is gone."""
         self._closing = True
+        self._hears = False
         self.services.heartbeat.remove(self)
         self.services.local.remove(self)
         self.services.presence.leave(self)
@@ -245,6 +251,7 @@ class Session:
     def went_live(self) -> None:
         """`ready` was sent."""
         self.connection.went_live()
+        self._hears = not self._closing
         self.early = None
         # What follows waits for this client alone, who may be slow.
         self.services.resumes.leave(self)
@@ -257,6 +264,7 @@ class Session:
         if self._closing:
             return
         self._closing = True
+        self._hears = False
         self._deadline = self.services.heartbeat.now + self.services.settings.close_timeout
         self.services.heartbeat.hurry(self)
         self.outlet.close(code, reason, discard=discard)
@@ -314,15 +322,11 @@ class Session:
 
     def deliver(self, conversation: str, first: int, last: int, data: bytes) -> None:
         """See `fanout.Reader`."""
-        if self._closing or self.connection.state is not State.LIVE:
+        if not self._hears:
             return
         if self.held is not None and self.held.take(conversation, first, last, data):
             return
-        queued = self.outlet.queued
-        limit = self.services.settings.max_outbound
-        if self._gaps is None and (not queued or queued + len(data) <= limit):
-            self.outlet.send_nowait(data)
-        else:
+        if self._gaps is not None or not self.outlet.offer(data, self._most):
             self._miss(conversation, first, last)
 
     def deliver_own(self, conversation: str, events: Sequence[Passing]) -> None:

@@ -23,7 +23,7 @@ from .messages import MarkDue, Marked, ReceiptsDue
 from .wire import framed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from .conversations import Conversations
     from .fanout import Reader
@@ -55,10 +55,14 @@ class Room(Protocol):
     name: str
     head: int
     private: bool
-    readers: set[Reader]
     senders: list[str] | None
     """Who sent the last events, up to the head."""
     surroundings: Conversations
+
+    @property
+    def readers(self) -> Collection[Reader]:
+        """The sessions that read it here."""
+        ...
 
     @property
     def members(self) -> Sequence[str] | None:

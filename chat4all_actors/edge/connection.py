@@ -117,6 +117,10 @@ class WebSocketConnection:
         if not self._close_sent:
             self._transport.send_nowait(data)
 
+    def offer(self, data: bytes, most: int) -> bool:
+        """See `outlet.Outlet`."""
+        return self._close_sent or self._transport.offer(data, most)
+
     async def room(self, below: int) -> None:
         """See `outlet.Outlet`."""
         await self._transport.room(below)

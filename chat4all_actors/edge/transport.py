@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .pump import Pump, Take
 
 RECEIVE_BYTES: Final = 64 * 1024
+_LATER: Final = (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
 LINGER: Final = 2.0
 """Seconds to wait for the other side's end of the stream."""
 JOIN_BYTES: Final = 128 * 1024
@@ -133,14 +135,31 @@ class Transport:
 
     def send_nowait(self, data: bytes) -> None:
         """Send, or queue what can't be sent now; nothing once the connection is broken."""
-        if self.broken:
-            return
+        self.offer(data, sys.maxsize)
+
+    def offer(self, data: bytes, most: int) -> bool:
+        """The same, unless more than `most` bytes would then be queued: False, and nothing is.
+
+        What is first in the queue is always taken.
+        """
         if self._queue is not None:  # the sending task is at work
+            if self.queued and self.queued + len(data) > most:
+                return False
             self._queue.append(data)
             self.queued += len(data)
-            return
-        sent = self._try_send(data)
-        if sent == len(data) or self.broken:
+            return True
+        if self.broken:
+            return True
+        try:
+            sent = self._socket.send(data)
+        except OSError as error:
+            sent = self._not_sent(error)
+        if sent != len(data):
+            self._begin_queue(data, sent)
+        return True
+
+    def _begin_queue(self, data: bytes, sent: int) -> None:
+        if self.broken:
             return
         self._queue = deque([data[sent:]])
         self._partial = sent > 0 or isinstance(self._socket, ssl.SSLSocket)
@@ -200,11 +219,13 @@ class Transport:
     def _try_send(self, data: bytes) -> int:
         try:
             return self._socket.send(data)
-        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            return 0
-        except OSError:
+        except OSError as error:
+            return self._not_sent(error)
+
+    def _not_sent(self, error: OSError) -> int:
+        if not isinstance(error, _LATER):
             self._break()
-            return 0
+        return 0
 
     async def _send_queue(self) -> None:
         queue = self._queue

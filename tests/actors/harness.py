@@ -57,6 +57,12 @@ class FakeOutlet:
         else:
             self._take(data)
 
+    def offer(self, data: bytes, most: int) -> bool:
+        if self.queued and self.queued + len(data) > most:
+            return False
+        self.send_nowait(data)
+        return True
+
     def _take(self, data: bytes) -> None:
         """Unwrap the WebSocket frames, which are small here."""
         while data:

@@ -23,11 +23,12 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from chat4all_actors.config import Settings
 from chat4all_actors.edge.sockets import open_listeners
 from chat4all_actors.node import Node
-from chat4all_bench.generator import masked, upgrade_request
 from chat4all_protocol.codec import decode_server, encode
 from chat4all_protocol.frames import Connect, Error, Ready
 from chat4all_storage.ports import User
 from chat4all_storage.storage import memory_storage
+from tests.actors.rfc6455_cases import BINARY, PING, PONG, frame
+from tests.edge.house import UPGRADE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,10 +44,6 @@ SENDS: Final = frozenset({"send", "sendall", "sendmsg"})
 RECEIVES: Final = frozenset({"recv", "recv_into", "recvmsg"})
 CONTROLS: Final = frozenset({"register", "modify", "unregister"})
 """Each is one `epoll_ctl`."""
-BINARY: Final = 0x82
-PING: Final = 0x89
-PONG: Final = b"\x8a\x80\0\0\0\0"
-"""Masked, as a client's has to be."""
 UNLIMITED: Final[dict[str, Any]] = {
     "handshake_rate": 0,
     "max_connections_per_address": 0,
@@ -165,7 +162,7 @@ class Client:
         self._socket = socket.create_connection(server.address)
         self._buffer = b""
         self.port = self._socket.getsockname()[1]
-        self._socket.sendall(upgrade_request("x"))
+        self._socket.sendall(UPGRADE)
         while b"\r\n\r\n" not in self._buffer:
             self._buffer += self._socket.recv(65536)
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
@@ -176,13 +173,13 @@ class Client:
 
     def say(self, *frames: AnyClientFrame) -> None:
         """Send frames, all at once."""
-        self._socket.sendall(b"".join([masked(encode(frame)) for frame in frames]))
+        self._socket.sendall(b"".join([frame(BINARY, encode(each)) for each in frames]))
 
     def hear(self, kind: type[F]) -> F:
         """The next frame of that kind; others are passed over."""
-        while not isinstance(frame := self._next(), kind):
-            assert not isinstance(frame, Error), frame
-        return frame
+        while not isinstance(heard := self._next(), kind):
+            assert not isinstance(heard, Error), heard
+        return heard
 
     def _next(self) -> AnyServerFrame:
         while True:
@@ -191,11 +188,11 @@ class Client:
                 return decode_server(payload)
 
     def _frame(self) -> tuple[int, bytes]:
-        """The next WebSocket frame: its first byte, and what it carries."""
-        opcode, size = self._read(2)
+        """The next WebSocket frame: its opcode, and what it carries."""
+        first, size = self._read(2)
         if size == 126:
             size = int.from_bytes(self._read(2), "big")
-        return opcode, self._read(size)
+        return first & 0x0F, self._read(size)
 
     def _read(self, size: int) -> bytes:
         while len(self._buffer) < size:
@@ -208,7 +205,7 @@ class Client:
     def answer_ping(self) -> None:
         """Wait for the ping of a heartbeat, and answer it."""
         assert self._frame() == (PING, b"")
-        self._socket.sendall(PONG)
+        self._socket.sendall(frame(PONG))
 
     def detach(self) -> int:
         """Leave the connection open, and be forgotten."""

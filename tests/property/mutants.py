@@ -161,7 +161,7 @@ def leaver_still_reads() -> AbstractContextManager[Any]:
     def stay(self: Session, frame: Any) -> None:
         left(self, frame)
         actor = self.services.conversations._alive[frame.conv]
-        actor.readers.add(self)
+        actor.readers[self] = None
 
     return patch.object(Session, "left", stay)
 
@@ -204,7 +204,7 @@ def stopped_at_work() -> AbstractContextManager[Any]:
 
     def leave(self: Conversations, id_: str, reader: Any) -> None:
         if (actor := self._alive.get(id_)) is not None:
-            actor.readers.discard(reader)
+            actor.readers.pop(reader, None)
             self.release(actor)
 
     return patch.object(Conversations, "leave", leave)

@@ -114,6 +114,12 @@ class Link:
         else:
             self._take(data)
 
+    def offer(self, data: bytes, most: int) -> bool:
+        if self._queued and self._queued + len(data) > most:
+            return False
+        self.send_nowait(data)
+        return True
+
     async def room(self, below: int) -> None:
         while self._queued >= below and not self.over:
             await self._waiting.park()
