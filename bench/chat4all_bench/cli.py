@@ -91,6 +91,13 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         " users are registered)",
     )
     where.add_argument("--fresh", action="store_true", help="--serve: one for each round")
+    where.add_argument(
+        "--history",
+        type=natural,
+        default=0,
+        metavar="N",
+        help="--serve: messages that its database holds before (0)",
+    )
     how = parser.add_argument_group("the run")
     how.add_argument("--repeat", type=positive, default=1, metavar="N", help="rounds (1)")
     how.add_argument("--seconds", type=amount, default=10.0, metavar="S", help="measured (10)")
@@ -165,6 +172,8 @@ def check(options: argparse.Namespace) -> None:
         raise UsageError("this scenario starts nodes of its own: leave --url out")
     if options.url is not None and options.fresh:
         raise UsageError("--fresh starts a server for each round: leave --url out")
+    if options.history and (options.url is not None or options.peer is not None):
+        raise UsageError("--history fills a database of our own: leave --url and --peer out")
     if options.peer is not None and options.scenario not in FOR_PEERS:
         raise UsageError(f"--peer is for {', '.join(FOR_PEERS)}: the others replay nothing")
     if options.seed is None:

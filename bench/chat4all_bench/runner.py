@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from . import thresholds
+from . import history, thresholds
 from .machine import this_machine
 from .outcome import Outcome, merge
 from .progress import Live
@@ -58,6 +58,8 @@ def target_of(options: argparse.Namespace) -> Iterator[Target]:
             yield other
     else:
         with started(options.serve or "") as server:
+            if options.history:
+                history.fill(server.place, options.history, options.text_bytes)
             yield server
 
 

@@ -139,14 +139,15 @@ class StartedServer(RunningServer):
         self.info = TargetInfo(
             "chat4all", installed_version(), f"serve {flags}".strip(), DURABILITY
         )
-        self._place = place
+        self.place = place
+        """The arguments that name its databases to a command."""
         self._env = ENVIRONMENT | os.environ if env is None else env
 
     def people(self, names: Sequence[str]) -> list[Person]:
         """See `target.Target`: made by the command line, beside the server."""
         from .target import Person
 
-        made = accounts.tokens(self._place, names, self._env)
+        made = accounts.tokens(self.place, names, self._env)
         return [Person(name, token) for name, token in zip(names, made, strict=True)]
 
 
