@@ -18,6 +18,8 @@ from .target import Person, SetupError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from .rest.http import Answer
+
 PASSWORD: Final = "bench-password"
 BATCH: Final = 500
 """Users of one command: enough to be quick, few enough for a command line."""
@@ -77,6 +79,28 @@ def register(url: str, names: Sequence[str]) -> list[Person]:
             server.close()
 
     return asyncio.run(make())
+
+
+def version_of(url: str) -> str:
+    """The version of a server of ours, by its description of the API; `unknown` if it has none.
+
+    Raises:
+        SetupError: it does not answer.
+    """
+
+    async def get() -> Answer:
+        server = Server(url)
+        try:
+            return await server.call("GET", "/openapi.json")
+        except NoAnswer as error:
+            raise SetupError(f"{server.name} does not answer: {error}") from error
+        finally:
+            server.close()
+
+    try:
+        return msgspec.json.decode(asyncio.run(get()).body, type=_Description).info.version
+    except msgspec.DecodeError:
+        return "unknown"
 
 
 def conversations(url: str, rooms: Sequence[Sequence[Person]]) -> list[str]:
@@ -151,6 +175,14 @@ def read_tokens(path: str) -> list[Person]:
                 f"--tokens: line {number} of {path} is no token such as `chat4all token` prints"
             ) from None
     return found
+
+
+class _Info(msgspec.Struct):
+    version: str
+
+
+class _Description(msgspec.Struct):
+    info: _Info
 
 
 class _Claims(msgspec.Struct):

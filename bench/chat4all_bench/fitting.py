@@ -26,6 +26,7 @@ def fit(points: Sequence[tuple[float, float]]) -> Line | None:
     if len(set(xs)) < 2:
         return None
     slope, intercept = statistics.linear_regression(xs, ys)
-    flat = len(set(ys)) < 2
-    r_squared = 1.0 if flat else statistics.correlation(xs, ys) ** 2
-    return Line(slope, intercept, r_squared)
+    mean = statistics.fmean(ys)
+    spread = sum((y - mean) ** 2 for y in ys)
+    left = sum((y - intercept - slope * x) ** 2 for x, y in points)
+    return Line(slope, intercept, 1 - left / spread if spread else 1.0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from .generator.plan import Done, Failed, Joined, Loaded, Progress, Quit, Reply, Verified
+from .generator.plan import Done, Joined, Loaded, Progress, Quit, Reply, Verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -156,8 +156,6 @@ class Pool:
     def _heard(self, reply: Reply) -> None:
         if isinstance(reply, Progress):
             self._on_progress(reply)
-        elif isinstance(reply, Failed):
-            raise GeneratorFailed(reply.reason)
         else:
             self._answers[reply.id] = reply
 

@@ -46,7 +46,9 @@ def target_of(options: argparse.Namespace) -> Iterator[Target]:
         with started_nodes(options.nodes, options.serve or "") as nodes:
             yield nodes
     elif options.url is not None:
-        yield RunningServer(options.url, pids=options.pid or (), tokens_file=options.tokens)
+        running = RunningServer(options.url, pids=options.pid or (), tokens_file=options.tokens)
+        running.ask_version()
+        yield running
     elif options.peer is not None:
         from .peers.catalogue import PEERS
         from .peers.installing import default_directory

@@ -87,6 +87,16 @@ class RunningServer:
         self._people = None if tokens_file is None else accounts.read_tokens(tokens_file)
         self._given = 0
 
+    def ask_version(self) -> None:
+        """Find out its version.
+
+        Raises:
+            SetupError: it does not answer.
+        """
+        info = self.info
+        version = accounts.version_of(self.url)
+        self.info = TargetInfo(info.name, version, info.where, info.durability)
+
     def processes(self) -> list[Known]:
         """See `target.Target`."""
         pids = self._pids

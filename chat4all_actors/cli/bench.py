@@ -1,4 +1,4 @@
-"""Measure the server under load: `rest` has thresholds, and ends with 1 when one is broken."""
+"""Measure the server under load; 1 when a threshold is broken, or a message was lost."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
+import outcome
 import trio
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ class Pump:
             going = True
             while going:
                 self._resume(fd, flow)
-                answer = await flow.interruption()
+                # Asleep until the answer is anything but to read on. Here, not in a method: a
+                # coroutine of its own would be a quarter of a KiB of every session that sleeps.
+                flow.task = trio.lowlevel.current_task()
+                answer = await trio.lowlevel.wait_task_rescheduled(flow.abort)
                 going = answer if isinstance(answer, bool) else await answer
         finally:
             del self._flows[fd]
@@ -93,22 +97,20 @@ class Pump:
 class _Flow:
     """One socket that is read, and the task that sleeps meanwhile."""
 
-    __slots__ = ("_answer", "_context", "_error", "_socket", "_take", "_task", "watched")
+    __slots__ = ("_context", "_socket", "_take", "task", "watched")
 
     def __init__(self, sock: socket.socket, take: Take, context: Context) -> None:
         self._socket = sock
         self._take = take
         self._context = context
-        self._task: trio.lowlevel.Task | None = None
+        self.task: trio.lowlevel.Task | None = None
         """While it sleeps."""
-        self._answer: bool | Awaitable[bool] = False
-        self._error: Exception | None = None
         self.watched = False
         """Whether the epoll tells of it: not while the task is busy and there is more to read."""
 
     def read(self) -> bool:
         """Read once; False, and nothing is read, while the task is busy."""
-        if self._task is None:
+        if self.task is None:
             return False
         try:
             data = self._socket.recv(RECEIVE_BYTES)
@@ -120,28 +122,18 @@ class _Flow:
             # The end of the stream is never the other side's last word to be handled.
             answer = self._context.run(self._take, data) if data else False
         except Exception as error:
-            self._error = error
-            self._interrupt(False)
+            self._interrupt(outcome.Error(error))
         else:
             if answer is not True:
-                self._interrupt(answer)
+                self._interrupt(outcome.Value(answer))
         return True
 
-    async def interruption(self) -> bool | Awaitable[bool]:
-        """Sleep until the answer is anything but to read on."""
-
-        self._task = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._abort)
-        if self._error is not None:
-            raise self._error
-        return self._answer
-
-    def _abort(self, _: object) -> trio.lowlevel.Abort:
-        self._task = None
+    def abort(self, _: object) -> trio.lowlevel.Abort:
+        """For trio: the task that sleeps is cancelled."""
+        self.task = None
         return trio.lowlevel.Abort.SUCCEEDED
 
-    def _interrupt(self, answer: bool | Awaitable[bool]) -> None:
-        task, self._task = self._task, None
-        self._answer = answer
-        if task is not None:  # it is: nobody else wakes it within `read`
-            trio.lowlevel.reschedule(task)
+    def _interrupt(self, answer: outcome.Outcome[bool | Awaitable[bool]]) -> None:
+        task, self.task = self.task, None
+        if task is not None:  # it is, unless it was cancelled by what it was given
+            trio.lowlevel.reschedule(task, answer)

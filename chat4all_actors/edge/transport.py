@@ -123,11 +123,14 @@ class Transport:
                     await trio.lowlevel.checkpoint()
                 return data
 
-    async def pour(self, take: Take) -> None:
+    def pour(self, take: Take) -> Awaitable[None]:
         """Give what comes to `take` until that has enough, or the stream ends; see `Pump`."""
-        if not isinstance(self._socket, ssl.SSLSocket):
-            await self._pump.pour(self._socket, take)
-            return
+        if isinstance(self._socket, ssl.SSLSocket):
+            return self._pour_unsealed(take)
+        return self._pump.pour(self._socket, take)
+
+    async def _pour_unsealed(self, take: Take) -> None:
+        """The same for TLS: the kernel does not know what has been decrypted already."""
         going = True
         while going and (data := await self.receive()):
             answer = take(data)

@@ -123,6 +123,18 @@ def test_capacity_finds_the_rate_at_which_a_limit_breaks(
     assert len(run.curves["load"].points) >= 4
 
 
+def test_a_search_in_which_nothing_holds_is_no_good_run(
+    capsys: Capture, server: ServerProcess
+) -> None:
+    parser = argparse.ArgumentParser()
+    cli.add_arguments(parser)
+    search = ["--pairs", "2", "--start", "20", "--step-seconds", "0.2", "--limit", "rate<1"]
+    options = parser.parse_args(["capacity", *search, *SHORT, "--url", server.url])
+    assert cli.run(options) == 1
+    run = msgspec.json.decode(capsys.readouterr().out, type=Run)
+    assert run.integrity.errors == {"no rate kept its limits": 1}
+
+
 def test_users_may_be_brought_by_their_tokens(
     capsys: Capture, server: ServerProcess, names: Names, life_database: str, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import resource
+import signal
 import sys
 
 from .process import Process
@@ -12,6 +13,7 @@ from .process import Process
 
 def main() -> None:
     """Serve one process; what would be printed goes to stderr, stdout is the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it, by its pipe
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is a descriptor
     replies = os.dup(1)

@@ -183,10 +183,4 @@ class Progress(Struct, tag=True):
     last: list[Last] = field(default_factory=list)
 
 
-class Failed(Struct, tag=True):
-    """The process can't go on: why."""
-
-    reason: str
-
-
-Reply: TypeAlias = Done | Joined | Loaded | Verified | Progress | Failed
+Reply: TypeAlias = Done | Joined | Loaded | Verified | Progress

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 TELL: Final = 1.0
 """Seconds between two tellings of what was done."""
-LOOK: Final = 0.02
+LOOK: Final = 0.05
+"""Seconds between two looks at what is still missing."""
 _SIZE: Final = 4
 """Bytes of the length before each message."""
 

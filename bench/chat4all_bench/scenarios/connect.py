@@ -25,6 +25,8 @@ HELP = "ramp up and hold N sessions: memory of each, idle CPU, connect latency"
 PRIMARY = "connect"
 SETTLING = 2.0
 """Seconds after which what was allocated for a moment is free again."""
+HEARTBEAT = 25
+"""Seconds after which a server of ours pings whoever is quiet, unless told otherwise."""
 USERS = 1_000
 """Of sessions without a room: each user then has some devices."""
 KIB = 1024
@@ -106,6 +108,10 @@ def run(round_: Round, options: argparse.Namespace) -> Outcome:
         if spent:
             outcome.add("hold_cpu", 100 * server / seconds, "%")
         outcome.add_processes(spent, round_=round_.plan.number)
+        if options.hold < HEARTBEAT:
+            outcome.notes.append(
+                f"It was held for {options.hold} s: heartbeats come every {HEARTBEAT} s by default."
+            )
     round_.verify()
     outcome.add("sessions", round_.gathering.sessions, "", "neither")
     return outcome

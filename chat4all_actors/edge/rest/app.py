@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -49,7 +50,7 @@ def build(services: RestServices, groups: Sequence[Routes], *, version: str) -> 
     app.config["MAX_CONTENT_LENGTH"] = max(
         operation.max_body for group in groups for operation in group.operations
     )
-    described = msgspec.json.encode(openapi.document(groups, version=version))
+    described = _described(tuple(groups), version)
     known = KnownTokens(services.tokens.verify, wall_clock=services.wall_clock)
     guard = Guard(known.verify, services.revocations)
     for group in groups:
@@ -70,6 +71,12 @@ def build(services: RestServices, groups: Sequence[Routes], *, version: str) -> 
     app.add_url_rule("/openapi.json", view_func=openapi_document, provide_automatic_options=False)
     app.register_error_handler(HTTPException, _on_http_exception)
     return app
+
+
+@cache
+def _described(groups: tuple[Routes, ...], version: str) -> bytes:
+    """The OpenAPI document: it takes a tenth of a second, and a process may build several nodes."""
+    return msgspec.json.encode(openapi.document(groups, version=version))
 
 
 def _view(
