@@ -11,10 +11,10 @@ import asyncio
 import sys
 import uuid
 from contextlib import suppress
-from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
+import trio
 from msgspec.structs import replace
 
 import chat4all_actors.conversation as conversation_module
@@ -27,12 +27,13 @@ from chat4all_actors.fanout import fan_out
 from chat4all_actors.wire import framed
 from chat4all_protocol.frames import Gap
 from chat4all_storage.group_commit import Refused, ShardLog
+from chat4all_storage.libpq import LibpqConnection, ServerError
 from chat4all_storage.ports import CommitResult, Page, Status, Unavailable
-from chat4all_storage.postgres import Database
+from chat4all_storage.postgres_commit import CommitConnection
 from chat4all_storage.postgres_shard import PostgresShard
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from chat4all_actors.fanout import Passing, Reader
     from chat4all_actors.session import Session
@@ -56,36 +57,28 @@ def no_defect() -> None:
 
 def acknowledge_before_commit() -> None:
     """What is stored stays in an open transaction for a while."""
-    commit = PostgresShard.commit
-    tasks: set[asyncio.Task[None]] = set()
+    execute = CommitConnection._execute
+    behind: set[LibpqConnection] = set()
 
-    async def commit_later(database: Database, connection: asyncpg.Connection) -> None:
-        await asyncio.sleep(LAG)
-        async with database._writing:
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                await connection.execute("COMMIT")
+    async def commit_later(store: CommitConnection, connection: LibpqConnection) -> None:
+        await trio.sleep(LAG)
+        async with store._turn:
+            behind.discard(connection)
+            with suppress(*postgres_module.ERRORS):
+                await connection.execute(b"end", [])
 
-    class Behind(Database):
-        def __init__(self, database: Database) -> None:
-            self.database = database
+    async def begin_and_execute(store: CommitConnection, values: list[bytes]) -> object:
+        connection = await store._opened()
+        if connection not in behind:
+            behind.add(connection)
+            with suppress(ServerError):  # they are there from the time before
+                await connection.prepare(b"begin", "BEGIN")
+                await connection.prepare(b"end", "COMMIT")
+            await connection.execute(b"begin", [])
+            trio.lowlevel.spawn_system_task(commit_later, store, connection)
+        return await execute(store, values)
 
-        async def write(self, fn: Callable[[Any], Awaitable[Any]]) -> Any:
-            async def begin(connection: asyncpg.Connection) -> Any:
-                if not connection.is_in_transaction():
-                    await connection.execute("BEGIN")
-                    tasks.add(asyncio.create_task(commit_later(self.database, connection)))
-                return await fn(connection)
-
-            return await self.database.write(begin)
-
-    async def behind(
-        store: PostgresShard, appends: Sequence[Append], marks: Sequence[Mark]
-    ) -> CommitResult:
-        late = copy(store)
-        late._database = Behind(store._database)
-        return await commit(late, appends, marks)
-
-    patch(PostgresShard, "commit", behind)
+    patch(CommitConnection, "_execute", begin_and_execute)
 
 
 def acknowledge_before_flush() -> None:
