@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 BATCH: Final = 64
 """Messages that are written between two looks at what arrives."""
+TICK: Final = 0.001
+"""Seconds: what is due within one is written together. A wake-up for each would cost as much as
+the message, and the wait counts in its latency, which runs from when it was due."""
 LOOK: Final = 0.02
 """Seconds between two looks at whether all answers have come."""
 MICROSECONDS: Final = 1_000_000
@@ -97,7 +100,10 @@ class OpenLoop(_Writing):
                 crowd.write(client, _us(due))
         crowd.flush()
         due = load.start + self._begun / load.rate
-        crowd.reactor.at(due, self._write if due < load.until else self._settle)
+        if due < load.until:
+            crowd.reactor.at(max(due, now + TICK), self._write)
+        else:
+            crowd.reactor.at(due, self._settle)
 
     def _next(self) -> Client | None:
         clients = self._clients
