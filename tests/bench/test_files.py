@@ -74,7 +74,8 @@ class FakeFiles:
             return b"/get/" + target.split("/")[3].encode(), 302
         if target.startswith("/get/"):
             whole = self._whole(target.removeprefix("/get/"))
-            return (b"x" + whole[1:] if self._spoil else whole), 200
+            spoilt = bytes([whole[0] ^ 1]) + whole[1:]
+            return (spoilt if self._spoil else whole), 200
         return b"{}", 404
 
     def _whole(self, file_id: str) -> bytes:
