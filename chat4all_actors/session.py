@@ -60,9 +60,9 @@ class Session:
         "_inflight",
         "_most",
         "_moving",
-        "_pinged",
         "_progress",
         "_seen",
+        "_unanswered",
         "background",
         "birth",
         "connection",
@@ -116,7 +116,8 @@ class Session:
         self._inflight = 0
         self._progress: trio.lowlevel.ParkingLot | None = None
         self._seen = services.heartbeat.now
-        self._pinged = False
+        self._unanswered = 0
+        """1 since a ping was sent, 2 since its answer was due; 0 when something came."""
         self._acted = self._seen
         """When the user last did anything."""
         self._idle = False
@@ -140,7 +141,7 @@ class Session:
     def touched(self) -> None:
         """Something came from the client."""
         self._seen = self.services.heartbeat.now
-        self._pinged = False
+        self._unanswered = 0
 
     async def receive(self, data: bytes) -> None:
         """Act on one message; returns when the next may be read."""
@@ -311,12 +312,16 @@ class Session:
         elif now - self._acted >= settings.away_after and not self._idle:
             self._turn(idle=True)
         elif now - self._seen >= settings.heartbeat:
-            # Visits may come late: nobody is given up who was not asked before.
-            if not self._pinged:
-                self._pinged = True
+            # Visits may come late: nobody is given up who was not asked before. On a busy node the
+            # answer may lie in the socket when it is due: it has until the next visit to be read.
+            if not self._unanswered:
+                self._unanswered = 1
                 self.outlet.ping()
             elif now - self._seen >= settings.heartbeat + settings.heartbeat_grace:
-                self.close(CloseCode.NO_HEARTBEAT, "no sign of life")
+                if self._unanswered == 1:
+                    self._unanswered = 2
+                else:
+                    self.close(CloseCode.NO_HEARTBEAT, "no sign of life")
 
     # --- as a `Reader` ------------------------------------------------------------------------
 

@@ -77,9 +77,25 @@ async def test_a_quiet_client_is_pinged_and_then_closed(autojump_clock: MockCloc
         ana.session.touched()
         await trio.sleep(20)
         assert ana.outlet.closed is None
-        await trio.sleep(25)
+        await trio.sleep(30)
         assert ana.outlet.closed is not None
         assert ana.outlet.closed[0] == CloseCode.NO_HEARTBEAT
+
+
+async def test_an_answer_that_lay_in_the_socket_when_it_was_due_still_counts(
+    autojump_clock: MockClock,
+) -> None:
+    async with running_node(heartbeat=25, heartbeat_grace=10) as node:
+        ana = await person(node, "ana")
+        session = ana.session
+        since = node.heartbeat.now
+        session.beat(since + 26)
+        assert ana.outlet.pings == 1
+        session.beat(since + 36)  # nothing was read yet
+        assert ana.outlet.closed is None
+        session.touched()
+        session.beat(node.heartbeat.now + 1)
+        assert ana.outlet.closed is None
 
 
 async def test_a_token_that_ends_closes_unless_it_is_refreshed(autojump_clock: MockClock) -> None:
