@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import psycopg
 import trio
@@ -168,10 +169,12 @@ async def _conninfo(dsn: str, settings: Mapping[str, str]) -> str:
 
     That would stop the whole node until the name server answers.
     """
+    dsn, more = _without_settings(dsn)
     try:
         parts = {key: str(value) for key, value in conninfo_to_dict(dsn).items()}
     except psycopg.ProgrammingError as error:
         raise ValueError(f"not a DSN: {error}".rstrip()) from error
+    settings = more | dict(settings)
     given = [f"-c {key}={value.replace(' ', chr(92) + ' ')}" for key, value in settings.items()]
     parts["options"] = " ".join([*filter(None, [parts.get("options")]), *given])
     parts["client_encoding"] = "UTF8"
@@ -180,6 +183,18 @@ async def _conninfo(dsn: str, settings: Mapping[str, str]) -> str:
         hosts, ports, addresses = await _look_up(host.split(","), parts.get("port", ""))
         parts |= {"host": hosts, "port": ports, "hostaddr": addresses}
     return make_conninfo("", **parts)
+
+
+def _without_settings(dsn: str) -> tuple[str, dict[str, str]]:
+    """`dsn` without what libpq does not know, which asyncpg takes for settings of the session."""
+    parts = urlsplit(dsn)
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
+    given = [
+        ("dbname" if key == "database" else key, value) for key, value in parse_qsl(parts.query)
+    ]
+    kept = urlencode([(key, value) for key, value in given if key in known], quote_via=quote)
+    more = {key: value for key, value in given if key not in known}
+    return (parts._replace(query=kept).geturl() if given else dsn), more
 
 
 def _is_path(host: str) -> bool:

@@ -143,6 +143,16 @@ async def test_names_are_looked_up_before_libpq_could(
     assert asked == [("one", "1"), ("two", "2")]
 
 
+async def test_what_libpq_does_not_know_is_a_setting_as_with_asyncpg(database: str) -> None:
+    more = "datestyle=ISO,%20DMY&statement_timeout=1s"
+    settings = {"statement_timeout": "9s"}  # ours count
+    connection = await LibpqConnection.open(f"{database}&{more}", settings)
+    await connection.prepare(NAME, "SELECT current_setting($1)")
+    assert await connection.execute(NAME, [b"datestyle"]) == b"ISO, DMY"
+    assert await connection.execute(NAME, [b"statement_timeout"]) == b"9s"
+    connection.close()
+
+
 async def test_a_dsn_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="not a DSN"):
-        await LibpqConnection.open("postgresql://h?nonsense=1", {})
+        await LibpqConnection.open("nonsense", {})
