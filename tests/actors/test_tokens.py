@@ -9,6 +9,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chat4all_actors.accounts import tokens as module
 from chat4all_actors.accounts.tokens import (
@@ -22,6 +24,7 @@ from chat4all_actors.accounts.tokens import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 KEY = "k" * 32
@@ -321,3 +324,74 @@ def test_two_that_ask_first_at_the_same_time_get_the_same_key(
         thread.join()
     assert keys == [load_key(tmp_path)] * 2
     assert [file.name for file in tmp_path.iterdir()] == ["jwt.key"]
+
+
+# Tokens in our own form are read at a glance
+
+
+def test_a_token_that_this_server_issued_is_read_without_the_library(
+    tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issued = tokens.issue("user-1", "ana", login="login-1")
+    monkeypatch.setattr(module.jwt, "decode", None)
+    assert tokens.verify(issued).login == "login-1"
+
+
+ODD = {
+    "nbf": st.sampled_from([ABSENT, NOW + 60, NOW - 60, "soon"]),
+    "aud": st.sampled_from(["chat4all", "other", ["chat4all"], [], 7]),
+    "iss": st.sampled_from(["chat4all", "other", ["chat4all"], None]),
+    "iat": st.sampled_from([NOW, float(NOW), True, "now", None, ABSENT, -1, 10**30]),
+    "exp": st.sampled_from([NOW + 60, NOW + 60.5, NOW - 60, None, ABSENT, 10**30]),
+    "jti": st.sampled_from(["token-1", "", 7, None, ABSENT]),
+    "sub": st.sampled_from(["user-1", "", 7, None, ABSENT, "\ud800"]),
+    "name": st.sampled_from(["ana", "client:shop", "", None, ABSENT, "\ud800"]),
+    "client": st.sampled_from([ABSENT, None, "shop", "", 7]),
+    "scope": st.sampled_from([ABSENT, None, "messages users", 7]),
+    "sid": st.sampled_from([ABSENT, None, "login-1", 7]),
+    "more": st.sampled_from([ABSENT, {"a": [1]}]),
+}
+FORMS = st.sampled_from(
+    [
+        lambda text: text,
+        lambda text: text + "A",
+        lambda text: text[:-1],
+        lambda text: text[:-1] + chr(ord(text[-1]) ^ 1),
+        lambda text: "." + text,
+        lambda text: text + ".",
+        lambda text: text.replace(".", "..", 1),
+        lambda text: text.replace("e", "E", 1),
+        lambda text: " " + text,
+    ]
+)
+
+
+@given(
+    changed=st.sets(st.sampled_from(sorted(ODD)), max_size=2).flatmap(
+        lambda names: st.fixed_dictionaries({name: ODD[name] for name in names})
+    ),
+    header=st.sampled_from(
+        [{"alg": "HS256", "typ": "JWT"}, {"typ": "JWT", "alg": "HS256"}, {"alg": "none"}]
+    ),
+    form=FORMS,
+    key=st.sampled_from([KEY, "o" * 32]),
+)
+def test_reading_at_a_glance_decides_as_the_library_does(
+    changed: dict[str, Any], header: dict[str, str], form: Callable[[str], str], key: str
+) -> None:
+    claims = {name: value for name, value in (CLAIMS | changed).items() if value is not ABSENT}
+    content = f"{part(json.dumps(header, separators=(',', ':')).encode())}"
+    content += f".{part(json.dumps(claims).encode())}"
+    digest = hmac.new(key.encode(), content.encode(), hashlib.sha256).digest()
+    text = form(f"{content}.{part(digest)}")
+
+    def outcome() -> Identity | str:
+        try:
+            return Tokens(KEY, clock=lambda: NOW).verify(text)
+        except TokenRefused as error:
+            return str(error)
+
+    found = outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "read_own", lambda *_: None)
+        assert found == outcome()
