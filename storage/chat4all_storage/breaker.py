@@ -9,6 +9,7 @@ nothing but the conversations that are in it.
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
@@ -43,16 +44,23 @@ class Breaker:
         """Calls under way and when they began, oldest first."""
         self._reopened = trio.Event()
 
-    async def call(self, fn: Callable[[], Awaitable[T]], *, writes: bool = False) -> T:
-        """What `fn()` returns or raises.
+    async def call(
+        self,
+        fn: Callable[[], Awaitable[T]],
+        *,
+        writes: bool = False,
+        patience: float = math.inf,
+    ) -> T:
+        """What `fn()` returns or raises within `patience` seconds.
 
         Raises:
-            Unavailable: the breaker is or gets open.
-            InDoubt: it opened while a write was under way.
+            Unavailable: the breaker is or gets open, or there was no answer.
+            InDoubt: likewise, while a write was under way.
         """
         self.check()
-        with trio.CancelScope() as scope:
-            self._waiting[scope] = trio.current_time()
+        began = trio.current_time()
+        with trio.CancelScope(deadline=began + patience) as scope:
+            self._waiting[scope] = began
             try:
                 result = await fn()
             except (Moved, Rejected):
@@ -66,7 +74,10 @@ class Breaker:
                 return result
             finally:
                 del self._waiting[scope]
-        raise InDoubt(f"database {self.name} does not answer") if writes else self._refusal()
+        if not self.open and trio.current_time() - self._answered >= patience:
+            self._trip("it does not answer")  # so it was for everybody
+        silence = f"database {self.name} does not answer"
+        raise InDoubt(silence) if writes else Unavailable(silence)
 
     def check(self) -> None:
         """Refuse at once what could only wait.
@@ -76,11 +87,6 @@ class Breaker:
         """
         if self.open:
             raise self._refusal()
-
-    def gave_up(self, waited: float) -> None:
-        """A caller has waited so many seconds in vain: if so has everybody, the database hangs."""
-        if not self.open and trio.current_time() - self._answered >= waited:
-            self._trip("it does not answer")
 
     async def watch(self, probe: Callable[[], Awaitable[object]]) -> None:
         """Open if the calls that wait get no answer; if open, close when a probe gets one."""

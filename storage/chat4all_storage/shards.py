@@ -133,14 +133,9 @@ class Shards:
             here = {id_: at for id_, at in cursors.items() if logical_shard(id_) in wanted}
             read = partial(self.all[index].resume, user, here, details=details, replay=replay)
             try:
-                with trio.move_on_after(patience) as scope:
-                    found = await self.breakers[index].call(read)
+                found = await self.breakers[index].call(read, patience=patience)
             except StorageError as error:
                 failed[index] = error
-                return
-            if scope.cancelled_caught:
-                self.breakers[index].gave_up(patience)
-                failed[index] = Unavailable(f"database {self.all[index].name} does not answer")
                 return
             served = wanted - found.unserved
             missing -= served

@@ -102,16 +102,22 @@ async def test_who_waits_is_let_go_when_nothing_is_answered(
     assert sorted(type(error).__name__ for error in refused) == ["InDoubt", "Unavailable"]
 
 
-async def test_a_caller_that_gave_up_opens_it_unless_others_were_answered(
-    autojump_clock: MockClock,
+async def test_a_caller_that_gives_up_opens_it_unless_others_were_answered(
+    autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     breaker = Breaker("db")
-    await breaker.call(answer)
-    await trio.sleep(1)
-    breaker.gave_up(2)
+
+    async def answered_meanwhile() -> None:
+        await trio.sleep(1)
+        await breaker.call(answer)
+
+    nursery.start_soon(answered_meanwhile)
+    with pytest.raises(Unavailable, match="does not answer"):
+        await breaker.call(hang, patience=1.5)
+    assert trio.current_time() == 1.5
     assert not breaker.open
-    await trio.sleep(1)
-    breaker.gave_up(2)
+    with pytest.raises(InDoubt, match="does not answer"):
+        await breaker.call(hang, writes=True, patience=1.5)
     assert breaker.open
 
 
