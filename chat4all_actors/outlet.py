@@ -25,6 +25,12 @@ class Outlet(Protocol):
         """The same, unless more than `most` bytes would then be queued: False, and nothing is."""
         ...
 
+    def cork(self) -> None:
+        """Keep what is sent from here on together, until `uncork` or until somebody waits."""
+
+    def uncork(self) -> None:
+        """Send what was kept."""
+
     async def room(self, below: int) -> None:
         """Wait until fewer than `below` bytes are queued."""
 

@@ -153,6 +153,7 @@ async def _resume(session: Session, frame: Connect, identity: Identity) -> None:
                 if conversations.unseen(each.conversation, each.head)
             }
             sure = [each for each in found.memberships if each.conversation not in unseen]
+            session.outlet.cork()
             starts = _enter(session, sure, frame)
             if late := found.missing.union(map(logical_shard, unseen)):
                 services.latecomers.add(session, late, cursors)
@@ -162,6 +163,7 @@ async def _resume(session: Session, frame: Connect, identity: Identity) -> None:
         session.close(CloseCode.OVERLOADED, "try again shortly")
         return
     await _replay(session, cursors, starts, found)
+    session.outlet.uncork()
 
 
 def _replay_limits(settings: Settings) -> Replay:
@@ -250,6 +252,7 @@ async def _replay(
         else:
             _release(session, held, id_, last, upto)
     if behind:
+        session.outlet.uncork()
         await _read_behind(session, held, behind)
     session.held = None
 

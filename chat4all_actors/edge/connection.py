@@ -43,11 +43,15 @@ class WebSocketConnection:
         self._close_sent = False
 
     async def run(self, session: Session, received: bytes) -> None:
-        """Serve until the connection ends; `received` came with the opening handshake."""
+        """Serve until the connection ends; `received` came with the opening handshake.
+
+        What is kept by the corked transport goes out with the greeting.
+        """
         self._session = session
         self._transport.watch(on_drained=session.drained, on_broken=self._cancel)
         try:
             session.start()
+            self._transport.uncork()
             if not received or await self._first(received):
                 await self._transport.pour(self._take)
             await self._transport.finish()
@@ -121,6 +125,14 @@ class WebSocketConnection:
         """See `outlet.Outlet`."""
         return self._close_sent or self._transport.offer(data, most)
 
+    def cork(self) -> None:
+        """See `outlet.Outlet`."""
+        self._transport.cork()
+
+    def uncork(self) -> None:
+        """See `outlet.Outlet`."""
+        self._transport.uncork()
+
     async def room(self, below: int) -> None:
         """See `outlet.Outlet`."""
         await self._transport.room(below)
@@ -137,6 +149,7 @@ class WebSocketConnection:
             self._transport.discard_queue()
         self._close_sent = True
         self._transport.send_nowait(close_frame(code, reason))
+        self._transport.uncork()
 
     def abort(self) -> None:
         """See `outlet.Outlet`."""

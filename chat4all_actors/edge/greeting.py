@@ -77,24 +77,43 @@ class Greeter:
         self._unready = unready
         self._degraded = degraded
 
-    async def greet(self, transport: Transport, peer: str) -> Upgrade | Requests | bytes | None:
+    def greet_at_once(
+        self, transport: Transport, reader: HeadReader, peer: str
+    ) -> Upgrade | Requests | bytes | None:
+        """The same as `greet` if the whole head has come already; else None, and `greet` goes on.
+
+        Usually it has: who waits for nobody needs no watch, no wake-up and no time-out.
+        """
+        if self._tls is not None or not (data := transport.receive_nowait()):
+            return None
+        try:
+            head = reader.receive_data(data)
+            return None if head is None else self._judge(head, reader, peer)
+        except BadRequest as error:
+            return error.response()
+
+    async def greet(
+        self, transport: Transport, reader: HeadReader, peer: str
+    ) -> Upgrade | Requests | bytes | None:
         """What becomes of the connection from `peer`; or the answer that ends it.
 
         There is no answer to a client that went away. What belongs to the WebSocket is told in the
         caller's trace, which is the current one from here on.
         """
-        reader = HeadReader(self._settings.max_head)
         try:
             head = await self._read_head(transport, reader)
-            if head is None:
-                return None
-            if head.path != WEBSOCKET and not head.path.startswith(HEALTH):
-                return Requests(reader.raw + reader.trailing)
-            traces = head.get_all(b"traceparent"), head.get_all(b"tracestate")
-            tracing.current.set(tracing.continue_trace(*traces))
-            self._rules.check(head)
+            return None if head is None else self._judge(head, reader, peer)
         except BadRequest as error:
             return error.response()
+
+    def _judge(
+        self, head: RequestHead, reader: HeadReader, peer: str
+    ) -> Upgrade | Requests | bytes:
+        if head.path != WEBSOCKET and not head.path.startswith(HEALTH):
+            return Requests(reader.raw + reader.trailing)
+        traces = head.get_all(b"traceparent"), head.get_all(b"tracestate")
+        tracing.current.set(tracing.continue_trace(*traces))
+        self._rules.check(head)
         if head.path != WEBSOCKET:
             return self._health(head)
         answer = decide_upgrade(head, origins=self._origins)

@@ -20,6 +20,7 @@ from .answers import error_response
 from .connection import WebSocketConnection
 from .front import Front
 from .greeting import RETRY_AFTER, Greeter, Requests, Upgrade, unavailable
+from .handshake import HeadReader
 from .http import nothing_here
 from .http_connection import STOP_PATIENCE, HttpServer
 from .request_rules import RequestRules
@@ -265,6 +266,7 @@ class Edge:
             if refusal is not None:
                 await _end(transport, refusal)
                 return None
+            transport.cork()  # for the greeting, which follows
             transport.send_nowait(upgrade.response)
             settings = self._services.settings
             connection = WebSocketConnection(transport, settings.max_frame, cancel)
@@ -285,8 +287,12 @@ class Edge:
         await _end(transport, await self._greeter.greet_admin(transport))
 
     async def _greet(self, transport: Transport, peer: str) -> Upgrade | Requests | bytes | None:
-        with self._patience(self._services.settings.head_timeout):
-            return await self._greeter.greet(transport, peer)
+        settings = self._services.settings
+        reader = HeadReader(settings.max_head)
+        if greeting := self._greeter.greet_at_once(transport, reader, peer):
+            return greeting
+        with self._patience(settings.head_timeout):
+            return await self._greeter.greet(transport, reader, peer)
         if self._accepting.cancel_called:
             return unavailable("this node is stopping")
         return error_response(408, "TIMEOUT", "the request took too long")

@@ -33,6 +33,7 @@ class Transport:
     """Bytes in and out of one connected socket."""
 
     __slots__ = (
+        "_corked",
         "_heartbeat",
         "_on_broken",
         "_on_drained",
@@ -64,6 +65,8 @@ class Transport:
         self._heartbeat = heartbeat
         self._spawn = spawn
         self._queue: deque[bytes] | None = None
+        self._corked = False
+        """Whether the queue is only kept together until `uncork`."""
         self._partial = False
         """Whether the first of the queue may have been sent in part, so that it must be finished.
 
@@ -85,7 +88,7 @@ class Transport:
     @property
     def stalled_since(self) -> float | None:
         """When the kernel last took anything, by the heartbeat; None while nothing is queued."""
-        return self._progress_at if self.queued else None
+        return self._progress_at if self.queued and not self._corked else None
 
     async def handshake(self, context: ssl.SSLContext) -> None:
         """Become a TLS server on this socket.
@@ -122,6 +125,13 @@ class Transport:
                 if tls:
                     await trio.lowlevel.checkpoint()
                 return data
+
+    def receive_nowait(self) -> bytes:
+        """Bytes that have come already, in the clear; none when there are none."""
+        try:
+            return self._socket.recv(RECEIVE_BYTES)
+        except OSError:
+            return b""  # nothing yet, or broken: `receive` tells
 
     def pour(self, take: Take) -> Awaitable[None]:
         """Give what comes to `take` until that has enough, or the stream ends; see `Pump`."""
@@ -161,6 +171,24 @@ class Transport:
             self._begin_queue(data, sent)
         return True
 
+    def cork(self) -> None:
+        """Keep what is sent from here on together, until `uncork` or until somebody waits."""
+        if self._queue is None and not self.broken:
+            self._queue = deque()
+            self._corked = True
+
+    def uncork(self) -> None:
+        """Send at once what was held: one system call instead of one for each part."""
+        if not self._corked:
+            return
+        self._corked = False
+        held, self._queue = self._queue, None
+        self.queued = 0
+        if held:
+            self.send_nowait(b"".join(held))
+        if self._queue is None and not self.broken and self._on_drained is not None:
+            self._on_drained()
+
     def _begin_queue(self, data: bytes, sent: int) -> None:
         if self.broken:
             return
@@ -185,6 +213,8 @@ class Transport:
 
     async def room(self, below: int) -> None:
         """Wait until fewer than `below` bytes are queued, or the connection is broken."""
+        if self.queued >= below:
+            self.uncork()
         while self.queued >= below and not self.broken:
             if self._waiting is None:
                 self._waiting = trio.lowlevel.ParkingLot()
@@ -263,6 +293,7 @@ class Transport:
         if self.broken:
             return
         self.broken = True
+        self._corked = False
         self._queue = None
         self.queued = 0
         if self._waiting is not None:

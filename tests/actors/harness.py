@@ -63,6 +63,12 @@ class FakeOutlet:
         self.send_nowait(data)
         return True
 
+    def cork(self) -> None:
+        """Nothing is kept: what is sent may go out at once."""
+
+    def uncork(self) -> None:
+        """Nothing was kept."""
+
     def _take(self, data: bytes) -> None:
         """Unwrap the WebSocket frames, which are small here."""
         while data:

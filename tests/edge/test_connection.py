@@ -39,6 +39,7 @@ class FakeTransport:
     def __init__(self) -> None:
         self.put, self._arrives = trio.open_memory_channel[bytes](100)
         self.sent: list[bytes] = []
+        self.corked = False
         self.queued = 0
         self.stalled_since: float | None = None
         self.finished = 0
@@ -62,6 +63,12 @@ class FakeTransport:
 
     def send_nowait(self, data: bytes) -> None:
         self.sent.append(data)
+
+    def cork(self) -> None:
+        self.corked = True
+
+    def uncork(self) -> None:
+        self.corked = False
 
     def discard_queue(self) -> None:
         self.discarded_after = len(self.sent)
@@ -145,6 +152,17 @@ def stage() -> Stage:
 
 
 # Messages
+
+
+async def test_the_greeting_and_a_close_draw_the_cork(stage: Stage) -> None:
+    stage.transport.cork()
+    stage.transport.arrive(END)
+    await stage.run()
+    assert not stage.transport.corked
+    stage = Stage()
+    stage.transport.cork()
+    stage.connection.close(3008, "too slow")
+    assert not stage.transport.corked
 
 
 async def test_the_session_starts_gets_its_messages_in_order_and_ends_once(stage: Stage) -> None:

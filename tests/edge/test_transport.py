@@ -104,6 +104,61 @@ async def test_what_the_kernel_takes_is_sent_at_once_without_a_task(wire: Wire) 
     assert wire.transport.stalled_since is None
 
 
+async def test_what_is_sent_while_it_is_corked_goes_out_together(wire: Wire) -> None:
+    wire.transport.cork()
+    wire.transport.send_nowait(b"one")
+    wire.transport.send_nowait(b"two")
+    assert wire.taken() == b""
+    assert (wire.transport.queued, wire.transport.stalled_since) == (6, None)
+    wire.transport.uncork()
+    assert wire.taken() == b"onetwo"
+    assert (wire.transport.queued, wire.senders, wire.drained) == (0, 0, 1)
+    wire.transport.uncork()
+    assert wire.drained == 1
+
+
+async def test_a_cork_keeps_no_more_than_the_queue_may_hold_and_whoever_lacks_room_draws_it(
+    wire: Wire,
+) -> None:
+    wire.transport.cork()
+    assert wire.transport.offer(b"three", 4)
+    assert not wire.transport.offer(b"four", 4)
+    await wire.transport.room(5)
+    assert wire.taken() == b"three"
+    assert wire.transport.queued == 0
+
+
+async def test_what_the_kernel_does_not_take_of_what_was_kept_is_queued(wire: Wire) -> None:
+    wire.transport.cork()
+    wire.transport.send_nowait(BIG)
+    wire.transport.send_nowait(b"end")
+    wire.transport.uncork()
+    assert (wire.senders, wire.drained) == (1, 0)
+    wire.transport.cork()  # nothing to keep together: a sending task is at work
+    wire.transport.send_nowait(b".")
+    assert await wire.read(len(BIG) + 4) == BIG + b"end."
+    await wait_all_tasks_blocked()
+    assert wire.drained == 1
+
+
+async def test_a_connection_that_broke_keeps_nothing(wire: Wire) -> None:
+    wire.transport.cork()
+    wire.transport.send_nowait(b"one")
+    wire.transport.close()
+    wire.transport.uncork()
+    assert wire.transport.queued == 0
+    assert wire.taken() == b""
+
+
+async def test_the_end_draws_the_cork(wire: Wire) -> None:
+    wire.transport.cork()
+    wire.transport.send_nowait(b"last")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wire.transport.finish)
+        assert await wire.read(4) == b"last"
+        wire.close_peer()
+
+
 async def test_what_it_does_not_take_is_queued_and_arrives_in_order(wire: Wire) -> None:
     sent = wire.fill()
     for number in range(300):

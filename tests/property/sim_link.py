@@ -120,6 +120,12 @@ class Link:
         self.send_nowait(data)
         return True
 
+    def cork(self) -> None:
+        """Nothing is kept: what is sent may go out at once."""
+
+    def uncork(self) -> None:
+        """Nothing was kept."""
+
     async def room(self, below: int) -> None:
         while self._queued >= below and not self.over:
             await self._waiting.park()
