@@ -7,10 +7,11 @@ that are started while it is set belong to it, and `logs.py` writes it into thei
 from __future__ import annotations
 
 import re
-import secrets
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from chat4all_protocol.ids import random_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,11 @@ def current_trace_bytes() -> bytes | None:
 
 def new_trace() -> Trace:
     """A trace that begins here."""
-    return Trace(secrets.token_hex(16), secrets.token_hex(8))
+    return Trace(random_bytes().hex(), _span_id())
+
+
+def _span_id() -> str:
+    return random_bytes()[:8].hex()
 
 
 def continue_trace(traceparents: Sequence[bytes], tracestates: Sequence[bytes] = ()) -> Trace:
@@ -93,7 +98,7 @@ def continue_trace(traceparents: Sequence[bytes], tracestates: Sequence[bytes] =
     ):
         return new_trace()
     sampled = bool(int(flags, 16) & _SAMPLED)
-    return Trace(trace_id, secrets.token_hex(8), sampled, _tracestate(tracestates))
+    return Trace(trace_id, _span_id(), sampled, _tracestate(tracestates))
 
 
 def _tracestate(values: Sequence[bytes]) -> str:
