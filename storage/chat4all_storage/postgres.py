@@ -220,6 +220,7 @@ class Database:
                     timeout=CONNECT_TIMEOUT,
                     command_timeout=COMMAND_TIMEOUT,
                     server_settings=SETTINGS | POINT_LOOKUPS,
+                    reset=_nothing_to_reset,
                 )
             return self._pool
 
@@ -266,6 +267,10 @@ class Database:
                     await self._pool.close()
             except ERRORS:
                 self._pool.terminate()
+
+
+async def _nothing_to_reset(_: Any) -> None:
+    """Readers change nothing of their session: no round trip after each."""
 
 
 async def connect(

@@ -39,6 +39,8 @@ class Placement:
         if len(places) != LOGICAL_SHARDS:
             raise ValueError(f"a placement names {LOGICAL_SHARDS} shards, not {len(places)}")
         self._places = list(places)
+        self._held: dict[int, frozenset[int]] = {}
+        """By database; each session that starts asks."""
         self._watchers: list[Watcher] = []
 
     def of(self, shard: int) -> int | None:
@@ -47,7 +49,10 @@ class Placement:
 
     def held_by(self, database: int) -> frozenset[int]:
         """The logical shards of a database."""
-        return frozenset(shard for shard, at in enumerate(self._places) if at == database)
+        if (held := self._held.get(database)) is None:
+            held = frozenset(shard for shard, at in enumerate(self._places) if at == database)
+            self._held[database] = held
+        return held
 
     def update(self, places: Sequence[int | None]) -> bool:
         """Learn where the shards are now; whether that is news."""
@@ -57,6 +62,7 @@ class Placement:
             if former != now
         ]
         self._places = list(places)
+        self._held.clear()
         for shard, former in moves:
             for watcher in list(self._watchers):
                 watcher(shard, former)
