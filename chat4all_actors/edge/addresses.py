@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def parse_address(text: str) -> _Address | None:
     return address
 
 
+@lru_cache(maxsize=4096)
 def normal_address(text: str) -> str:
     """The one way to write an address; a text that is none stays what it is."""
     address = parse_address(text)

@@ -105,6 +105,15 @@ class RequestHead:
 _HEAD_END = re.compile(rb"\n\r?\n")
 
 
+# A GET whose fields have a name of letters, one space, and a value of visible ASCII, perhaps with
+# spaces in it. What says how long a body is has rules of its own. Nothing is ever tried twice.
+_PLAIN_HEAD: Final = re.compile(
+    rb"GET (/[!-~]*+) HTTP/1\.1\r\n((?:[A-Za-z0-9-]++: [!-~]++(?: ++[!-~]++)*+\r\n)++)\r\n"
+)
+_PLAIN_FIELD: Final = re.compile(rb"([^:]+): ([^\r]+)\r\n")
+_NOT_PLAIN: Final = frozenset({b"content-length", b"transfer-encoding"})
+
+
 class HeadReader:
     """Reads one request head from a stream; of no use after it has raised or returned a head.
 
@@ -149,6 +158,26 @@ class HeadReader:
 
 
 def _parse_head(raw: bytes) -> RequestHead:
+    return read_plain(raw) or _read_any(raw)
+
+
+def read_plain(raw: bytes) -> RequestHead | None:
+    """The head, if it is a plain one, as nearly all that open a WebSocket are; else None.
+
+    A third of the time that h11 takes, which reads all the others, and says what is wrong.
+    """
+    match = _PLAIN_HEAD.fullmatch(raw)
+    if match is None:
+        return None
+    target, lines = match.groups()
+    headers = tuple([(name.lower(), value) for name, value in _PLAIN_FIELD.findall(lines)])
+    names = [name for name, _ in headers]
+    if names.count(b"host") != 1 or not _NOT_PLAIN.isdisjoint(names):
+        return None
+    return RequestHead("GET", target.decode("ascii"), headers, "1.1")
+
+
+def _read_any(raw: bytes) -> RequestHead:
     connection = h11.Connection(h11.SERVER)
     connection.receive_data(raw)
     try:

@@ -20,6 +20,8 @@ from chat4all_actors.edge.handshake import (
     Refuse,
     RequestHead,
     decide_upgrade,
+    head_of,
+    read_plain,
 )
 from chat4all_actors.edge.origins import Origins, normalize_origin
 
@@ -102,6 +104,52 @@ def test_a_head_is_parsed_into_its_parts() -> None:
     assert head.get(b"x-empty") == b""
     assert head.get(b"x-none") is None
     assert head.get_list(b"x-none") == []
+
+
+def test_a_head_as_browsers_send_it_is_plain() -> None:
+    agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"
+    head = read_plain(head_bytes(User_Agent=agent, Origin="https://chat.example"))
+    assert head is not None
+    assert head.get(b"user-agent") == agent.encode()
+
+
+LINES = st.sampled_from(
+    [
+        *("Host: chat.example", "host: b", "Upgrade: websocket", "X-A: a  b", "X_B: c", "X-C:c"),
+        *("X-D: \t d", "X-E: e ", "X-F:", "X-G: ", "X-H : h", " folded", "X-\xe9: i", "X-J: \xe9"),
+        *("Content-Length: 2", "Content-Length: x", "Transfer-Encoding: chunked", "Expect: j"),
+        *("Transfer-Encoding: gzip", "X-K: a\nb", "X-L: a\rb", "X-M: \0", ": n", "", "GET / x"),
+    ]
+)
+
+
+@given(
+    first=st.sampled_from(
+        [
+            *("GET /ws HTTP/1.1", "GET /ws HTTP/1.0", "POST /ws HTTP/1.1", "GET ws HTTP/1.1"),
+            *("GET  /ws HTTP/1.1", "GET /w s HTTP/1.1", "get /ws HTTP/1.1", "GET /\xe9 HTTP/1.1"),
+            *("GET /ws?a=b#c HTTP/1.1", "GET /ws HTTP/1.1 ", "GET /ws HTTP/2.0", "GET /ws HTTP/1"),
+        ]
+    ),
+    lines=st.lists(LINES, max_size=5),
+    end=st.sampled_from(["\r\n", "\n"]),
+    data=st.data(),
+)
+def test_a_plain_head_is_what_the_library_reads_too(
+    first: str, lines: list[str], end: str, data: st.DataObject
+) -> None:
+    raw = end.join([first, *lines, "", ""]).encode("latin-1")
+    if data.draw(st.booleans()):
+        at = data.draw(st.integers(0, len(raw) - 1))
+        raw = raw[:at] + data.draw(st.binary(min_size=1, max_size=1)) + raw[at + 1 :]
+    plain = read_plain(raw)
+    if plain is not None:
+        connection = h11.Connection(h11.SERVER)
+        connection.receive_data(raw)
+        request = connection.next_event()
+        assert isinstance(request, h11.Request)
+        assert plain == head_of(request)
+        assert connection.trailing_data[0] == b""
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 50, 10_000])
