@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 import trio
 from msgspec import Struct
 
-from chat4all_storage.ports import Arrivals, InDoubt, StorageError
+from chat4all_storage.ports import Arrivals, InDoubt, StorageError, Unavailable
+from chat4all_storage.together import Together
 
-from .arrivals import Reception
 from .last_seen import LastSeen
 from .roster import RosterChanges, RosterSnapshot, RosterWanted, Status
 from .watching import STATUS_NAMES, Shown, StatusName, Watcher, Watching
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 DEPARTED_KEPT: Final = 1000
 """Nodes that left, of which late items are told apart."""
 ARRIVAL_PATIENCE: Final = 2.0
-"""Seconds for the directory to tell of a user who connects."""
+"""Seconds for the directory to tell of users who connect."""
+ASKED_TOGETHER: Final = 64
+"""Users who are asked for in one query."""
 SNAPSHOT_PAUSE: Final = 0.02
 """Seconds between two parts for one node: about 1.5 MB a second."""
 ASK_AGAIN: Final = 5.0
@@ -110,7 +112,7 @@ class Presences:
         self._local = local
         self._carrier = carrier
         self._clock = clock
-        self._reception = Reception(storage.directory)
+        self._arrivals = Together(self._ask_directory, most=ASKED_TOGETHER, at_once=1)
         self._last_seen = LastSeen(storage.directory, settings.last_seen_kept)
         self.watching = Watching(
             settings, roster, self._last_seen, storage.shards.all, wake=self._wake
@@ -138,12 +140,11 @@ class Presences:
         While the directory does not answer, this node's clock dates the session, and the user
         looks invisible until the directory has told.
         """
-        arrivals = Arrivals(read_at=0, invisible=frozenset([session.user]))
-        with trio.move_on_after(ARRIVAL_PATIENCE):
-            try:
-                arrivals = await self._reception.ask(session.user)
-            except StorageError as error:
-                logger.warning("who connects can't be looked up: %s", error)
+        try:
+            arrivals = await self._arrivals.ask(session.user)
+        except StorageError as error:
+            logger.warning("who connects can't be looked up: %s", error)
+            arrivals = Arrivals(read_at=0, invisible=frozenset([session.user]))
         if not arrivals.read_at:
             self._unsure[session.user] = None
         if session.over:
@@ -177,7 +178,7 @@ class Presences:
         await self._directory.set_invisible(session.user, invisible)
         # Read back: of two changes at the same time the one that holds is told, by both.
         try:
-            arrivals = await self._reception.ask(session.user)
+            arrivals = await self._arrivals.ask(session.user)
         except StorageError as error:
             raise InDoubt("the setting is kept, and could not be told") from error
         hidden = session.user in arrivals.invisible
@@ -342,7 +343,6 @@ class Presences:
             self._carrier.broadcast(part)
         self._carrier.broadcast(RosterWanted())
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._reception.run)
             nursery.start_soon(self._last_seen.run)
             nursery.start_soon(self.watching.run)
             nursery.start_soon(self._keep_telling)
@@ -357,7 +357,7 @@ class Presences:
             await trio.sleep(ASK_AGAIN)
             for user in list(self._unsure):
                 try:
-                    arrivals = await self._reception.ask(user)
+                    arrivals = await self._arrivals.ask(user)
                 except StorageError:
                     break  # `arrive` has said so
                 del self._unsure[user]
@@ -376,6 +376,11 @@ class Presences:
                 await self._hurried.wait()
             if not (self._incomplete or self._lost or self.watching.busy):
                 await self._stirred.wait()
+
+    async def _ask_directory(self, users: list[str]) -> list[Arrivals]:
+        with trio.move_on_after(ARRIVAL_PATIENCE):
+            return [await self._directory.arrivals(set(users))] * len(users)
+        raise Unavailable("the directory does not answer")
 
     def _look_after_nodes(self, now: float) -> None:
         for node, due in self._incomplete.items():

@@ -6,7 +6,7 @@ questions costs as many calls as answers can be given one after the other, not o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import trio
 
@@ -15,18 +15,22 @@ from .ports import StorageError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+PORTION: Final = 4
+"""Answers that are handed out in each turn of the scheduler: those who go on with them don't keep
+everybody else waiting."""
+
 Q = TypeVar("Q")
 A = TypeVar("A")
 
 
 class _Batch(Generic[Q, A]):
-    __slots__ = ("answers", "done", "error", "questions")
+    __slots__ = ("answers", "error", "questions", "waiting")
 
     def __init__(self) -> None:
         self.questions: list[Q] = []
         self.answers: list[A] | None = None
         self.error: StorageError | None = None
-        self.done = trio.Event()
+        self.waiting = trio.lowlevel.ParkingLot()
 
 
 class Together(Generic[Q, A]):
@@ -56,7 +60,7 @@ class Together(Generic[Q, A]):
             place = len(batch.questions)
             batch.questions.append(question)
             if place:
-                await batch.done.wait()
+                await batch.waiting.park()
             else:
                 await self._ask_for_all(batch)
             if batch.error is not None:
@@ -76,4 +80,9 @@ class Together(Generic[Q, A]):
         finally:
             if self._next is batch:
                 self._next = None
-            batch.done.set()
+            try:
+                while len(batch.waiting) > PORTION and batch.answers is not None:
+                    batch.waiting.unpark(count=PORTION)
+                    await trio.lowlevel.checkpoint()
+            finally:
+                batch.waiting.unpark_all()
