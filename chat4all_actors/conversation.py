@@ -22,7 +22,7 @@ from chat4all_storage.ports import Outcome, Range, Status, StoredEvent, Unavaila
 
 from . import composing
 from .early import Early
-from .fanout import Passing, fan_out
+from .fanout import CHECKPOINT_EVERY, Passing, fan_out, fan_out_nowait
 from .kernel import Actor, ActorStopped, MailboxFull
 from .messages import (
     Committed,
@@ -70,6 +70,10 @@ RETRY_MAX: Final = 1.0
 
 _CHANGES: Final = ("join", "leave", "change")
 """Kinds of events that change the members or the conversation itself."""
+
+
+_STANDS: Final = (Status.STORED, Status.DUPLICATE)
+"""The event stands in the log."""
 
 
 class ConversationActor(Actor[ToConversation]):
@@ -134,8 +138,9 @@ class ConversationActor(Actor[ToConversation]):
     @property
     def needed(self) -> bool:
         """Whether there is anything here that a fresh actor would not know."""
-        marks = self._watermarks is not None and self._watermarks.busy
-        return bool(self.readers or self.lingering or self._open or marks or len(self._mailbox))
+        if self.readers or self.lingering or self._open or len(self._mailbox):
+            return True
+        return self._watermarks is not None and self._watermarks.busy
 
     async def tell_patiently(self, message_: ToConversation) -> None:
         """Tell it something, waiting while it holds back as much as it may.
@@ -166,6 +171,17 @@ class ConversationActor(Actor[ToConversation]):
             else:
                 self._receive_passing(message_)
         self.surroundings.release(self)
+
+    def receive_nowait(self, message_: ToConversation) -> bool:
+        """Handle what is sent, read and committed, if it needs nothing else: nearly always."""
+        if type(message_) is Post:
+            self._submit(message_)
+        elif type(message_) is MarkRead:
+            self._marks_of_all().mark(message_)
+        elif type(message_) is not Committed or not self._committed_nowait(message_.answers):
+            return False
+        self.surroundings.release(self)
+        return True
 
     def _receive_passing(
         self,
@@ -230,6 +246,37 @@ class ConversationActor(Actor[ToConversation]):
             self.surroundings.overtaken(self.id, stored_up_to(unhandled, self.head))
             self._lose(unhandled)
 
+    def _committed_nowait(self, answers: list[tuple[Entry[Post], Answer]]) -> bool:
+        """The same as `_committed` where nothing has to be read, and the readers are few."""
+        if self._early or self._deferred > self.head or len(self.readers) >= CHECKPOINT_EVERY:
+            return False
+        expected = self.head + 1
+        for entry, answer in answers:
+            if type(answer) is Outcome and answer.status in _STANDS:
+                if answer.seq > expected or entry.append.kind in _CHANGES:
+                    return False
+                expected += answer.seq == expected
+        self._note_answered(answers)
+        passing: list[Passing] = []
+        senders: list[str] = []
+        for entry, answer in answers:
+            post = entry.context
+            if type(answer) is not Outcome or answer.status not in _STANDS:
+                _refuse(post, answer)
+            elif answer.seq <= self.head + len(passing):
+                post.origin.stored(
+                    post, answer.seq, answer.ts, dup=answer.status is Status.DUPLICATE
+                )
+            else:
+                dup = answer.status is Status.DUPLICATE
+                passing.append(_passing(post.event(answer), post, dup=dup))
+                senders.append(post.append.sender)
+        if passing:
+            self._relay(passing, senders)
+            self._advance(passing, senders)
+            fan_out_nowait(self.readers, self.id, passing)
+        return True
+
     async def _committed(self, answers: list[tuple[Entry[Post], Answer]]) -> None:
         self._note_answered(answers)
         passing: list[StoredEvent] = []
@@ -237,10 +284,8 @@ class ConversationActor(Actor[ToConversation]):
         expected = self.head + 1
         for entry, answer in answers:
             post = entry.context
-            if isinstance(answer, Refused):
-                post.origin.refused(post, explain(post.rid, answer.error))
-            elif answer.status not in (Status.STORED, Status.DUPLICATE):
-                post.origin.refused(post, explain(post.rid, answer.status))
+            if isinstance(answer, Refused) or answer.status not in _STANDS:
+                _refuse(post, answer)
             else:
                 if answer.seq > expected:
                     await self._pass(passing, posts)
@@ -362,21 +407,28 @@ class ConversationActor(Actor[ToConversation]):
         passing: list[Passing] = []
         for event in events:
             post, dup = posts.get(event.seq, (None, False))
-            data = framed(message(event))
-            passing.append(Passing(event.seq, event.ts, data, post, dup))
+            passing.append(_passing(event, post, dup=dup))
         senders = [event.sender for event in events]
-        if posts and not self.surroundings.relay.alone and events[0].kind not in _CHANGES:
-            if self.members is None:
-                self.surroundings.read_members(self)
-            self.surroundings.relay.events(self, passing, senders)
+        if posts and events[0].kind not in _CHANGES:
+            self._relay(passing, senders)
         await self._deliver(passing, senders)
 
     async def _deliver(self, passing: list[Passing], senders: list[str]) -> None:
+        self._advance(passing, senders)
+        await fan_out(self.readers, self.id, passing)
+
+    def _relay(self, passing: list[Passing], senders: list[str]) -> None:
+        """Tell the other nodes of events that were stored through this one."""
+        if not self.surroundings.relay.alone:
+            if self.members is None:
+                self.surroundings.read_members(self)
+            self.surroundings.relay.events(self, passing, senders)
+
+    def _advance(self, passing: list[Passing], senders: list[str]) -> None:
+        """Move the head, before the fan-out: whoever enters then starts after these events."""
         if not self.private:
             self.senders = ((self.senders or []) + senders)[-RECENT:]
-        # The head moves first: whoever enters during the fan-out starts after these events.
         self.head = passing[-1].seq
-        await fan_out(self.readers, self.id, passing)
 
     async def _pass_change(self, event: StoredEvent, posts: dict[int, tuple[Post, bool]]) -> None:
         if event.kind == "change":
@@ -463,3 +515,12 @@ class ConversationActor(Actor[ToConversation]):
         if self._watermarks is None:
             self._watermarks = Watermarks(self)
         return self._watermarks
+
+
+def _passing(event: StoredEvent, post: Post | None, *, dup: bool) -> Passing:
+    return Passing(event.seq, event.ts, framed(message(event)), post, dup)
+
+
+def _refuse(post: Post, answer: Answer) -> None:
+    why = answer.error if isinstance(answer, Refused) else answer.status
+    post.origin.refused(post, explain(post.rid, why))

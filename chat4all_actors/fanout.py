@@ -102,22 +102,54 @@ async def fan_out(
 
     The readers are those of this moment: who enters meanwhile starts after these events.
     """
-    origins: set[object] = {event.post.origin for event in events if event.post is not None}
-    first, last = events[0].seq, events[-1].seq
-    data = events[0].data if len(events) == 1 else b"".join([event.data for event in events])
+    origins, data = _origins(events), _joined(events)
     present = list(readers)
     for start in range(0, len(present), CHECKPOINT_EVERY):
         some = present[start : start + CHECKPOINT_EVERY]
-        for reader in some:
-            if reader in origins:
-                origins.discard(reader)
-                reader.deliver_own(conversation, events)
-            else:
-                reader.deliver(conversation, first, last, data)
+        _give(some, conversation, events, data, origins)
         if len(some) == CHECKPOINT_EVERY:
             await trio.lowlevel.checkpoint()
+    _answer_absent(events, origins)
+
+
+def fan_out_nowait(
+    readers: Collection[Reader], conversation: str, events: Sequence[Passing]
+) -> None:
+    """The same to fewer readers than `CHECKPOINT_EVERY`."""
+    origins = _origins(events)
+    _give(list(readers), conversation, events, _joined(events), origins)
+    _answer_absent(events, origins)
+
+
+def _origins(events: Sequence[Passing]) -> set[object]:
+    return {event.post.origin for event in events if event.post is not None}
+
+
+def _joined(events: Sequence[Passing]) -> bytes:
+    return events[0].data if len(events) == 1 else b"".join([event.data for event in events])
+
+
+def _give(
+    readers: list[Reader],
+    conversation: str,
+    events: Sequence[Passing],
+    data: bytes,
+    origins: set[object],
+) -> None:
+    first, last = events[0].seq, events[-1].seq
+    for reader in readers:
+        if reader in origins:
+            origins.discard(reader)
+            reader.deliver_own(conversation, events)
+        else:
+            reader.deliver(conversation, first, last, data)
+
+
+def _answer_absent(events: Sequence[Passing], origins: set[object]) -> None:
+    """An origin that is no reader (any more) still waits for its answer."""
+    if not origins:
+        return
     for event in events:
-        # An origin that is no reader (any more) still waits for its answer.
         if event.post is not None and event.post.origin in origins:
             event.post.origin.stored(event.post, event.seq, event.ts, dup=event.dup)
 

@@ -52,6 +52,11 @@ class Actor(ABC, Generic[M]):
     which ends when the mailbox is empty; there is never more than one burst of one actor.
     Invariant: a mailbox that is not empty has a burst, running or about to.
 
+    A message that reaches an idle actor, and needs nothing to be waited for, needs no burst: the
+    actor may handle it on the stack of whoever tells it (`receive_nowait`, a *step*). A step is
+    to the others what a burst is: what is told meanwhile waits in the mailbox, a fault is the
+    actor's and not the teller's, a stop is obeyed when it is over.
+
     An actor lives until `stop`, a fault in `receive`, or the stop of its pool. Then exactly one
     of `on_stop` and `on_fault` is called, once, and every ask that is still open fails; it is
     never restarted. Give subclasses ``__slots__`` where there are many of them.
@@ -87,6 +92,15 @@ class Actor(ABC, Generic[M]):
         exception out of here is a fault and the end of the actor.
         """
 
+    def receive_nowait(self, message: M) -> bool:
+        """Handle `message` at once, or do nothing and be False, if something has to be waited for.
+
+        Then it comes through the mailbox to `receive`, as all do by default. Whoever tells the
+        message waits for this: it has to be short. It has the context variables of that one.
+        An exception is a fault, as in `receive`.
+        """
+        return False
+
     def on_fault(self, error: BaseException, unhandled: list[M]) -> None:
         """React to a fault in `receive`; the mailbox is closed already.
 
@@ -109,6 +123,8 @@ class Actor(ABC, Generic[M]):
 
     def tell_nowait(self, message: M) -> None:
         """Send a message; raises `MailboxFull` or `ActorStopped`, then nothing was sent."""
+        if self._state is ActorState.IDLE and self._step(message):
+            return
         self._mailbox.put_nowait(message)
         if self._state is ActorState.IDLE:
             self._start_burst()
@@ -118,6 +134,8 @@ class Actor(ABC, Generic[M]):
 
         Raises `ActorStopped`.
         """
+        if self._state is ActorState.IDLE and self._step(message):
+            return
         self._mailbox.put_reply(message)
         if self._state is ActorState.IDLE:
             self._start_burst()
@@ -187,6 +205,30 @@ class Actor(ABC, Generic[M]):
         """Return the node that stands for this actor in the tree of its pool."""
         detail = {"mailbox": len(self._mailbox), "batches": self._batches}
         return TreeNode(self.name, "actor", self._state.value, detail)
+
+    def _step(self, message: M) -> bool:
+        """Let an idle actor handle `message` here and now; False if it has to be awaited."""
+        self._state = ActorState.RUNNING
+        handled = True
+        unhandled: list[M] = []
+        fault: Exception | None = None
+        rest: BaseException | None = None
+        try:
+            handled = self.receive_nowait(message)
+            if handled:
+                self._batches += 1
+        except BaseException as error:
+            fault, rest = split_faults(error)
+            unhandled = [message]
+        if unhandled or self._leftover is not None:
+            self._end(unhandled, fault)
+        elif self._mailbox:
+            self._start_burst()  # told something meanwhile
+        else:
+            self._state = ActorState.IDLE
+        if rest is not None:
+            raise rest
+        return handled
 
     def _start_burst(self) -> None:
         self._state = ActorState.RUNNING

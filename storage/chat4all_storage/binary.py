@@ -52,6 +52,8 @@ def uuids(values: Sequence[str]) -> bytes:
 
 def texts(values: Sequence[str | None]) -> bytes:
     """An array of texts; raises `ValueError` when one has no UTF-8 form."""
+    if values.count(None) == len(values):
+        return _array(TEXT, len(values), _NULL * len(values))
     encoded = [None if value is None else value.encode() for value in values]
     return _array(TEXT, len(values), _elements(encoded))
 
@@ -64,6 +66,8 @@ def byteas(values: Sequence[bytes | None]) -> bytes:
 def integers(type_: int, values: Sequence[int | None]) -> bytes:
     """An array of `INT2`, `INT4` or `INT8`; raises `ValueError` when one does not fit."""
     count = len(values)
+    if not count or values.count(None) == count:
+        return _array(type_, count, _NULL * count)
     width, code = _WIDTHS[type_]
     if None not in values:
         # Sizes and values in turn, all at once.

@@ -11,7 +11,7 @@ https://www.postgresql.org/docs/current/libpq-async.html
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -21,7 +21,8 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
 
 BINARY: Final = pq.Format.BINARY
 _GOOD: Final = frozenset({pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK})
@@ -38,14 +39,27 @@ class ServerError(Exception):
         """`ERROR`, `FATAL` or `PANIC`."""
 
 
-@contextmanager
-def in_time(seconds: float) -> Iterator[None]:
-    """Cancel what takes longer; raises `TimeoutError` then."""
-    try:
-        with trio.fail_after(seconds):
-            yield
-    except trio.TooSlowError:
-        raise TimeoutError(f"no answer within {seconds:g} s") from None
+class TimeLimit:
+    """Cancels what takes longer than so many seconds; raises `TimeoutError` then."""
+
+    __slots__ = ("_scope", "_seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._scope = trio.move_on_after(seconds)
+
+    def __enter__(self) -> None:
+        self._scope.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._scope.__exit__(kind, error, traceback)
+        if self._scope.cancelled_caught:
+            raise TimeoutError(f"no answer within {self._seconds:g} s") from None
 
 
 class LibpqConnection:

@@ -13,7 +13,7 @@ import trio
 from msgspec import UNSET
 
 from . import binary
-from .libpq import LibpqConnection, in_time
+from .libpq import LibpqConnection, TimeLimit
 from .ports import KINDS, CommitResult, Mark, Outcome, Rejected, Status, Unavailable
 from .postgres import (
     ACQUIRE_TIMEOUT,
@@ -40,9 +40,14 @@ _COMMIT: Final = (
     " FROM commit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
     " $17, $18, $19, $20, $21, $22, $23, $24, $25)"
 )
-
-
 _ROW: Final = struct.Struct(">hqq")
+_NO_CHANGES: Final = (
+    binary.integers(binary.INT8, []),
+    binary.integers(binary.INT4, []),
+    binary.texts([]),
+    binary.byteas([]),
+    binary.integers(binary.INT8, []),
+)
 
 Row = tuple[int, ...]
 
@@ -71,15 +76,24 @@ class CommitConnection:
             values = _values(appends, marks, rules, writer)
         except ValueError as error:
             raise Rejected(f"a value can't be sent to PostgreSQL: {error}") from error
-        with trio.move_on_after(ACQUIRE_TIMEOUT) as waiting:
-            await self._turn.acquire()
-        if waiting.cancelled_caught:
-            raise Unavailable("another write takes too long")
+        await self._take_turn()
         try:
             rows = await self._execute(values)
         finally:
             self._turn.release()
         return _result(appends, marks, rows)
+
+    async def _take_turn(self) -> None:
+        """Wait for other writes, if there are any: a lock that is free costs no switch of tasks."""
+        try:
+            self._turn.acquire_nowait()
+            return
+        except trio.WouldBlock:
+            pass
+        with trio.move_on_after(ACQUIRE_TIMEOUT) as waiting:
+            await self._turn.acquire()
+        if waiting.cancelled_caught:
+            raise Unavailable("another write takes too long")
 
     def close(self) -> None:
         """Give it up; a commit under way fails, and so do later ones."""
@@ -89,7 +103,7 @@ class CommitConnection:
     async def _execute(self, values: list[bytes]) -> list[Row]:
         connection = await self._opened()
         try:
-            with in_time(COMMAND_TIMEOUT):
+            with TimeLimit(COMMAND_TIMEOUT):
                 found = await connection.execute(_NAME, values)
         except ERRORS as error:
             meaning = maybe_written(error)
@@ -107,7 +121,7 @@ class CommitConnection:
         if self._connection is None:
             await self._prepare()
             try:
-                with in_time(CONNECT_TIMEOUT):
+                with TimeLimit(CONNECT_TIMEOUT):
                     self._connection = await self._open()
             except ERRORS as error:
                 raise not_written(error) from error
@@ -159,6 +173,8 @@ def _values(
 def _changes(appends: Sequence[Append]) -> tuple[bytes, ...]:
     """What changes the conversations themselves: few entries of a batch, if any."""
     changes = [(n, a.change) for n, a in enumerate(appends, 1) if a.change is not None]
+    if not changes:
+        return _NO_CHANGES
     settings = [(each.title, each.metadata, each.retention) for _, each in changes]
     given: list[list[Any]] = [[None if each is UNSET else each for each in one] for one in settings]
     bits = [sum(1 << bit for bit, each in enumerate(one) if each is not UNSET) for one in settings]

@@ -72,11 +72,12 @@ class ShardLogs:
 
     def submit_nowait(self, entry: Entry[Any]) -> None:
         """See `ShardLog.submit_nowait`."""
-        hold = self._holds.get(entry.shard)
+        shard = entry.shard
+        hold = self._holds.get(shard)
         if hold is None:
-            self._log(entry.shard).submit_nowait(entry)
+            self._log(shard).submit_nowait(entry)
         elif len(hold.entries) >= MAX_HELD or hold.size + entry.size > MAX_HELD_BYTES:
-            raise LogFull(f"{len(hold.entries)} entries wait for shard {entry.shard}")
+            raise LogFull(f"{len(hold.entries)} entries wait for shard {shard}")
         else:
             hold.entries.append(_stamped(entry))
             hold.size += entry.size

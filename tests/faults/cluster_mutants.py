@@ -12,7 +12,7 @@ import chat4all_actors.conversation as conversation_module
 from chat4all_actors.__main__ import main
 from chat4all_actors.cluster.backbone import Backbone
 from chat4all_actors.cluster.sweeper import Sweeper
-from chat4all_actors.fanout import LocalReaders, fan_out
+from chat4all_actors.fanout import LocalReaders, fan_out, fan_out_nowait
 from chat4all_storage.ports import CommitResult
 from chat4all_storage.postgres_shard import PostgresShard
 from tests.faults.mutants import patch
@@ -69,9 +69,15 @@ def tell_everybody() -> None:
     ) -> None:
         await fan_out({*readers, *everybody}, conversation, events)
 
+    def to_all_nowait(
+        readers: Collection[Reader], conversation: str, events: Sequence[Passing]
+    ) -> None:
+        fan_out_nowait({*readers, *everybody}, conversation, events)
+
     patch(LocalReaders, "add", adding)
     patch(LocalReaders, "remove", removing)
     patch(conversation_module, "fan_out", to_all)
+    patch(conversation_module, "fan_out_nowait", to_all_nowait)
 
 
 def forget_watermarks() -> None:

@@ -20,10 +20,9 @@ from msgspec.structs import replace
 import chat4all_actors.conversation as conversation_module
 import chat4all_actors.resume as resume_module
 import chat4all_actors.session as session_module
-import chat4all_storage.group_commit as log_module
 import chat4all_storage.postgres as postgres_module
 from chat4all_actors.__main__ import main
-from chat4all_actors.fanout import fan_out
+from chat4all_actors.fanout import fan_out, fan_out_nowait
 from chat4all_actors.wire import framed
 from chat4all_protocol.frames import Gap
 from chat4all_storage.group_commit import Refused, ShardLog
@@ -129,17 +128,17 @@ def store_in_another_order() -> None:
 
 def store_and_refuse() -> None:
     """One message in eight is refused although it was stored."""
-    answer = log_module._answer
+    answer = ShardLog._answer
 
-    def refusing(answers: Sequence[tuple[Entry[Any], Answer]]) -> None:
-        answer([(entry, _refusal(entry, given) or given) for entry, given in answers])
+    def refusing(log: ShardLog, answers: Sequence[tuple[Entry[Any], Answer]]) -> None:
+        answer(log, [(entry, _refusal(entry, given) or given) for entry, given in answers])
 
     def _refusal(entry: Entry[Any], given: Answer) -> Refused | None:
         stored = not isinstance(given, Refused) and given.status is Status.STORED
         chosen = stored and entry.append.id[0] in "01"
         return Refused(Unavailable("a lie")) if chosen else None
 
-    patch(log_module, "_answer", refusing)
+    patch(ShardLog, "_answer", refusing)
 
 
 def deliver_out_of_order() -> None:
@@ -149,7 +148,12 @@ def deliver_out_of_order() -> None:
         for event in reversed(events):
             await fan_out(readers, conversation, [event])
 
+    def reversed_nowait(readers: set[Reader], conversation: str, events: Sequence[Passing]) -> None:
+        for event in reversed(events):
+            fan_out_nowait(readers, conversation, [event])
+
     patch(conversation_module, "fan_out", reversed_)
+    patch(conversation_module, "fan_out_nowait", reversed_nowait)
 
 
 def skip_what_was_missed() -> None:

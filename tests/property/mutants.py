@@ -13,7 +13,7 @@ from chat4all_actors.cluster.sweeper import Sweeper
 from chat4all_actors.conversation import ConversationActor
 from chat4all_actors.conversations import Conversations
 from chat4all_actors.elsewhere import Elsewhere
-from chat4all_actors.fanout import Passing, fan_out
+from chat4all_actors.fanout import Passing, fan_out, fan_out_nowait
 from chat4all_actors.heads import Heads
 from chat4all_actors.presence import Presences
 from chat4all_actors.resume import Held
@@ -84,12 +84,18 @@ def head_without_delivery() -> AbstractContextManager[Any]:
     """Every third fan-out reaches nobody but the sender."""
     count = 0
 
-    async def lossy(readers: Any, id_: str, passing: Any) -> None:
+    def some(readers: Any) -> Any:
         nonlocal count
         count += 1
-        await fan_out([] if count % 3 == 0 else readers, id_, passing)
+        return [] if count % 3 == 0 else readers
 
-    return patch.object(conversation, "fan_out", lossy)
+    async def lossy(readers: Any, id_: str, passing: Any) -> None:
+        await fan_out(some(readers), id_, passing)
+
+    def lossy_nowait(readers: Any, id_: str, passing: Any) -> None:
+        fan_out_nowait(some(readers), id_, passing)
+
+    return patch.multiple(conversation, fan_out=lossy, fan_out_nowait=lossy_nowait)
 
 
 def hole_not_filled() -> AbstractContextManager[Any]:

@@ -24,6 +24,8 @@ from tests.storage.builders import (
 from tests.storage.scripted_store import COMMIT_TIME, Inbox, ScriptedStore, settle, submit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trio.testing import MockClock
 
 
@@ -126,6 +128,54 @@ async def test_no_answer_comes_before_the_commit_has_returned(
     await settle()
     assert len(store.returned) == 20
     assert early == []
+
+
+async def test_the_next_commit_begins_before_the_answers_are_given(
+    autojump_clock: MockClock, log: ShardLog, store: ScriptedStore, conversation: str
+) -> None:
+    commits_begun: list[int] = []
+
+    def owner(answers: list[tuple[Entry[None], Answer]]) -> None:
+        commits_begun.append(len(store.batches))
+
+    log.submit_nowait(Entry(append(conversation, "ann"), owner, None))
+    await trio.sleep(COMMIT_TIME / 2)
+    log.submit_nowait(Entry(append(conversation, "ann"), owner, None))
+    await settle()
+    assert commits_begun == [2, 2]
+
+
+async def test_others_get_their_turn_while_many_owners_are_told(
+    autojump_clock: MockClock,
+    log: ShardLog,
+    store: ScriptedStore,
+    nursery: trio.Nursery,
+    conversation: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(group_commit, "TOLD_AT_ONCE", 2)
+    told: list[int] = []
+    seen: list[int] = []
+
+    async def look() -> None:
+        for _ in range(10):
+            seen.append(len(told))
+            await trio.lowlevel.checkpoint()
+
+    def owner(number: int) -> Callable[[list[tuple[Entry[None], Answer]]], None]:
+        def receive(answers: list[tuple[Entry[None], Answer]]) -> None:
+            if not told:
+                nursery.start_soon(look)
+            told.append(number)
+
+        return receive
+
+    for number in range(6):
+        log.submit_nowait(Entry(append(conversation, "ann"), owner(number), None))
+    await settle()
+    assert store.sizes == [6]
+    assert told == [0, 1, 2, 3, 4, 5]
+    assert {2, 4} & set(seen)
 
 
 async def test_refusals_of_the_store_are_answers(

@@ -273,6 +273,19 @@ async def test_what_is_in_doubt_and_then_rejected_is_a_fault_without_an_answer(
     assert inbox.answers == []
 
 
+async def test_an_owner_that_raises_is_a_fault_of_the_log(
+    autojump_clock: MockClock, idle_log: ShardLog, store: ScriptedStore
+) -> None:
+    conversation = await new_conversation(store, "ann")
+
+    def owner(answers: list[tuple[Entry[None], Answer]]) -> None:
+        raise ZeroDivisionError("a defect")
+
+    idle_log.submit_nowait(Entry(append(conversation, "ann"), owner, None))
+    with pytest.RaisesGroup(ZeroDivisionError), trio.fail_after(1000):
+        await idle_log.run()
+
+
 async def test_a_log_can_be_run_again_after_a_fault(
     autojump_clock: MockClock, idle_log: ShardLog, store: ScriptedStore, nursery: trio.Nursery
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from chat4all_storage import binary
-from chat4all_storage.libpq import LibpqConnection, ServerError, in_time
+from chat4all_storage.libpq import LibpqConnection, ServerError, TimeLimit
 from tests.storage.probes import ask
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ async def test_whoever_waits_is_told_when_it_is_closed(connection: LibpqConnecti
 
 async def test_what_takes_too_long_is_a_timeout(connection: LibpqConnection) -> None:
     await connection.prepare(NAME, "SELECT pg_sleep(60)")
-    with pytest.raises(TimeoutError), in_time(0.05):
+    with pytest.raises(TimeoutError), TimeLimit(0.05):
         await connection.execute(NAME, [])
 
 
@@ -113,7 +113,7 @@ async def test_a_server_that_says_nothing_can_be_given_up() -> None:
         await silent.bind(("127.0.0.1", 0))
         silent.listen()
         port = silent.getsockname()[1]
-        with pytest.raises(TimeoutError), in_time(0.05):
+        with pytest.raises(TimeoutError), TimeLimit(0.05):
             await LibpqConnection.open(f"postgresql://user@127.0.0.1:{port}/db", {})
 
 
