@@ -21,7 +21,7 @@ from chat4all_storage.group_commit import Entry, LogFull, Refused
 from chat4all_storage.ports import Outcome, Range, Status, StoredEvent, Unavailable
 
 from . import composing
-from .early import Early
+from .early import CHANGES, Early
 from .fanout import CHECKPOINT_EVERY, Passing, fan_out, fan_out_nowait
 from .kernel import Actor, ActorStopped, MailboxFull
 from .messages import (
@@ -62,15 +62,11 @@ T = TypeVar("T")
 
 CATCH_UP_BATCH: Final = 500
 EARLY: Final = 256
-"""Events of other nodes that wait for those before them."""
+"""Events of other nodes that wait for those before them, and as many answers of the log."""
 EARLY_WAIT: Final = 0.05
 """Seconds that they wait before those are read from the store."""
 RETRY_FIRST: Final = 0.05
 RETRY_MAX: Final = 1.0
-
-_CHANGES: Final = ("join", "leave", "change")
-"""Kinds of events that change the members or the conversation itself."""
-
 
 _STANDS: Final = (Status.STORED, Status.DUPLICATE)
 """The event stands in the log."""
@@ -164,6 +160,7 @@ class ConversationActor(Actor[ToConversation]):
                 await self._relayed(message_)
             elif isinstance(message_, Overtaken):
                 await self._catch_up(message_.seq)
+                await self._go_on()
             elif isinstance(message_, HoleDue):
                 await self._close_holes()
             elif isinstance(message_, MembersRead):
@@ -211,6 +208,7 @@ class ConversationActor(Actor[ToConversation]):
 
     def on_fault(self, error: BaseException, unhandled: list[ToConversation]) -> None:
         """Let clients connect again and resume: their sessions hold no position of their own."""
+        unhandled = self._held() + unhandled
         self.surroundings.forget(self, stored_up_to(unhandled, self.head))
         for reader in list(self.readers):
             reader.close_internal()
@@ -218,8 +216,14 @@ class ConversationActor(Actor[ToConversation]):
 
     def on_stop(self, unhandled: list[ToConversation]) -> None:
         """Who waits for an answer that won't come is told so."""
+        unhandled = self._held() + unhandled
         self.surroundings.forget(self, stored_up_to(unhandled, self.head))
         self._lose(unhandled)
+
+    def _held(self) -> list[ToConversation]:
+        """The answers that wait for events of other nodes."""
+        answers = self._early.answers if self._early is not None else []
+        return [Committed(answers)] if answers else []
 
     # --- storing ------------------------------------------------------------------------------
 
@@ -248,12 +252,14 @@ class ConversationActor(Actor[ToConversation]):
 
     def _committed_nowait(self, answers: list[tuple[Entry[Post], Answer]]) -> bool:
         """The same as `_committed` where nothing has to be read, and the readers are few."""
-        if self._early or self._deferred > self.head or len(self.readers) >= CHECKPOINT_EVERY:
+        if self._early is not None and self._early.waits:
+            return False
+        if self._deferred > self.head or len(self.readers) >= CHECKPOINT_EVERY:
             return False
         expected = self.head + 1
         for entry, answer in answers:
             if type(answer) is Outcome and answer.status in _STANDS:
-                if answer.seq > expected or entry.append.kind in _CHANGES:
+                if answer.seq > expected or entry.append.kind in CHANGES:
                     return False
                 expected += answer.seq == expected
         self._note_answered(answers)
@@ -269,20 +275,31 @@ class ConversationActor(Actor[ToConversation]):
                 )
             else:
                 dup = answer.status is Status.DUPLICATE
-                passing.append(_passing(post.event(answer), post, dup=dup))
+                data = framed(message(post.event(answer)))
+                passing.append(Passing(answer.seq, answer.ts, data, post, dup))
                 senders.append(post.append.sender)
         if passing:
-            self._relay(passing, senders)
+            self._tell_others(passing, senders)
             self._advance(passing, senders)
             fan_out_nowait(self.readers, self.id, passing)
         return True
 
-    async def _committed(self, answers: list[tuple[Entry[Post], Answer]]) -> None:
-        self._note_answered(answers)
+    async def _committed(
+        self, answers: list[tuple[Entry[Post], Answer]], *, waiting: bool = True
+    ) -> None:
+        """Pass what the log has stored, and answer, after what else waits for that.
+
+        With `waiting` it stops at an event that follows one of another node which has not come
+        yet, as if the log had not answered; that is a matter of milliseconds, and reading it twice.
+        """
+        early = self._early
+        if early is not None:
+            answers = early.answers + answers
+        waiting = waiting and len(answers) <= EARLY and self.surroundings.relay.hears
         passing: list[StoredEvent] = []
         posts: dict[int, tuple[Post, bool]] = {}
         expected = self.head + 1
-        for entry, answer in answers:
+        for index, (entry, answer) in enumerate(answers):
             post = entry.context
             if isinstance(answer, Refused) or answer.status not in _STANDS:
                 _refuse(post, answer)
@@ -290,6 +307,15 @@ class ConversationActor(Actor[ToConversation]):
                 if answer.seq > expected:
                     await self._pass(passing, posts)
                     passing, posts = [], {}
+                    await self._pass_early()
+                    if waiting and self.head < answer.seq - 1:
+                        self._note_answered(answers[:index])
+                        if early is None:
+                            early = self._early = Early()
+                        early.answers = answers[index:]
+                        self._tell_ahead(early)
+                        self._await_hole(early)
+                        return
                     await self._catch_up(answer.seq - 1, waiting=False)
                     # Perhaps further than asked: the event itself may have come from elsewhere.
                     expected = self.head + 1
@@ -301,9 +327,15 @@ class ConversationActor(Actor[ToConversation]):
                     passing.append(post.event(answer))
                     posts[answer.seq] = (post, dup)
                     expected = answer.seq + 1
+        self._note_answered(answers)
         await self._pass(passing, posts)
-        if self._early or self._deferred > self.head:
+        if early is not None:
+            early.answers = []
+            early.told.clear()
+        if early or self._deferred > self.head:
             await self._catch_up(self._deferred)
+            if early:
+                self._await_hole(early)
 
     def _note_answered(self, answers: list[tuple[Entry[Post], Answer]]) -> None:
         assert self._open is not None
@@ -355,23 +387,45 @@ class ConversationActor(Actor[ToConversation]):
     async def _relayed(self, relayed: Relayed) -> None:
         """Pass events of another node; what comes too early waits a little for the others."""
         self.relayed_bytes -= relayed.size
-        early = self._early = self._early or Early()
-        early.add(relayed, self.head)
+        if self._early is None:
+            self._early = Early()
+        self._early.add(relayed, self.head)
         await self._pass_early()
-        if len(early) > EARLY:
+        await self._go_on()
+
+    async def _go_on(self) -> None:
+        """The head may have moved: see what waits for that, and what is missing now."""
+        if self._early is None:
+            return
+        if self._early.answers:
+            await self._committed([])
+        if len(self._early) > EARLY:
             await self._close_holes()
-        elif early:
+        elif self._early.waits:
+            self._await_hole(self._early)
+
+    def _await_hole(self, early: Early) -> None:
+        """Have what is missing after the head read, unless it comes in time."""
+        if early.hole != self.head:  # else its time runs already
+            early.hole = self.head
             timers, key = self.surroundings.timers, (self.id, ":hole")
             timers.set(key, EARLY_WAIT, self._on_hole_due)
 
     def _on_hole_due(self) -> None:
         """Called by the timers."""
-        with suppress(ActorStopped):
-            self.reply_nowait(HoleDue())
+        early = self._early
+        if early is not None and early.waits and early.hole == self.head:
+            with suppress(ActorStopped):
+                self.reply_nowait(HoleDue())
 
     async def _close_holes(self) -> None:
-        while self._early and self._deferred <= self.head:
-            await self._catch_up(self._early.first - 1)
+        early = self._early
+        assert early is not None  # something of it waits
+        early.hole = -1
+        if early.answers:
+            await self._committed([], waiting=False)
+        while early and self._deferred <= self.head:
+            await self._catch_up(early.first - 1)
 
     async def _pass_early(self) -> None:
         """Pass what has come from other nodes and follows the head."""
@@ -393,7 +447,7 @@ class ConversationActor(Actor[ToConversation]):
         """Give events that follow the head to the readers; members come and go as they say."""
         start = 0
         for index, event in enumerate(events):
-            if event.kind in _CHANGES:
+            if event.kind in CHANGES:
                 await self._pass_unchanged(events[start:index], posts)
                 await self._pass_change(event, posts)
                 start = index + 1
@@ -405,24 +459,39 @@ class ConversationActor(Actor[ToConversation]):
         if not events:
             return
         passing: list[Passing] = []
-        for event in events:
+        told = self._early.told if self._early is not None else {}
+        untold = 0
+        for index, event in enumerate(events, 1):
             post, dup = posts.get(event.seq, (None, False))
-            passing.append(_passing(event, post, dup=dup))
+            data = told.pop(event.seq, b"")
+            if data:
+                untold = index
+            else:
+                data = framed(message(event))
+            passing.append(Passing(event.seq, event.ts, data, post, dup))
         senders = [event.sender for event in events]
-        if posts and events[0].kind not in _CHANGES:
-            self._relay(passing, senders)
+        if posts and untold < len(events) and events[0].kind not in CHANGES:
+            self._tell_others(passing[untold:], senders[untold:])
         await self._deliver(passing, senders)
+
+    def _tell_others(self, passing: list[Passing], senders: list[str]) -> None:
+        """Tell the other nodes of events that were stored through this one."""
+        if self.surroundings.relay.alone:
+            return
+        if self.members is None:
+            self.surroundings.read_members(self)
+        self.surroundings.relay.events(self, passing, senders)
+
+    def _tell_ahead(self, early: Early) -> None:
+        """Tell other nodes now what can't be passed here yet, so that no node waits for another
+        that waits.
+        """
+        for passing, senders in early.take_untold():
+            self._tell_others(passing, senders)
 
     async def _deliver(self, passing: list[Passing], senders: list[str]) -> None:
         self._advance(passing, senders)
         await fan_out(self.readers, self.id, passing)
-
-    def _relay(self, passing: list[Passing], senders: list[str]) -> None:
-        """Tell the other nodes of events that were stored through this one."""
-        if not self.surroundings.relay.alone:
-            if self.members is None:
-                self.surroundings.read_members(self)
-            self.surroundings.relay.events(self, passing, senders)
 
     def _advance(self, passing: list[Passing], senders: list[str]) -> None:
         """Move the head, before the fan-out: whoever enters then starts after these events."""
@@ -440,6 +509,8 @@ class ConversationActor(Actor[ToConversation]):
         stored = await self._until_available(self._shards.conversation, self.id)
         assert stored is not None  # conversations are never deleted
         self.members, self.changed_at = list(stored.members), event.seq
+        if self._early is not None:
+            self._early.told.clear()  # perhaps not to all who are members now
         local = self.surroundings.local
         if event.seq in posts:
             joined = event.kind == "join"
@@ -515,10 +586,6 @@ class ConversationActor(Actor[ToConversation]):
         if self._watermarks is None:
             self._watermarks = Watermarks(self)
         return self._watermarks
-
-
-def _passing(event: StoredEvent, post: Post | None, *, dup: bool) -> Passing:
-    return Passing(event.seq, event.ts, framed(message(event)), post, dup)
 
 
 def _refuse(post: Post, answer: Answer) -> None:

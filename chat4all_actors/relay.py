@@ -39,6 +39,11 @@ class Relay(Protocol):
         """Whether there is no other node to tell anything."""
         ...
 
+    @property
+    def hears(self) -> bool:
+        """Whether other nodes, of which there are some, can tell now what they have stored."""
+        ...
+
     def events(self, room: Room, events: Sequence[Passing], senders: Sequence[str]) -> None:
         """Consecutive events were stored through this node; none of them changes the members."""
 

@@ -143,7 +143,7 @@ async def open_storage(
             from chat4all_storage.redis_tally import RedisTally
 
             entries = settings.backbone_entries
-            bus = RedisStreams(bridge, servers.redis, storage.cluster, max_entries=entries)
+            bus = RedisStreams(servers.redis, storage.cluster, max_entries=entries)
             stack.push_async_callback(bus.close)
             tally = RedisTally(bridge, servers.redis, storage.cluster)
             stack.push_async_callback(tally.close)

@@ -102,6 +102,11 @@ class Cluster:
         """See `relay.Relay`."""
         return not self._backbone.peers.living
 
+    @property
+    def hears(self) -> bool:
+        """See `relay.Relay`."""
+        return self._backbone.working and bool(self._backbone.peers.living)
+
     def events(self, room: Room, events: Sequence[Passing], senders: Sequence[str]) -> None:
         """See `relay.Relay`."""
         nodes = self._nodes(room.members)

@@ -8,19 +8,15 @@ expires when the node has not beaten for a while; `PREFIX:nodes`, a hash of the 
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from .bus import Arrival, Beat
-from .redis_connection import call, connect
+from .redis_socket import RedisSocket
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
-    import redis.asyncio
-
-    from .bridge import Bridge
-
-T = TypeVar("T")
+    from .redis_socket import Argument
 
 SECONDS: Final = 1.0
 COMMAND_TIMEOUT: Final = 2 * SECONDS
@@ -37,94 +33,79 @@ return redis.call('HDEL', KEYS[1], ARGV[1])
 class RedisStreams:
     """The bus of one cluster."""
 
-    def __init__(self, bridge: Bridge, url: str, cluster: str, *, max_entries: int = 2000) -> None:
+    def __init__(self, url: str, cluster: str, *, max_entries: int = 2000) -> None:
         """`cluster` keeps clusters that share a Redis apart.
 
         A stream holds about `max_entries` entries.
         """
-        self._bridge = bridge
-        self._url = url
         self._prefix = f"chat4all:{cluster}"
         self._max_entries = max_entries
-        self._writer: redis.asyncio.Redis | None = None
-        self._reader: redis.asyncio.Redis | None = None
+        self._writer = RedisSocket(url)
+        # A connection of its own, as this one waits.
+        self._reader = RedisSocket(url)
 
     async def append(self, entries: Sequence[tuple[str, bytes]]) -> None:
         """See `Bus.append`."""
-        await self._call(self._append, entries)
+        # No new stream: that of a node that has left would never expire.
+        commands = [self._add(node, data, "NOMKSTREAM") for node, data in entries]
+        await self._writer.ask(commands, timeout=COMMAND_TIMEOUT)
 
     async def read(self, node: str, after: str, *, wait: float, limit: int) -> list[Arrival]:
         """See `Bus.read`."""
-        return await self._call(self._read, node, after, wait, limit, timeout=wait)
+        milliseconds = int(wait * 1000)
+        command: list[Argument] = ["XREAD", "COUNT", limit]
+        if milliseconds:  # `BLOCK 0` would wait for ever
+            command += ["BLOCK", milliseconds]
+        command += ["STREAMS", self._stream(node), after]
+        found: Any
+        (found,) = await self._reader.ask([command], timeout=COMMAND_TIMEOUT + wait)
+        return [
+            Arrival(id_.decode(), fields[1])
+            for _, entries in found or ()
+            for id_, fields in entries
+        ]
 
     async def beat(self, node: str, data: bytes) -> Beat:
         """See `Bus.beat`."""
-        return await self._call(self._beat, node, data)
-
-    async def remove(self, node: str, unless: bytes | None = None) -> bool:
-        """See `Bus.remove`."""
-        return await self._call(self._remove, node, unless)
-
-    async def close(self) -> None:
-        """See `Bus.close`."""
-        await self._call(self._close)
-
-    async def _call(
-        self, fn: Callable[..., Awaitable[T]], *arguments: Any, timeout: float = 0.0
-    ) -> T:
-        return await call(self._bridge, fn, *arguments, timeout=COMMAND_TIMEOUT + timeout)
-
-    # --- on the asyncio loop ------------------------------------------------------------------
-
-    def _connect(self) -> redis.asyncio.Redis:
-        return connect(self._url, timeout=COMMAND_TIMEOUT)
-
-    async def _append(self, entries: Sequence[tuple[str, bytes]]) -> None:
-        writer = self._writer = self._writer or self._connect()
-        pipeline = writer.pipeline(transaction=False)
-        for node, data in entries:
-            # No new stream: that of a node that has left would never expire.
-            pipeline.xadd(
-                self._stream(node), {"e": data}, maxlen=self._max_entries, nomkstream=True
-            )
-        await pipeline.execute()
-
-    async def _read(self, node: str, after: str, wait: float, limit: int) -> list[Arrival]:
-        # A connection of its own, as this one waits.
-        reader = self._reader = self._reader or self._connect()
-        block = int(wait * 1000) or None  # `BLOCK 0` would wait for ever
-        found: Any = await reader.xread({self._stream(node): after}, count=limit, block=block)
-        return [
-            Arrival(id_.decode(), fields[b"e"]) for _, entries in found for id_, fields in entries
-        ]
-
-    async def _beat(self, node: str, data: bytes) -> Beat:
-        writer = self._writer = self._writer or self._connect()
-        stream = self._stream(node)
-        pipeline = writer.pipeline(transaction=False)
-        pipeline.set(f"{self._prefix}:epoch", secrets.token_hex(8), nx=True)
-        pipeline.get(f"{self._prefix}:epoch")
-        pipeline.xadd(stream, {"e": data}, maxlen=self._max_entries)
-        pipeline.pexpire(stream, int(STREAM_LIFETIME * 1000))
-        pipeline.hset(f"{self._prefix}:nodes", node, data)
-        pipeline.hgetall(f"{self._prefix}:nodes")
-        _, epoch, position, _, _, nodes = await pipeline.execute()
+        epoch_key, nodes_key, stream = f"{self._prefix}:epoch", self._nodes, self._stream(node)
+        replies: Any = await self._writer.ask(
+            [
+                ["SET", epoch_key, secrets.token_hex(8), "NX"],
+                ["GET", epoch_key],
+                self._add(node, data),
+                ["PEXPIRE", stream, int(STREAM_LIFETIME * 1000)],
+                ["HSET", nodes_key, node, data],
+                ["HGETALL", nodes_key],
+            ],
+            timeout=COMMAND_TIMEOUT,
+        )
+        _, epoch, position, _, _, nodes = replies
         return Beat(
             epoch=epoch.decode(),
             position=position.decode(),
-            nodes={name.decode(): last for name, last in nodes.items()},
+            nodes={name.decode(): last for name, last in zip(nodes[::2], nodes[1::2], strict=True)},
         )
 
-    async def _remove(self, node: str, unless: bytes | None) -> bool:
-        writer = self._writer = self._writer or self._connect()
-        keys = [f"{self._prefix}:nodes", self._stream(node)]
+    async def remove(self, node: str, unless: bytes | None = None) -> bool:
+        """See `Bus.remove`."""
+        keys = [self._nodes, self._stream(node)]
         arguments = [node, "0" if unless is None else "1", unless or b""]
-        return bool(await writer.eval(_REMOVE, 2, *keys, *arguments))
+        command = ["EVAL", _REMOVE, len(keys), *keys, *arguments]
+        (removed,) = await self._writer.ask([command], timeout=COMMAND_TIMEOUT)
+        return bool(removed)
 
-    async def _close(self) -> None:
-        for client in (self._writer, self._reader):
-            if client is not None:
-                await client.aclose()
+    async def close(self) -> None:
+        """See `Bus.close`."""
+        await self._writer.close()
+        await self._reader.close()
+
+    def _add(self, node: str, data: bytes, *options: str) -> list[Argument]:
+        limit = ("MAXLEN", "~", self._max_entries)
+        return ["XADD", self._stream(node), *options, *limit, "*", "e", data]
+
+    @property
+    def _nodes(self) -> str:
+        return f"{self._prefix}:nodes"
 
     def _stream(self, node: str) -> str:
         return f"{self._prefix}:in:{node}"

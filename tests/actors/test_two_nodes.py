@@ -10,6 +10,7 @@ import trio
 from msgspec import Struct
 
 from chat4all_actors.composing import MAX_MEMBERS
+from chat4all_actors.conversation import EARLY_WAIT
 from chat4all_protocol.codec import encode_body
 from chat4all_protocol.codes import CloseCode
 from chat4all_protocol.frames import (
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from chat4all_actors.node import Node
-    from chat4all_storage.ports import CommitResult, Mark
+    from chat4all_storage.ports import CommitResult, Mark, Range, StoredEvent
     from chat4all_storage.storage import Storage
 
 G7 = 5.0
@@ -231,6 +232,91 @@ async def test_an_own_message_that_the_journal_tells_first_is_answered_once(
         await trio.sleep(2)
         assert ana.outlet.of(Msg) == []
         assert [(sent.seq, sent.dup) for sent in ana.outlet.of(Sent)] == [(1, False)]
+
+
+class Held:
+    """What the other node tells the first one is held back until it is let go."""
+
+    def __init__(self, two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._bus, self._to = two.bus, two.one.backbone.name
+        self._append = two.bus.append
+        self._entries: list[tuple[str, bytes]] = []
+        self.reads = 0
+        """Of events, from the store."""
+        store = two.storage.shards.all[0]
+        history = store.history
+
+        async def counted(ranges: Sequence[Range]) -> list[list[StoredEvent]]:
+            self.reads += 1
+            return await history(ranges)
+
+        monkeypatch.setattr(store, "history", counted)
+        monkeypatch.setattr(two.bus, "append", self._hold)
+
+    async def _hold(self, entries: Sequence[tuple[str, bytes]]) -> None:
+        self._entries += [each for each in entries if each[0] == self._to]
+        await self._append([each for each in entries if each[0] != self._to])
+
+    async def let_go(self) -> None:
+        entries, self._entries = self._entries, []
+        await self._append(entries)
+        await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_an_own_message_waits_for_what_another_node_stored_before_it(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_nodes() as two:
+        ana, bob = await person(two.one, "ana"), await person(two.other, "bob")
+        conv = await begun(ana, "bob")
+        held = Held(two, monkeypatch)
+        await bob.say(text(conv, "first"))
+        for number in range(2):
+            await ana.say(text(conv, str(number)))
+        assert ana.outlet.of(Sent) == []
+        assert heard(bob) == [(2, "0"), (3, "1")]  # nobody else waits for that
+        await held.let_go()
+        assert heard(ana) == [(1, "first")]
+        assert [sent.seq for sent in ana.outlet.of(Sent)] == [2, 3]
+        assert [type(frame) for frame in ana.outlet.taken[-3:]] == [Msg, Sent, Sent]
+        assert held.reads == 0
+        assert heard(bob) == [(2, "0"), (3, "1")]
+
+
+async def test_what_does_not_come_from_the_other_node_in_time_is_read(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_nodes() as two:
+        ana, bob = await person(two.one, "ana"), await person(two.other, "bob")
+        conv = await begun(ana, "bob")
+        held = Held(two, monkeypatch)
+        await bob.say(text(conv, "first"))
+        await ana.say(text(conv, "second"))
+        await trio.sleep(EARLY_WAIT)
+        await trio.testing.wait_all_tasks_blocked()
+        assert [type(frame) for frame in ana.outlet.taken[-2:]] == [Msg, Sent]
+        assert held.reads == 1
+        await held.let_go()
+        assert heard(ana) == [(1, "first")]
+
+
+async def test_who_waits_for_another_node_is_told_when_the_conversation_ends(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_nodes() as two:
+        ana, bob = await person(two.one, "ana"), await person(two.other, "bob")
+        conv = await begun(ana, "bob")
+        Held(two, monkeypatch)
+        await bob.say(text(conv, "first"))
+        await ana.say(text(conv, "second"))
+        actor = two.one.conversations.get(conv)
+        assert actor is not None
+        with two.one.conversations.heads.reading():
+            actor.stop()
+            assert two.one.conversations.heads.of(conv) == 2
+        assert ana.outlet.of(Sent) == []
+        assert ana.outlet.closed is not None
+        assert ana.outlet.closed[0] == CloseCode.INTERNAL
 
 
 # --- members --------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ import pytest
 import redis
 import trio
 
-from chat4all_storage.bridge import open_bridge
 from chat4all_storage.bus import MemoryBus
 from chat4all_storage.embedded import EmbeddedServers, open_embedded
 from chat4all_storage.ports import Unavailable
@@ -36,8 +35,7 @@ async def servers(tmp_path: Path) -> AsyncIterator[EmbeddedServers]:
 @pytest.fixture
 async def streams(servers: EmbeddedServers) -> AsyncIterator[RedisStreams]:
     async with AsyncExitStack() as stack:
-        bridge = await stack.enter_async_context(open_bridge())
-        streams = RedisStreams(bridge, servers.redis_url, CLUSTER, max_entries=ENTRIES)
+        streams = RedisStreams(servers.redis_url, CLUSTER, max_entries=ENTRIES)
         stack.push_async_callback(streams.close)
         yield streams
 
@@ -186,12 +184,11 @@ async def test_a_node_that_beat_again_is_not_removed(bus: Bus) -> None:
 async def test_clusters_do_not_see_each_other(
     streams: RedisStreams, servers: EmbeddedServers
 ) -> None:
-    async with open_bridge() as bridge:
-        other = RedisStreams(bridge, servers.redis_url, "another")
-        await streams.beat("one", b"ours")
-        assert (await other.beat("one", b"theirs")).nodes == {"one": b"theirs"}
-        assert await data(streams, "one") == [b"ours"]
-        await other.close()
+    other = RedisStreams(servers.redis_url, "another")
+    await streams.beat("one", b"ours")
+    assert (await other.beat("one", b"theirs")).nodes == {"one": b"theirs"}
+    assert await data(streams, "one") == [b"ours"]
+    await other.close()
 
 
 async def test_an_emptied_redis_has_another_epoch(
