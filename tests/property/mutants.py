@@ -274,11 +274,12 @@ CLUSTER_MUTANTS = [
     (journal_not_followed, apart()),
     (relayed_at_any_head, mingled()),
     (own_event_as_message, mingled()),
+    (stopped_at_work, mingled()),
     (introduced_without_gap, introduced()),
     (woken_where_it_was_read, woken()),
     (former_session_kept, moving()),
 ]
-"""Those that show on several nodes only."""
+"""Those that show on several nodes, most of them there only."""
 
 MUTANTS = [
     (ack_before_commit, anything),
@@ -298,6 +299,5 @@ MUTANTS = [
     (page_cut_short, anything),
     (marks_overwritten, curious()),
     (stale_heads, alone()),
-    (stopped_at_work, alone()),
 ]
 """Each with the kind of scene in which it shows soonest."""
