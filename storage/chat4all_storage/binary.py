@@ -1,4 +1,4 @@
-"""Arrays in PostgreSQL's binary format, as parameters of a statement.
+"""Values in PostgreSQL's binary format: arrays as parameters of a statement, and what it answers.
 
 An array is its number of dimensions, whether it holds nulls, the type of its elements, the
 length and first index of each dimension, and then each element as its size and its bytes; a size
@@ -25,6 +25,9 @@ _NULL: Final = b"\xff\xff\xff\xff"
 _UUID_BYTES: Final = 16
 _UUID_SIZE: Final = b"\0\0\0\x10"
 _WIDTHS: Final = {INT2: (2, "h"), INT4: (4, "i"), INT8: (8, "q")}
+_HEADER_BYTES: Final = 20
+"""Of an array that has elements; one that has none is shorter."""
+_SIZE_BYTES: Final = 4
 _size = struct.Struct(">i").pack
 _header = struct.Struct(">iiIii").pack
 _empty_header = struct.Struct(">iiI").pack
@@ -80,6 +83,28 @@ def integers(type_: int, values: Sequence[int | None]) -> bytes:
         count,
         _elements([None if value is None else _packed(pack, value) for value in values]),
     )
+
+
+def read_integer(data: bytes) -> int:
+    """An integer of whatever width."""
+    return int.from_bytes(data, "big", signed=True)
+
+
+def read_uuid(data: bytes) -> str:
+    """A UUID as its canonical text."""
+    digits = data.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def read_array(data: bytes) -> list[bytes]:
+    """The elements of an array of one dimension at most, without nulls."""
+    elements: list[bytes] = []
+    at = _HEADER_BYTES
+    while at < len(data):
+        start = at + _SIZE_BYTES
+        at = start + int.from_bytes(data[at:start], "big")
+        elements.append(data[start:at])
+    return elements
 
 
 def _elements(values: Sequence[bytes | None]) -> bytes:

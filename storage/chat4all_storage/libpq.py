@@ -12,7 +12,7 @@ https://www.postgresql.org/docs/current/libpq-async.html
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import psycopg
@@ -23,6 +23,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
+
+Row: TypeAlias = "list[bytes | None]"
+"""The values of a row in PostgreSQL's binary format, None for a null."""
 
 BINARY: Final = pq.Format.BINARY
 _GOOD: Final = frozenset({pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK})
@@ -106,21 +109,30 @@ class LibpqConnection:
             ServerError: the server refused.
             OSError: the connection was lost, and what was asked for may have happened.
         """
-        formats = [BINARY] * len(values)
-        try:
-            self._connection.send_query_prepared(name, values, formats, BINARY)
-        except psycopg.OperationalError as error:
-            raise ConnectionError(str(error)) from error
-        result = await self._result()
+        result = await self._run(name, values)
         get, columns = result.get_value, range(result.nfields)
         found = [get(row, column) for row in range(result.ntuples) for column in columns]
         return b"".join([value for value in found if value is not None])
+
+    async def rows(self, name: bytes, values: Sequence[bytes]) -> list[Row]:
+        """The same; returns the values of each row, None for a null."""
+        result = await self._run(name, values)
+        get, columns = result.get_value, range(result.nfields)
+        return [[get(row, column) for column in columns] for row in range(result.ntuples)]
 
     def close(self) -> None:
         """Give it up at once."""
         with suppress(psycopg.OperationalError):  # it has no socket any more
             trio.lowlevel.notify_closing(self._connection.socket)
         self._connection.finish()
+
+    async def _run(self, name: bytes, values: Sequence[bytes]) -> pq.abc.PGresult:
+        formats = [BINARY] * len(values)
+        try:
+            self._connection.send_query_prepared(name, values, formats, BINARY)
+        except psycopg.OperationalError as error:
+            raise ConnectionError(str(error)) from error
+        return await self._result()
 
     async def _finish_connecting(self) -> None:
         connection = self._connection

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
+from . import binary
 from .actor import SHELL, Actor, user_subject
+from .binary import read_array, read_integer
 from .ports import Arrivals, Notice, Rejected, User, UsernameTaken
 from .postgres import Database
 from .postgres_audit import tell
 from .postgres_erasures import being_erased
 from .postgres_logins import end_logins
+from .postgres_starts import StartConnections
 from .sharding import LOGICAL_SHARDS, default_placement
 
 if TYPE_CHECKING:
@@ -20,11 +23,20 @@ if TYPE_CHECKING:
     from .bridge import Bridge
 
 
+# now() is when the transaction began, before it looked at anything.
+_ARRIVALS: Final = """
+    SELECT (extract(epoch FROM now()) * 1000000)::bigint,
+        ARRAY(SELECT username FROM users
+              WHERE lower(username COLLATE "C") = ANY ($1::text[]) AND invisible)
+"""
+
+
 class PostgresDirectory:
     """The first database's tables of users and of shards."""
 
     def __init__(self, bridge: Bridge, dsn: str) -> None:
         self._database = Database(bridge, dsn)
+        self._starting = StartConnections(dsn, self._database.ready, _ARRIVALS)
 
     @property
     def database(self) -> Database:
@@ -82,14 +94,11 @@ class PostgresDirectory:
 
     async def arrivals(self, usernames: Collection[str]) -> Arrivals:
         """See `Directory.arrivals`."""
-        # now() is when the transaction began, before it looked at anything.
-        query = """SELECT (extract(epoch FROM now()) * 1000000)::bigint,
-                       ARRAY(SELECT username FROM users
-                             WHERE lower(username COLLATE "C") = ANY ($1) AND invisible)"""
-        read_at, invisible = await self._database.read(
-            lambda connection: connection.fetchrow(query, _keys(usernames))
-        )
-        return Arrivals(read_at, frozenset(invisible))
+        ((read_at, invisible),) = await self._starting.read([binary.texts(_keys(usernames))])
+        assert read_at is not None
+        assert invisible is not None
+        names = [name.decode() for name in read_array(invisible)]
+        return Arrivals(read_integer(read_at), frozenset(names))
 
     async def set_invisible(self, username: str, invisible: bool) -> None:
         """See `Directory.set_invisible`."""
@@ -259,6 +268,7 @@ class PostgresDirectory:
 
     async def close(self) -> None:
         """Give up all connections."""
+        self._starting.close()
         await self._database.close()
 
 

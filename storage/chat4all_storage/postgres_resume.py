@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import Struct
 
-from .ports import EVENT_OVERHEAD, KINDS, UNREAD_LIMIT, Membership, Resumed, StoredEvent
+from . import binary
+from .binary import read_array, read_integer, read_uuid
+from .ports import (
+    EVENT_OVERHEAD,
+    KINDS,
+    UNREAD_LIMIT,
+    Membership,
+    Rejected,
+    Resumed,
+    StoredEvent,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from chat4all_protocol.frames import ConversationType
+
+    from .libpq import Row
     from .ports import Replay
+    from .postgres_starts import StartConnections
 
 EVENT_COLUMNS: Final = (
     "e.conversation, e.seq, e.id, e.sender, e.kind, e.ts, e.body, e.reply_to, e.target, e.meta,"
@@ -22,7 +36,7 @@ EVENT_COLUMNS: Final = (
 # sessions at once (`n` is a session's place in the question). Rows of the three kinds share their
 # columns: first the fences, then memberships by rank, then events by rank and seq. How much is read
 # is decided before any body is.
-_RESUME: Final = f"""
+RESUME: Final = f"""
     WITH fenced AS (
         SELECT coalesce(array_agg(shard), '{{}}'::smallint[]) AS shards
         FROM shard_fences WHERE state <> 'frozen'
@@ -89,9 +103,10 @@ _RESUME: Final = f"""
     WHERE s.bytes <= s.most_bytes
     ORDER BY row_kind, n, rank, seq
 """
+_ROW_KIND, _N, _SHARDS = 0, 1, 24
+"""Columns; those of an event begin at 3, those of a membership alone at 17."""
 _FENCES, _MEMBERSHIP = 0, 1
-_EVENT: Final = 3
-"""The first of an event's columns."""
+"""Kinds of rows."""
 
 
 class Start(Struct, frozen=True):
@@ -103,46 +118,83 @@ class Start(Struct, frozen=True):
     replay: Replay
 
 
-async def read_resumed(connection: Any, starts: Sequence[Start]) -> list[Resumed]:
-    """See `ShardStore.resume`, for several sessions."""
+async def read_resumed(connections: StartConnections, starts: Sequence[Start]) -> list[Resumed]:
+    """See `ShardStore.resume`, for several sessions; `connections` ask `RESUME`.
+
+    Raises:
+        Unavailable, Rejected: there is no answer.
+    """
     cursors = [
         (n, id_, after) for n, each in enumerate(starts, 1) for id_, after in each.cursors.items()
     ]
-    rows = await connection.fetch(
-        _RESUME,
-        [each.user for each in starts],
-        [each.details for each in starts],
-        [each.replay.each for each in starts],
-        [each.replay.events for each in starts],
-        [each.replay.size for each in starts],
-        [n for n, _, _ in cursors],
-        [id_ for _, id_, _ in cursors],
-        [after for _, _, after in cursors],
-    )
+    try:
+        values = [
+            binary.texts([each.user for each in starts]),
+            binary.integers(binary.INT8, [each.details for each in starts]),
+            binary.integers(binary.INT8, [each.replay.each for each in starts]),
+            binary.integers(binary.INT8, [each.replay.events for each in starts]),
+            binary.integers(binary.INT8, [each.replay.size for each in starts]),
+            binary.integers(binary.INT8, [n for n, _, _ in cursors]),
+            binary.uuids([id_ for _, id_, _ in cursors]),
+            binary.integers(binary.INT8, [after for _, _, after in cursors]),
+        ]
+    except ValueError as error:
+        raise Rejected(f"a value can't be sent to PostgreSQL: {error}") from error
+    rows = await connections.read(values)
     memberships: list[list[Membership]] = [[] for _ in starts]
     events: list[dict[str, list[StoredEvent]]] = [{} for _ in starts]
     unserved = frozenset[int]()
     for row in rows:
-        if row["row_kind"] == _FENCES:
-            unserved = frozenset(row["shards"])
-        elif row["row_kind"] == _MEMBERSHIP:
-            memberships[row["n"] - 1].append(
-                Membership(
-                    conversation=str(row["conversation"]),
-                    type=row["type"],
-                    title=row["title"],
-                    head=row["seq"],
-                    active_at=row["active_at"],
-                    recv=row["recv"],
-                    read=row["read"],
-                    unread=row["unread"],
-                    peer=row["peer"],
-                )
-            )
+        kind = read_integer(row[_ROW_KIND] or b"")
+        if kind == _FENCES:
+            unserved = frozenset(map(read_integer, read_array(row[_SHARDS] or b"")))
+            continue
+        place = read_integer(row[_N] or b"") - 1
+        if kind == _MEMBERSHIP:
+            memberships[place].append(_membership(row))
         else:
-            event = event_of(row, _EVENT)
-            events[row["n"] - 1].setdefault(event.conversation, []).append(event)
+            event = _event(row)
+            events[place].setdefault(event.conversation, []).append(event)
     return [Resumed(*found, unserved) for found in zip(memberships, events, strict=True)]
+
+
+def _membership(row: Row) -> Membership:
+    conversation, head = cast("list[bytes]", row[3:5])
+    type_, active_at, recv, read, unread = cast("list[bytes]", [row[17], *row[19:23]])
+    title, peer = row[18], row[23]
+    return Membership(
+        conversation=read_uuid(conversation),
+        type=cast("ConversationType", type_.decode()),
+        title=None if title is None else title.decode(),
+        head=read_integer(head),
+        active_at=read_integer(active_at),
+        recv=read_integer(recv),
+        read=read_integer(read),
+        unread=read_integer(unread),
+        peer=None if peer is None else peer.decode(),
+    )
+
+
+def _event(row: Row) -> StoredEvent:
+    conversation, seq, id_, sender, kind, ts, deleted = cast("list[bytes]", [*row[3:9], row[14]])
+    body, reply_to, target, meta, channel = row[9:14]
+    edited_at, deleted_at = row[15:17]
+    return StoredEvent(
+        conversation=read_uuid(conversation),
+        seq=read_integer(seq),
+        id=read_uuid(id_),
+        sender=sender.decode(),
+        kind=KINDS[read_integer(kind)],
+        ts=read_integer(ts),
+        body=body,
+        reply_to=None if reply_to is None else read_integer(reply_to),
+        target=None if target is None else read_integer(target),
+        meta=meta,
+        channel=None if channel is None else channel.decode(),
+        deleted=deleted != b"\0",
+        edited_at=None if edited_at is None else read_integer(edited_at),
+        deleted_at=None if deleted_at is None else read_integer(deleted_at),
+    )
 
 
 def event_of(row: Any, first: int) -> StoredEvent:

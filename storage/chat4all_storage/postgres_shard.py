@@ -22,7 +22,8 @@ from .ports import (
 from .postgres import Database
 from .postgres_commit import CommitConnection
 from .postgres_queries import PostgresQueries
-from .postgres_resume import EVENT_COLUMNS, Start, event_of, read_resumed
+from .postgres_resume import EVENT_COLUMNS, RESUME, Start, event_of, read_resumed
+from .postgres_starts import StartConnections
 from .postgres_upkeep import PostgresUpkeep
 from .sharding import logical_shard
 from .together import Together
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 MAX_STARTS: Final = 32
 """Sessions of one query: each may be answered with as much as it may be replayed."""
-STARTS_AT_ONCE: Final = 2
+STARTS_AT_ONCE: Final = 1
 """Such queries, of the connections that read."""
 
 _HISTORY: Final = f"""
@@ -111,6 +112,7 @@ class PostgresShard(PostgresQueries, PostgresUpkeep):
         self.name = name
         self._database = Database(bridge, dsn, prepare=prepare)
         self._committing = CommitConnection(dsn, self._database.ready)
+        self._starting = StartConnections(dsn, self._database.ready, RESUME)
         self._resuming = Together(self._resume, most=MAX_STARTS, at_once=STARTS_AT_ONCE)
         self._rules = rules
         self._writer = secrets.token_hex(8)
@@ -163,7 +165,7 @@ class PostgresShard(PostgresQueries, PostgresUpkeep):
         return await self._resuming.ask(Start(user, cursors, details, replay))
 
     async def _resume(self, starts: list[Start]) -> list[Resumed]:
-        return await self._database.read(lambda connection: read_resumed(connection, starts))
+        return await read_resumed(self._starting, starts)
 
     async def conversation(self, conversation: str) -> Conversation | None:
         """See `ShardStore.conversation`."""
@@ -241,6 +243,7 @@ class PostgresShard(PostgresQueries, PostgresUpkeep):
     async def close(self) -> None:
         """See `ShardStore.close`."""
         self._committing.close()
+        self._starting.close()
         await self._database.close()
 
 
