@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 MAX_STARTS: Final = 32
 """Sessions of one query: each may be answered with as much as it may be replayed."""
 STARTS_AT_ONCE: Final = 1
-"""Such queries, of the connections that read."""
+"""Such queries: while one is under way, the sessions of the next gather."""
 
 _HISTORY: Final = f"""
     SELECT r.n, {EVENT_COLUMNS}

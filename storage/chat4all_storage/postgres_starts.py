@@ -2,7 +2,7 @@
 
 They are apart from the other readers, as a storm of reconnects asks hundreds of times a second.
 Over the bridge each system call of the node's own thread let the other one in, and took ten times
-as long: 900 resumes a second, and 1,100 this way (see `libpq.py`).
+as long: 900 resumes a second, 1,050 this way (see `libpq.py`).
 """
 
 from __future__ import annotations

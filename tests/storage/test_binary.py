@@ -1,4 +1,4 @@
-"""Parameters in PostgreSQL's binary format, read back by an independent implementation."""
+"""Values in PostgreSQL's binary format, checked against an independent implementation."""
 
 from __future__ import annotations
 
@@ -75,3 +75,18 @@ def test_a_uuid_that_is_none_is_refused(value: str) -> None:
 def test_a_text_without_a_utf_8_form_is_refused() -> None:
     with pytest.raises(ValueError, match="surrogates"):
         binary.texts(["\ud800"])
+
+
+@given(st.lists(st.binary(max_size=20)))
+def test_the_elements_of_an_array_are_read_back(values: list[bytes]) -> None:
+    assert binary.read_array(binary.byteas(values)) == values
+
+
+@given(st.integers(-(1 << 63), (1 << 63) - 1))
+def test_an_integer_is_read_back(value: int) -> None:
+    assert binary.read_integer(binary.int8(value)) == value
+
+
+@given(st.uuids())
+def test_a_uuid_is_read_as_its_canonical_text(value: Any) -> None:
+    assert binary.read_uuid(value.bytes) == str(value)
