@@ -322,6 +322,9 @@ class ConversationActor(Actor[ToConversation]):
                 dup = answer.status is Status.DUPLICATE
                 if answer.seq < expected:
                     # It was passed before: a retry, or an event that was read as part of a hole.
+                    if answer.seq > self.head:  # not yet: a retry of one that waited with it
+                        await self._pass(passing, posts)
+                        passing, posts = [], {}
                     post.origin.stored(post, answer.seq, answer.ts, dup=dup)
                 else:
                     passing.append(post.event(answer))

@@ -283,6 +283,25 @@ async def test_an_own_message_waits_for_what_another_node_stored_before_it(
         assert heard(bob) == [(2, "0"), (3, "1")]
 
 
+async def test_a_retry_of_what_waits_is_answered_after_what_comes_before_it(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_nodes() as two:
+        phone, bob = await person(two.one, "ana"), await person(two.other, "bob")
+        laptop = await person(two.one, "ana", "laptop")
+        conv = await begun(phone, "bob")
+        held = Held(two, monkeypatch)
+        await bob.say(text(conv, "first"))
+        await phone.say(text(conv, "second"))
+        await phone.say(again := text(conv, "third"))
+        await laptop.say(again)
+        await held.let_go()
+        assert heard(laptop) == [(1, "first"), (2, "second"), (3, "third")]
+        answer = laptop.outlet.taken[-1]
+        assert isinstance(answer, Sent)
+        assert (answer.seq, answer.dup) == (3, True)
+
+
 async def test_what_does_not_come_from_the_other_node_in_time_is_read(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
