@@ -86,7 +86,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     handshake_rate: Annotated[float, Meta(ge=0)] = 500.0
     """New WebSockets a second; those that come faster wait. 0 is unlimited.
 
-    One costs 1.2 ms of the node's core up to `ready`: the rest is for those that are connected.
+    One costs 0.8 to 1.2 ms of the node's core up to `ready`: the rest is for those that are
+    connected.
     """
     handshake_burst: Count = 1_000
     """New WebSockets that are taken at once, within the rate."""
