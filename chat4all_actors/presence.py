@@ -140,11 +140,12 @@ class Presences:
         While the directory does not answer, this node's clock dates the session, and the user
         looks invisible until the directory has told.
         """
-        try:
-            arrivals = await self._arrivals.ask(session.user)
-        except StorageError as error:
-            logger.warning("who connects can't be looked up: %s", error)
-            arrivals = Arrivals(read_at=0, invisible=frozenset([session.user]))
+        arrivals = Arrivals(read_at=0, invisible=frozenset([session.user]))
+        with trio.move_on_after(ARRIVAL_PATIENCE):  # the wait for one's turn counts, too
+            try:
+                arrivals = await self._arrivals.ask(session.user)
+            except StorageError as error:
+                logger.warning("who connects can't be looked up: %s", error)
         if not arrivals.read_at:
             self._unsure[session.user] = None
         if session.over:

@@ -2,7 +2,7 @@
 
 A general library reads the header twice, looks for what a key might be, and takes claims of any
 kind: a ninth of what it costs to let a client in again. What is in any other form, or wrong in
-any way, is left to it (`tokens.py`), so this may say no too often and never yes.
+any way, is left to it (`tokens.py`): nothing is accepted here that it would refuse.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The connections that read what every session waits for when it starts.
 
 They are apart from the other readers, as a storm of reconnects asks hundreds of times a second.
-Over the bridge each system call of the node's own thread let the other one in, and took ten times
-as long: 900 resumes a second, 1,050 this way (see `libpq.py`).
+Over the bridge each system call of the node's own thread let the other one in: by a profile a
+`send` took 80 us, and 46 this way (see `libpq.py`).
 """
 
 from __future__ import annotations
