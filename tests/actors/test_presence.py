@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
@@ -23,7 +24,6 @@ from .test_fanout import FakeReader
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    import pytest
     from trio.testing import MockClock
 
     from chat4all_actors.carrier import RosterItem
@@ -506,3 +506,10 @@ async def test_a_directory_that_hangs_does_not_hold_up_who_connects(
         with trio.fail_after(2 * ARRIVAL_PATIENCE):
             ana = await one.session("ana")
         assert ana.birth > 0
+        # Whoever comes behind a question that hangs waits no longer than that one.
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one.session, "bob")
+            await trio.sleep(ARRIVAL_PATIENCE / 2)
+            began = trio.current_time()
+            await one.session("carla")
+            assert trio.current_time() - began == pytest.approx(ARRIVAL_PATIENCE)
