@@ -169,6 +169,7 @@ async def test_a_worker_that_is_killed_is_replaced_and_nobody_else_notices(
                 assert (await client.receive())["t"] == "pong"
             else:
                 assert await close_code(client) is None
+    await log_says(server, "accepts work", 3)  # it lets in a little before the parent says so
     after = accepting(server)
     assert after[2] == before[2]
     assert after[1] != before[1]
