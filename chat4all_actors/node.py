@@ -32,44 +32,44 @@ from msgspec import Struct
 
 from chat4all_protocol.ids import new_id
 from chat4all_storage.group_commit import ShardLog
-from chat4all_storage.shard_logs import ShardLogs
+from chat4all_storage.sharding.shard_logs import ShardLogs
 
 from .accounts.desk import Desk
+from .accounts.revocations import Revocations
 from .accounts.tokens import MAX_LIFETIME
-from .admission import Turnstile
 from .cluster.backbone import Backbone
 from .cluster.cluster import Cluster
+from .cluster.elsewhere import Elsewhere
 from .cluster.notices import NoticeBoard
 from .cluster.sweeper import Sweeper
-from .conversations import Conversations
+from .conversation.conversations import Conversations
 from .drain import move_away, plan
 from .edge.docs import Docs
 from .edge.listener import Edge
 from .edge.pump import Pump
 from .edge.rest.api import GROUPS
 from .edge.rest.app import build
-from .elsewhere import Elsewhere
-from .erasure import Eraser
 from .fanout import LocalReaders
-from .heartbeat import Heartbeat
 from .kernel import Child, Pool, Strategy, Supervisor, Timers
-from .latecomers import Latecomers
+from .limits.admission import Turnstile
 from .limits.in_step import InStep
 from .limits.limits import Limits
-from .presence import Presences
-from .retention import Retention
-from .revocations import Revocations
-from .roster import Roster
-from .services import wall_clock
+from .presence.presence import Presences
+from .presence.roster import Roster
+from .session.heartbeat import Heartbeat
+from .session.latecomers import Latecomers
+from .session.services import wall_clock
+from .upkeep.erasure import Eraser
+from .upkeep.retention import Retention
 
 if TYPE_CHECKING:
     import socket
     import ssl
     from collections.abc import Callable, Sequence
 
-    from chat4all_storage.bus import Bus
+    from chat4all_storage.ports.bus import Bus
+    from chat4all_storage.ports.tally import Tally
     from chat4all_storage.storage import Storage
-    from chat4all_storage.tally import Tally
 
     from .config import Settings
     from .kernel import TreeNode

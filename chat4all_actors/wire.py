@@ -9,12 +9,12 @@ from msgspec import Raw
 from chat4all_protocol.codec import encode, stored_body
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Conv, Error, Member, Msg, ServerFrame
-from chat4all_storage.ports import Rejected, Status, Unavailable
+from chat4all_storage.ports.stores import Rejected, Status, Unavailable
 
 from .rfc6455 import binary_frame
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports import Conversation, StoredEvent
+    from chat4all_storage.ports.stores import Conversation, StoredEvent
 
 RETRY_AFTER_MS: Final = 1000
 

@@ -24,10 +24,10 @@ import asyncpg
 import trio
 
 from chat4all_storage.bridge import open_bridge
-from chat4all_storage.embedded import find_embedded
-from chat4all_storage.migrations import migrate
-from chat4all_storage.processes import command_line, mark_of, marked_processes
-from chat4all_storage.servers import Layout
+from chat4all_storage.embedded.embedded import find_embedded
+from chat4all_storage.embedded.processes import command_line, mark_of, marked_processes
+from chat4all_storage.embedded.servers import Layout
+from chat4all_storage.postgres.migrations import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,7 +133,7 @@ def run_postgres() -> Iterator[PostgresServer]:
     data_dir = Path(tempfile.mkdtemp(prefix="chat4all-tests-", dir=memory_disk()))
     layout = Layout(data_dir)
     layout.logs.mkdir(mode=0o700)
-    command = [sys.executable, "-P", "-m", "chat4all_storage.keeper"]
+    command = [sys.executable, "-P", "-m", "chat4all_storage.embedded.keeper"]
     with (
         open(layout.logs / "keeper.log", "ab") as log,
         subprocess.Popen(

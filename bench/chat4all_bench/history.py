@@ -53,7 +53,7 @@ def fill(place: Sequence[str], messages: int, text_bytes: int) -> None:
 
 
 def _dsn(place: Sequence[str]) -> str:
-    from chat4all_storage.embedded import find_embedded
+    from chat4all_storage.embedded.embedded import find_embedded
 
     if "--postgres" in place:
         return place[place.index("--postgres") + 1]

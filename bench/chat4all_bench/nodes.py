@@ -11,8 +11,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chat4all_storage.embedded import find_embedded
-from chat4all_storage.servers import Layout
+from chat4all_storage.embedded.embedded import find_embedded
+from chat4all_storage.embedded.servers import Layout
 
 from .proc import known, with_descendants
 from .servers import ENVIRONMENT, StartedServer, serving
@@ -21,7 +21,7 @@ from .target import SetupError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from chat4all_storage.embedded import Addresses
+    from chat4all_storage.embedded.embedded import Addresses
 
     from .proc import Known
 
@@ -75,7 +75,7 @@ def _beneath(data_dir: str) -> Iterator[Addresses]:
     logs.mkdir(parents=True)
     with (logs / "keeper.log").open("ab") as log:
         keeper = subprocess.Popen(
-            [sys.executable, "-m", "chat4all_storage.keeper", data_dir],
+            [sys.executable, "-m", "chat4all_storage.embedded.keeper", data_dir],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -83,7 +83,7 @@ def known(pids: list[int]) -> list[Known]:
             found.append(Known(POSTGRES, pid))
         elif name == "redis-server":
             found.append(Known(REDIS, pid))
-        elif b"chat4all_storage.keeper" not in command:
+        elif b"chat4all_storage.embedded.keeper" not in command:
             found.append(Known(SERVER, pid))
     return found
 

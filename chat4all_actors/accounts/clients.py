@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.account_ports import ServiceClient
+from chat4all_storage.ports.accounts import ServiceClient
 
 from .errors import BadCredentials, InvalidField
 from .passwords import PasswordRefused
@@ -17,8 +17,8 @@ from .passwords import PasswordRefused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chat4all_storage.account_ports import AccountStores
-    from chat4all_storage.actor import Actor
+    from chat4all_storage.ports.accounts import AccountStores
+    from chat4all_storage.ports.actor import Actor
 
     from .passwords import Passwords
 

@@ -22,16 +22,16 @@ from cryptography.hazmat.primitives.serialization import (
 from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 from msgspec import Struct
 
-from chat4all_storage.actor import NODE
-from chat4all_storage.ports import StorageError
+from chat4all_storage.ports.actor import NODE
+from chat4all_storage.ports.stores import StorageError
 
 from .sealing import KEY_BYTES, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chat4all_storage.account_ports import Algorithm, Keys, SigningKey
-    from chat4all_storage.actor import Actor
+    from chat4all_storage.ports.accounts import Algorithm, Keys, SigningKey
+    from chat4all_storage.ports.actor import Actor
 
     from .sealing import Sealing
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from msgspec import Struct
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.account_ports import NewLogin
-from chat4all_storage.actor import Actor, user_subject
-from chat4all_storage.ports import Unavailable, User
+from chat4all_storage.ports.accounts import NewLogin
+from chat4all_storage.ports.actor import Actor, user_subject
+from chat4all_storage.ports.stores import Unavailable, User
 
 from . import refresh
 from .errors import BadCredentials, CodeRequired, Throttled
@@ -19,8 +19,8 @@ from .service import is_username
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chat4all_storage.account_ports import AccountStores, EndedLogin, Login
-    from chat4all_storage.ports import Directory
+    from chat4all_storage.ports.accounts import AccountStores, EndedLogin, Login
+    from chat4all_storage.ports.stores import Directory
 
     from .factors import SecondFactors
     from .passwords import Passwords

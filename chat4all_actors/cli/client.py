@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from chat4all_storage.account_ports import ClientTaken
-from chat4all_storage.actor import SHELL
-from chat4all_storage.ports import StorageError
+from chat4all_storage.ports.accounts import ClientTaken
+from chat4all_storage.ports.actor import SHELL
+from chat4all_storage.ports.stores import StorageError
 
 from ..accounts.clients import SCOPES, ServiceClients
 from ..accounts.errors import InvalidField
@@ -24,7 +24,7 @@ from .opening import open_storage
 if TYPE_CHECKING:
     import argparse
 
-    from chat4all_storage.account_ports import ServiceClient
+    from chat4all_storage.ports.accounts import ServiceClient
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,10 +16,10 @@ import trio
 from msgspec import Struct, to_builtins
 
 from chat4all_storage.bridge import open_bridge
-from chat4all_storage.embedded import find_embedded
-from chat4all_storage.migrations import pending
-from chat4all_storage.ports import StorageError
-from chat4all_storage.postgres import with_connection
+from chat4all_storage.embedded.embedded import find_embedded
+from chat4all_storage.ports.stores import StorageError
+from chat4all_storage.postgres.connections import with_connection
+from chat4all_storage.postgres.migrations import pending
 
 from .. import __version__
 from ..edge.sockets import open_listeners

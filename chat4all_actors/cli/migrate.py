@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from chat4all_storage.bridge import open_bridge
-from chat4all_storage.embedded import EmbeddedError, find_embedded, open_embedded
-from chat4all_storage.migrations import migrate
-from chat4all_storage.ports import Rejected, Unavailable
+from chat4all_storage.embedded.embedded import EmbeddedError, find_embedded, open_embedded
+from chat4all_storage.ports.stores import Rejected, Unavailable
+from chat4all_storage.postgres.migrations import migrate
 
 from .main import OK, USAGE, CommandError, add_settings, settings_of
 

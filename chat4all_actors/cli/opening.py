@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from chat4all_storage.bridge import open_bridge
-from chat4all_storage.embedded import EmbeddedError, find_embedded, open_embedded
-from chat4all_storage.ports import Rejected, Rules, Unavailable
+from chat4all_storage.embedded.embedded import EmbeddedError, find_embedded, open_embedded
+from chat4all_storage.ports.stores import Rejected, Rules, Unavailable
 from chat4all_storage.storage import Storage, open_postgres
 
 from ..accounts.tokens import KEY_FILE, MIN_KEY_BYTES, load_or_generate_key
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from chat4all_storage.bridge import Bridge
-    from chat4all_storage.bus import Bus
-    from chat4all_storage.embedded import EmbeddedServers
-    from chat4all_storage.tally import Tally
+    from chat4all_storage.embedded.embedded import EmbeddedServers
+    from chat4all_storage.ports.bus import Bus
+    from chat4all_storage.ports.tally import Tally
 
     from ..config import Settings
 
@@ -139,8 +139,8 @@ async def open_storage(
         tally: Tally | None = None
         if servers.redis is not None:
             # Here, because it takes a quarter of the start of a command, and many need none.
-            from chat4all_storage.redis_streams import RedisStreams
-            from chat4all_storage.redis_tally import RedisTally
+            from chat4all_storage.redis.streams import RedisStreams
+            from chat4all_storage.redis.tally import RedisTally
 
             entries = settings.backbone_entries
             bus = RedisStreams(servers.redis, storage.cluster, max_entries=entries)

@@ -19,7 +19,7 @@ import msgspec
 import trio
 from msgspec import Struct
 
-from chat4all_storage.ports import Unavailable
+from chat4all_storage.ports.stores import Unavailable
 
 from .items import Bye, decode_entry, encode_entry, encode_item, portions
 from .peers import SECONDS, Peers
@@ -27,7 +27,7 @@ from .peers import SECONDS, Peers
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from chat4all_storage.bus import Beat, Bus
+    from chat4all_storage.ports.bus import Beat, Bus
 
     from .items import AnyItem
 

@@ -9,20 +9,20 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from .. import composing
-from ..roster import RosterChanges, RosterSnapshot, RosterWanted
-from ..watermarks import Risen
+from ..conversation import composing
+from ..conversation.watermarks import Risen
+from ..presence.roster import RosterChanges, RosterSnapshot, RosterWanted
 from .items import Bye, Composes, Events, Marks, Stands, encode_item, portions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from chat4all_protocol.frames import TypingKind
-    from chat4all_storage.ports import Conversation
+    from chat4all_storage.ports.stores import Conversation
 
+    from ..conversation.relay import Room
     from ..fanout import Passing
-    from ..relay import Room
-    from ..roster import Roster
+    from ..presence.roster import Roster
     from .backbone import Backbone
     from .items import AnyItem
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from ..rfc6455 import Event
-    from ..session import Session
+    from ..session.session import Session
     from .transport import Transport
 
 

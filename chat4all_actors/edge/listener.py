@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import trio
 
-from ..admission import Gate, Overloaded
 from ..kernel import Pool, PoolClosed
+from ..limits.admission import Gate, Overloaded
 from ..limits.limits import HANDSHAKES
-from ..session import Session
+from ..session.session import Session
 from .addresses import Proxies
 from .answers import error_response
 from .connection import WebSocketConnection
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
     from ..kernel import Member
-    from ..services import Services
+    from ..session.services import Services
     from .handshake import RequestHead
     from .pump import Pump
 

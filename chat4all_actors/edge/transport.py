@@ -18,7 +18,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ..heartbeat import Heartbeat
+    from ..session.heartbeat import Heartbeat
     from .pump import Pump, Take
 
 RECEIVE_BYTES: Final = 64 * 1024

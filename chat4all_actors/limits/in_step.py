@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
 
-from chat4all_storage.ports import Unavailable
-from chat4all_storage.tally import Usage
+from chat4all_storage.ports.stores import Unavailable
+from chat4all_storage.ports.tally import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from chat4all_storage.tally import Standing, Tally
+    from chat4all_storage.ports.tally import Standing, Tally
 
     from .gcra import RateLimiter
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, Type
 import trio
 from msgspec import Struct
 
-from .ports import (
+from .ports.stores import (
     Append,
     InDoubt,
     Mark,
@@ -32,12 +32,12 @@ from .ports import (
     StorageError,
     Unavailable,
 )
-from .sharding import logical_shard
+from .sharding.placement import logical_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from .ports import ShardStore
+    from .ports.stores import ShardStore
 
 logger = logging.getLogger(__name__)
 

@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING
 import trio
 from msgspec import Struct
 
-from .identity import Identity, LateOpening, address_of, claim_database, read_identity
-from .memory import MemoryDirectory, MemoryShard
-from .memory_accounts import memory_accounts
-from .memory_log import wall_clock_ms
-from .migrations import migrate, pending
-from .ports import DEFAULT_RULES, Rejected, Unavailable
-from .postgres import with_connection
-from .postgres_answers import postgres_accounts
-from .postgres_directory import PostgresDirectory
-from .postgres_shard import PostgresShard
-from .sharding import default_placement
-from .shards import Shards
+from .memory.accounts import memory_accounts
+from .memory.log import wall_clock_ms
+from .memory.stores import MemoryDirectory, MemoryShard
+from .ports.stores import DEFAULT_RULES, Rejected, Unavailable
+from .postgres.answers import postgres_accounts
+from .postgres.connections import with_connection
+from .postgres.directory import PostgresDirectory
+from .postgres.identity import Identity, LateOpening, address_of, claim_database, read_identity
+from .postgres.migrations import migrate, pending
+from .postgres.shard import PostgresShard
+from .sharding.placement import default_placement
+from .sharding.shards import Shards
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from .account_ports import AccountStores
     from .bridge import Bridge
-    from .ports import Directory, Rules
+    from .ports.accounts import AccountStores
+    from .ports.stores import Directory, Rules
 
 
 logger = logging.getLogger(__name__)

@@ -9,18 +9,18 @@ import trio
 
 from chat4all_actors.config import Settings
 from chat4all_actors.node import Node
-from chat4all_actors.session import Session
+from chat4all_actors.session.session import Session
 from chat4all_protocol.codec import decode_server, encode
 from chat4all_protocol.frames import Connect, Hello, Ready
-from chat4all_storage.ports import User
+from chat4all_storage.ports.stores import User
 from chat4all_storage.storage import Storage, memory_storage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from chat4all_protocol.frames import AnyClientFrame, AnyServerFrame
-    from chat4all_storage.bus import Bus
-    from chat4all_storage.tally import Tally
+    from chat4all_storage.ports.bus import Bus
+    from chat4all_storage.ports.tally import Tally
 
 F = TypeVar("F")
 

@@ -84,7 +84,7 @@ async def test_a_part_that_fails_takes_down_what_stands_on_it_and_all_of_it_come
 async def test_a_part_that_keeps_failing_ends_the_node(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from chat4all_actors.heartbeat import Heartbeat
+    from chat4all_actors.session.heartbeat import Heartbeat
 
     async def broken(self: Heartbeat, *, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()

@@ -18,13 +18,13 @@ from chat4all_protocol.codes import CloseCode
 from chat4all_protocol.frames import Connect, Conv, Create, Msg, Ready, Reconnect, Sent
 from chat4all_storage.storage import memory_storage
 
+from ..session.test_session import text
 from .harness import Person, person, running_node
-from .test_session import text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from chat4all_storage.ports import Resumed
+    from chat4all_storage.ports.stores import Resumed
 
 
 class Broken:

@@ -14,7 +14,7 @@ from chat4all_actors.cli.doctor import Check
 from chat4all_actors.cli.main import FINDING, OK, run
 from chat4all_actors.cli.opening import SPARE_DESCRIPTORS, announced
 from chat4all_actors.config import Settings
-from chat4all_storage.embedded import Addresses, open_embedded
+from chat4all_storage.embedded.embedded import Addresses, open_embedded
 
 if TYPE_CHECKING:
     from collections.abc import Callable

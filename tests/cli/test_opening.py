@@ -20,14 +20,14 @@ from chat4all_actors.cli.opening import (
     signing_key,
 )
 from chat4all_actors.config import Settings
-from chat4all_storage.embedded import Addresses, EmbeddedError
-from chat4all_storage.ports import Rejected, Rules, Unavailable
+from chat4all_storage.embedded.embedded import Addresses, EmbeddedError
+from chat4all_storage.ports.stores import Rejected, Rules, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from chat4all_storage.embedded import EmbeddedServers
+    from chat4all_storage.embedded.embedded import EmbeddedServers
     from chat4all_storage.storage import Storage
 
 URL = "http://127.0.0.1:8000"

@@ -21,15 +21,15 @@ from chat4all_actors.cluster.items import (
     encode_item,
 )
 from chat4all_actors.cluster.peers import FORGOTTEN_AFTER, LOST_AFTER
-from chat4all_storage.bus import MemoryBus
-from chat4all_storage.ports import Unavailable
+from chat4all_storage.ports.bus import MemoryBus
+from chat4all_storage.ports.stores import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     import pytest
 
-    from chat4all_storage.bus import Beat
+    from chat4all_storage.ports.bus import Beat
 
 
 class Ear:

@@ -19,11 +19,17 @@ from chat4all_actors.cluster.items import (
     decode_entry,
     encode_entry,
 )
-from chat4all_actors.composing import TTL_MS
+from chat4all_actors.conversation.composing import TTL_MS
+from chat4all_actors.conversation.watermarks import Risen
 from chat4all_actors.fanout import Passing
-from chat4all_actors.roster import Roster, RosterChanges, RosterSnapshot, RosterWanted, UserState
-from chat4all_actors.watermarks import Risen
-from chat4all_storage.ports import Conversation, MemberInfo
+from chat4all_actors.presence.roster import (
+    Roster,
+    RosterChanges,
+    RosterSnapshot,
+    RosterWanted,
+    UserState,
+)
+from chat4all_storage.ports.stores import Conversation, MemberInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

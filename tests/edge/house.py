@@ -14,9 +14,9 @@ from chat4all_actors.edge.listener import Edge
 from chat4all_actors.edge.pump import Pump
 from chat4all_actors.edge.sockets import open_listeners
 from chat4all_actors.fanout import LocalReaders
-from chat4all_actors.heartbeat import Heartbeat
 from chat4all_actors.kernel import Pool
 from chat4all_actors.limits.limits import Limits
+from chat4all_actors.session.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
     import socket
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
     from chat4all_actors.edge.handshake import RequestHead
-    from chat4all_actors.services import Services
+    from chat4all_actors.session.services import Services
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

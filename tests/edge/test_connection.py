@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from chat4all_actors.edge.pump import Take
     from chat4all_actors.edge.transport import Transport
-    from chat4all_actors.session import Session
+    from chat4all_actors.session.session import Session
 
 BINARY, TEXT, CLOSE, PING, PONG = 0x2, 0x1, 0x8, 0x9, 0xA
 MAX_MESSAGE = 1024

@@ -17,7 +17,7 @@ from chat4all_actors.edge.listener import (
 )
 from chat4all_actors.edge.sockets import open_listeners
 from chat4all_actors.kernel import PoolClosed
-from chat4all_actors.session import Session
+from chat4all_actors.session.session import Session
 from tests.edge.house import CLOSE, LIVE, UPGRADE, everything, house
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from chat4all_actors.edge.pump import Pump
 from chat4all_actors.edge.transport import LINGER, RECEIVE_BYTES, Transport
-from chat4all_actors.heartbeat import Heartbeat
+from chat4all_actors.session.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

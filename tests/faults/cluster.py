@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import trio
 from msgspec import Struct
 
-from chat4all_storage.embedded import open_embedded
+from chat4all_storage.embedded.embedded import open_embedded
 from tests.faults.processes import DatabaseProcess, server_log, server_process
 from tests.faults.proxy import open_proxy, tcp, unix
 from tests.faults.redis_process import redis_process

@@ -8,20 +8,20 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
-import chat4all_actors.conversation as conversation_module
+import chat4all_actors.conversation.actor as conversation_module
 from chat4all_actors.__main__ import main
 from chat4all_actors.cluster.backbone import Backbone
 from chat4all_actors.cluster.sweeper import Sweeper
 from chat4all_actors.fanout import LocalReaders, fan_out, fan_out_nowait
-from chat4all_storage.ports import CommitResult
-from chat4all_storage.postgres_shard import PostgresShard
+from chat4all_storage.ports.stores import CommitResult
+from chat4all_storage.postgres.shard import PostgresShard
 from tests.faults.mutants import patch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from chat4all_actors.fanout import Passing, Reader
-    from chat4all_storage.ports import Append, JournalRow, Mark
+    from chat4all_storage.ports.stores import Append, JournalRow, Mark
 
 
 def no_defect() -> None:

@@ -17,28 +17,28 @@ import asyncpg
 import trio
 from msgspec.structs import replace
 
-import chat4all_actors.conversation as conversation_module
-import chat4all_actors.resume as resume_module
-import chat4all_actors.session as session_module
-import chat4all_storage.postgres as postgres_module
+import chat4all_actors.conversation.actor as conversation_module
+import chat4all_actors.session.resume as resume_module
+import chat4all_actors.session.session as session_module
+import chat4all_storage.postgres.connections as postgres_module
 from chat4all_actors.__main__ import main
 from chat4all_actors.fanout import fan_out, fan_out_nowait
 from chat4all_actors.wire import framed
 from chat4all_protocol.frames import Gap
 from chat4all_storage.group_commit import Refused, ShardLog
-from chat4all_storage.libpq import LibpqConnection, ServerError
-from chat4all_storage.ports import CommitResult, Page, Status, Unavailable
-from chat4all_storage.postgres_commit import CommitConnection
-from chat4all_storage.postgres_shard import PostgresShard
+from chat4all_storage.ports.stores import CommitResult, Page, Status, Unavailable
+from chat4all_storage.postgres.commit import CommitConnection
+from chat4all_storage.postgres.libpq import LibpqConnection, ServerError
+from chat4all_storage.postgres.shard import PostgresShard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from chat4all_actors.fanout import Passing, Reader
-    from chat4all_actors.session import Session
+    from chat4all_actors.session.session import Session
     from chat4all_protocol.frames import ServerFrame
     from chat4all_storage.group_commit import Answer, Entry
-    from chat4all_storage.ports import Append, Mark
+    from chat4all_storage.ports.stores import Append, Mark
 
 LAG: Final = 0.2
 """Seconds by which a commit comes after its acknowledgement."""

@@ -17,8 +17,8 @@ import asyncpg
 import trio
 
 from chat4all_actors.cli.main import UNREACHABLE
-from chat4all_storage.embedded import find_embedded
-from chat4all_storage.processes import command_line, mark_of, marked_processes
+from chat4all_storage.embedded.embedded import find_embedded
+from chat4all_storage.embedded.processes import command_line, mark_of, marked_processes
 from tests.storage_servers import fetch
 from tests.support.server import UNLIMITED, environment
 

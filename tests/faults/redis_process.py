@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 import trio
 
-from chat4all_storage.servers import package_dir
+from chat4all_storage.embedded.servers import package_dir
 from tests.faults.processes import free_port
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import random
 import sys
 from typing import TYPE_CHECKING
 
-from chat4all_storage.embedded import open_embedded
+from chat4all_storage.embedded.embedded import open_embedded
 from tests.faults.run import Scenario, fault_run
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from chat4all_storage.embedded import open_embedded
+from chat4all_storage.embedded.embedded import open_embedded
 from tests.faults.run import Scenario, fault_run
 from tests.faults.workload import Shape
 

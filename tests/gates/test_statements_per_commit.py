@@ -9,9 +9,9 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from chat4all_storage.group_commit import ShardLog
-from chat4all_storage.libpq import LibpqConnection
-from chat4all_storage.ports import Mark
-from chat4all_storage.postgres_shard import PostgresShard
+from chat4all_storage.ports.stores import Mark
+from chat4all_storage.postgres.libpq import LibpqConnection
+from chat4all_storage.postgres.shard import PostgresShard
 from tests.storage.builders import append, new_conversation
 from tests.storage.scripted_store import Inbox, submit
 

@@ -12,7 +12,7 @@ import jwt
 import pytest
 import trio
 
-from chat4all_storage.embedded import open_embedded
+from chat4all_storage.embedded.embedded import open_embedded
 from tests.life.devices import Device
 from tests.life.test_cluster import closed_with
 from tests.storage_servers import fetch

@@ -15,7 +15,7 @@ from trio_websocket import ConnectionClosed
 
 from chat4all_protocol.frames import Conv, Create, Error, Msg, Send, Sent, TextBody
 from chat4all_protocol.ids import new_id
-from chat4all_storage.embedded import open_embedded
+from chat4all_storage.embedded.embedded import open_embedded
 from tests.life.devices import Device
 from tests.support.server import Server, run_command, running_server, token
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from chat4all_storage.embedded import EmbeddedServers
+    from chat4all_storage.embedded.embedded import EmbeddedServers
 
 F = TypeVar("F")
 

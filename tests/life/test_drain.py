@@ -11,8 +11,8 @@ import trio
 
 from chat4all_protocol.frames import Connect, Create, Send, TextBody
 from chat4all_protocol.ids import new_id
-from chat4all_storage.embedded import find_embedded
-from chat4all_storage.processes import mark_of, marked_processes
+from chat4all_storage.embedded.embedded import find_embedded
+from chat4all_storage.embedded.processes import mark_of, marked_processes
 from tests.life.crowd import Ended, Member, member
 from tests.life.processes import ServerProcess, chat4all, serving
 from tests.life.raw_sockets import RawSocket

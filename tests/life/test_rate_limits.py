@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from chat4all_protocol.frames import Error, Sent
-from chat4all_storage.embedded import open_embedded
+from chat4all_storage.embedded.embedded import open_embedded
 from tests.life.test_cluster import ANA, BOB, Pair, begun
 from tests.support.server import run_command, running_server
 

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from chat4all_protocol.frames import Conv, Error, Gap, Msg, Sent
-from chat4all_storage.sharding import logical_shard
+from chat4all_storage.sharding.placement import logical_shard
 from tests.life.devices import people, texts
 from tests.life.processes import chat4all, serving
 from tests.life.raw_sockets import RawSocket, Response, parse_response

@@ -15,8 +15,8 @@ import trio
 
 from chat4all_client import Client, Connected, Msg, open_client
 from chat4all_protocol.frames import Ping
-from chat4all_storage.embedded import find_embedded
-from chat4all_storage.processes import command_line, mark_of, marked_processes
+from chat4all_storage.embedded.embedded import find_embedded
+from chat4all_storage.embedded.processes import command_line, mark_of, marked_processes
 from tests.life.crowd import Ended, Member, member
 from tests.life.devices import people, texts
 from tests.life.processes import ServerProcess, chat4all, serving

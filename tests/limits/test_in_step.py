@@ -15,13 +15,13 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chat4all_actors.limits.gcra import OVERSHOOT, Rate, RateLimiter
 from chat4all_actors.limits.in_step import HURRY, MAX_KEYS, ROUND, InStep
-from chat4all_storage.ports import Unavailable
-from chat4all_storage.tally import MemoryTally
+from chat4all_storage.ports.stores import Unavailable
+from chat4all_storage.ports.tally import MemoryTally
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from chat4all_storage.tally import Standing, Usage
+    from chat4all_storage.ports.tally import Standing, Usage
 
 RATE = Rate(100, 20)
 MINUTE = 60.0

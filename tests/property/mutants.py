@@ -8,19 +8,20 @@ from unittest.mock import patch
 import trio
 from msgspec.structs import replace
 
-from chat4all_actors import conversation, requests, resume
+from chat4all_actors.cluster.elsewhere import Elsewhere
 from chat4all_actors.cluster.sweeper import Sweeper
-from chat4all_actors.conversation import ConversationActor
-from chat4all_actors.conversations import Conversations
-from chat4all_actors.elsewhere import Elsewhere
+from chat4all_actors.conversation import actor as conversation
+from chat4all_actors.conversation.actor import ConversationActor
+from chat4all_actors.conversation.conversations import Conversations
+from chat4all_actors.conversation.heads import Heads
 from chat4all_actors.fanout import Passing, fan_out, fan_out_nowait
-from chat4all_actors.heads import Heads
-from chat4all_actors.presence import Presences
-from chat4all_actors.resume import Held
-from chat4all_actors.session import Session
+from chat4all_actors.presence.presence import Presences
+from chat4all_actors.session import requests, resume
+from chat4all_actors.session.resume import Held
+from chat4all_actors.session.session import Session
 from chat4all_storage.group_commit import ShardLog
-from chat4all_storage.memory import MemoryShard
-from chat4all_storage.ports import InDoubt, Unavailable
+from chat4all_storage.memory.stores import MemoryShard
+from chat4all_storage.ports.stores import InDoubt, Unavailable
 
 from .cluster_programs import apart, introduced, mingled, moving, woken
 from .programs import alone, anything, away, behind, curious, expelled, outage, overtaken
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from chat4all_actors.messages import Relayed
     from chat4all_protocol.frames import ConversationType
-    from chat4all_storage.shards import Resumption
+    from chat4all_storage.sharding.shards import Resumption
 
 
 def ack_before_commit() -> AbstractContextManager[Any]:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from chat4all_storage.bus import MemoryBus
-from chat4all_storage.ports import Unavailable
+from chat4all_storage.ports.bus import MemoryBus
+from chat4all_storage.ports.stores import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chat4all_storage.bus import Arrival, Beat
+    from chat4all_storage.ports.bus import Arrival, Beat
 
 
 class BusFault(Enum):

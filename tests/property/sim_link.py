@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 from msgspec import Struct
 
-from chat4all_actors.session import Session
+from chat4all_actors.session.session import Session
 from chat4all_protocol.codec import encode
 from chat4all_protocol.codes import CloseCode
 from chat4all_protocol.connection import ClientConnection

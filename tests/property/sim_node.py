@@ -10,8 +10,8 @@ from trio.testing import wait_all_tasks_blocked
 from chat4all_actors.config import Settings
 from chat4all_actors.kernel import RestartBudgetExceeded
 from chat4all_actors.node import Node
-from chat4all_storage.memory_accounts import memory_accounts
-from chat4all_storage.shards import Shards
+from chat4all_storage.memory.accounts import memory_accounts
+from chat4all_storage.sharding.shards import Shards
 from chat4all_storage.storage import Storage
 
 from .sim_bus import NodeBus

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from chat4all_storage.ports import InDoubt, Rejected, Unavailable
+from chat4all_storage.ports.stores import InDoubt, Rejected, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from chat4all_protocol.frames import ConversationType
-    from chat4all_storage.memory import MemoryShard
-    from chat4all_storage.ports import (
+    from chat4all_storage.memory.stores import MemoryShard
+    from chat4all_storage.ports.queries import Found, Listed, Place, Portion, Receipt, Revision
+    from chat4all_storage.ports.stores import (
         Append,
         CommitResult,
         Conversation,
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
         Resumed,
         StoredEvent,
     )
-    from chat4all_storage.queries import Found, Listed, Place, Portion, Receipt, Revision
-    from chat4all_storage.upkeep import Expired
+    from chat4all_storage.ports.upkeep import Expired
 
 T = TypeVar("T")
 

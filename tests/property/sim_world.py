@@ -22,9 +22,9 @@ from chat4all_protocol.frames import (
     TextBody,
     Typing,
 )
-from chat4all_storage.memory import MemoryDirectory, MemoryShard
-from chat4all_storage.ports import Append, StorageError, User
-from chat4all_storage.sharding import default_placement, logical_shard
+from chat4all_storage.memory.stores import MemoryDirectory, MemoryShard
+from chat4all_storage.ports.stores import Append, StorageError, User
+from chat4all_storage.sharding.placement import default_placement, logical_shard
 
 from .sim_bus import FaultyBus
 from .sim_client import Device

@@ -15,9 +15,11 @@ from unittest.mock import patch
 import trio
 from trio.testing import MockClock
 
-from chat4all_actors import conversation, fanout, resume, session
+from chat4all_actors import fanout
+from chat4all_actors.conversation import actor as conversation
 from chat4all_actors.kernel import RestartBudgetExceeded
-from chat4all_storage.ports import Rejected
+from chat4all_actors.session import resume, session
+from chat4all_storage.ports.stores import Rejected
 
 from .sim_checks import check
 from .sim_world import InjectedCrash, World

@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, rule
 
-from chat4all_actors import roster as module
-from chat4all_actors.roster import Roster, RosterSnapshot, Standing, Status
+from chat4all_actors.presence import roster as module
+from chat4all_actors.presence.roster import Roster, RosterSnapshot, Standing, Status
 
 NODES = 3
 USERS = ["ana", "bob"]

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from chat4all_protocol.ids import new_id
 from chat4all_storage.bridge import open_bridge
-from chat4all_storage.memory import MemoryShard
-from chat4all_storage.ports import Append, Change, Mark, Outcome, Range, Status
+from chat4all_storage.memory.stores import MemoryShard
+from chat4all_storage.ports.stores import Append, Change, Mark, Outcome, Range, Status
 from tests.storage.builders import (
     RULES,
     append,
@@ -25,7 +25,7 @@ from tests.storage.probes import open_shard
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chat4all_storage.ports import ShardStore, StoredEvent
+    from chat4all_storage.ports.stores import ShardStore, StoredEvent
 
 CONVERSATIONS = 3
 ROLES = ("owner", "admin", "member")

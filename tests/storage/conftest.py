@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from chat4all_storage.bridge import open_bridge
-from chat4all_storage.memory import MemoryDirectory, MemoryShard
-from chat4all_storage.memory_accounts import memory_accounts
-from chat4all_storage.memory_log import wall_clock_ms
-from chat4all_storage.postgres_answers import postgres_accounts
-from chat4all_storage.postgres_directory import PostgresDirectory
-from chat4all_storage.postgres_shard import PostgresShard
+from chat4all_storage.memory.accounts import memory_accounts
+from chat4all_storage.memory.log import wall_clock_ms
+from chat4all_storage.memory.stores import MemoryDirectory, MemoryShard
+from chat4all_storage.postgres.answers import postgres_accounts
+from chat4all_storage.postgres.directory import PostgresDirectory
+from chat4all_storage.postgres.shard import PostgresShard
 from tests.storage.builders import RULES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from chat4all_storage.account_ports import AccountStores
-    from chat4all_storage.ports import Directory, ShardStore
+    from chat4all_storage.ports.accounts import AccountStores
+    from chat4all_storage.ports.stores import Directory, ShardStore
 
 
 @pytest.fixture(params=["memory", "postgres"])

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from chat4all_storage.group_commit import Entry
-from chat4all_storage.memory import MemoryShard
-from chat4all_storage.ports import Append, CommitResult, InDoubt, Mark, Rejected, Unavailable
+from chat4all_storage.memory.stores import MemoryShard
+from chat4all_storage.ports.stores import Append, CommitResult, InDoubt, Mark, Rejected, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

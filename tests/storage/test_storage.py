@@ -7,10 +7,10 @@ import pytest
 import trio
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.identity import LateOpening, address_of
-from chat4all_storage.ports import Rejected, Rules, Status, Unavailable, User
-from chat4all_storage.postgres_shard import PostgresShard
-from chat4all_storage.sharding import logical_shard
+from chat4all_storage.ports.stores import Rejected, Rules, Status, Unavailable, User
+from chat4all_storage.postgres.identity import LateOpening, address_of
+from chat4all_storage.postgres.shard import PostgresShard
+from chat4all_storage.sharding.placement import logical_shard
 from chat4all_storage.storage import Storage, memory_storage, open_postgres
 from tests.storage.builders import append, commit_one, events, new_conversation
 from tests.storage.probes import until_none_of_ours
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chat4all_storage.bridge import Bridge
-    from chat4all_storage.ports import ShardStore
+    from chat4all_storage.ports.stores import ShardStore
     from tests.storage_servers import PostgresServer
 
 

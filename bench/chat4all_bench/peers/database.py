@@ -12,9 +12,9 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from chat4all_storage.postgres_server import POSTGRES_MAJOR
-from chat4all_storage.processes import EmbeddedError, unprivileged_account
-from chat4all_storage.servers import package_dir
+from chat4all_storage.embedded.postgres_server import POSTGRES_MAJOR
+from chat4all_storage.embedded.processes import EmbeddedError, unprivileged_account
+from chat4all_storage.embedded.servers import package_dir
 
 from ..target import SetupError
 

@@ -9,9 +9,9 @@ import msgspec
 
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.ids import new_id
-from chat4all_storage import account_ports
-from chat4all_storage.actor import Actor, user_subject
-from chat4all_storage.ports import InDoubt, StorageError, UsernameTaken
+from chat4all_storage.ports import accounts as account_ports
+from chat4all_storage.ports.actor import Actor, user_subject
+from chat4all_storage.ports.stores import InDoubt, StorageError, UsernameTaken
 
 from ...accounts import errors
 from ...accounts.passwords import PasswordRefused, TooBusy

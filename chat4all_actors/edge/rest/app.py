@@ -14,9 +14,9 @@ from quart import Response, request
 from werkzeug.exceptions import HTTPException
 
 from chat4all_protocol.codes import ErrorCode
-from chat4all_storage.ports import StorageError
+from chat4all_storage.ports.stores import StorageError
 
-from ...conversations import Refusal
+from ...conversation.conversations import Refusal
 from ...limits.limits import CLIENT_REQUESTS, REQUESTS
 from ...tracing import current_trace_id, new_trace
 from . import openapi

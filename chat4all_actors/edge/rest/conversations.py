@@ -11,9 +11,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import ConversationType, Username
-from chat4all_storage import everywhere
+from chat4all_storage.sharding import everywhere
 
-from ... import appends
+from ...conversation import appends
 from . import submitting, views
 from .decoding import check_free_form
 from .errors import ApiError, not_found
@@ -22,7 +22,7 @@ from .operations import Answer, Routes
 from .rules import at_least_one
 
 if TYPE_CHECKING:
-    from chat4all_storage.queries import Place
+    from chat4all_storage.ports.queries import Place
 
     from .call import Call
 

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from chat4all_protocol.codes import ErrorCode
-from chat4all_storage.ports import InDoubt, Rejected, StorageError
+from chat4all_storage.ports.stores import InDoubt, Rejected, StorageError
 
-from ...conversations import Refusal
+from ...conversation.conversations import Refusal
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from chat4all_storage import everywhere
+from chat4all_storage.sharding import everywhere
 
 from . import views
 from .models import moment
@@ -16,8 +16,8 @@ from .models import moment
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from chat4all_storage.account_ports import AuditEntry
-    from chat4all_storage.queries import Listed
+    from chat4all_storage.ports.accounts import AuditEntry
+    from chat4all_storage.ports.queries import Listed
     from chat4all_storage.storage import Storage
 
 AT_ONCE: Final = 200

@@ -9,7 +9,7 @@ from msgspec import Struct
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Username
 
-from ... import appends
+from ...conversation import appends
 from . import submitting, views
 from .models import Conversation, Role
 from .operations import Routes

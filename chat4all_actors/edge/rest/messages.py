@@ -11,8 +11,8 @@ from chat4all_protocol.codec import decode_body
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Channel, FileBody, Id, SendBody, TextBody, Username
 
-from ... import appends
-from ...posting import judge
+from ...conversation import appends
+from ...conversation.posting import judge
 from . import submitting, views
 from .decoding import check_free_form
 from .errors import ApiError, invalid, not_found
@@ -30,7 +30,7 @@ from .operations import Routes
 from .rules import ONE_ITEM, TEXT, one_of, way
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports import StoredEvent
+    from chat4all_storage.ports.stores import StoredEvent
 
     from .call import Call
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ...watching import StatusName
+from ...presence.watching import StatusName
 from .models import Names, moment
 from .operations import Routes
 

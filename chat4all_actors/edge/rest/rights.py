@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
 
-from ...erasure import new_pseudonym
+from ...upkeep.erasure import new_pseudonym
 from . import exporting
 from .accounting import actor_of, explained, the_user
 from .auth import Code, Password

@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from chat4all_protocol.codec import decode_body, decode_meta
 from chat4all_protocol.frames import FileBody, TextBody
-from chat4all_storage.ports import Range
+from chat4all_storage.ports.stores import Range
 
 from .models import (
     DAY,
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from chat4all_protocol.frames import Body
-    from chat4all_storage import ports
-    from chat4all_storage.queries import Listed
-    from chat4all_storage.shards import Shards
+    from chat4all_storage.ports import stores as ports
+    from chat4all_storage.ports.queries import Listed
+    from chat4all_storage.sharding.shards import Shards
 
 
 def payload(body: Body) -> AnyPayload:

@@ -12,7 +12,7 @@ import trio
 
 from chat4all_actors.edge.rest.api import GROUPS
 from chat4all_actors.edge.rest.app import build
-from chat4all_actors.erasure import DELAY, INTERVAL
+from chat4all_actors.upkeep.erasure import DELAY, INTERVAL
 from tests.actors.harness import running_node
 from tests.edge.rest.harness import Api
 

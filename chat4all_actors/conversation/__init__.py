@@ -1,0 +1,1 @@
+"""Conversations that are alive on this node. Read `actor.py` first."""

@@ -1,0 +1,425 @@
+"""Whether users are there: what this node's sessions do, what other nodes tell, who is to know.
+
+It keeps the roster: sessions arrive and leave, other nodes tell theirs and are told ours, those
+who join at once (events are routed by it), everything else in batches. What has changed is shown
+to who watches (`watching.py`), and when users were last there is kept (`last_seen.py`).
+
+Everything between nodes is best effort: who missed something asks for the other's snapshot, and
+asks again until it has come whole.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
+
+import trio
+from msgspec import Struct
+
+from chat4all_storage.ports.stores import Arrivals, InDoubt, StorageError, Unavailable
+from chat4all_storage.together import Together
+
+from .last_seen import LastSeen
+from .roster import RosterChanges, RosterSnapshot, RosterWanted, Status
+from .watching import STATUS_NAMES, Shown, StatusName, Watcher, Watching
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+    from chat4all_storage.storage import Storage
+
+    from ..config import Settings
+    from ..fanout import LocalReaders
+    from .carrier import Carrier
+    from .roster import Overtaken, Roster, UserState
+
+DEPARTED_KEPT: Final = 1000
+"""Nodes that left, of which late items are told apart."""
+ARRIVAL_PATIENCE: Final = 2.0
+"""Seconds for the directory to tell of users who connect."""
+ASKED_TOGETHER: Final = 64
+"""Users who are asked for in one query."""
+SNAPSHOT_PAUSE: Final = 0.02
+"""Seconds between two parts for one node: about 1.5 MB a second."""
+ASK_AGAIN: Final = 5.0
+"""Seconds until a node is asked again whose snapshot has not come whole, or the directory of
+whom it has not told."""
+
+logger = logging.getLogger(__name__)
+
+
+class Attendant(Watcher, Protocol):
+    """A session, as it is present itself."""
+
+    birth: int
+    """Given when it arrives; tells it from other sessions of its device."""
+
+    @property
+    def device(self) -> str:
+        """The device it is on."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Whether it is closing."""
+        ...
+
+
+class UserPresence(Struct, frozen=True):
+    """What one user may know of another."""
+
+    user: str
+    status: StatusName
+    last_seen: int | None
+    """In milliseconds since the epoch, of somebody who is not there."""
+    devices: int
+
+
+class PresenceStatistics(Struct, frozen=True):
+    """A snapshot of the presence of a node."""
+
+    users: int
+    """With sessions on this node."""
+    users_elsewhere: int
+    nodes: int
+    """Other nodes that have told anything."""
+    incomplete: int
+    """Those whose snapshot is awaited."""
+    watched: int
+    """Watched users, once for each session that watches them."""
+    last_seen: int
+    """Users of whom it is in memory when they were last there."""
+
+
+class Presences:
+    """The presence of all users, on one node."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        storage: Storage,
+        roster: Roster,
+        local: LocalReaders,
+        carrier: Carrier,
+        clock: Callable[[], float],
+    ) -> None:
+        """`clock` tells the seconds since the epoch."""
+        self._settings = settings
+        self._directory = storage.directory
+        self._roster = roster
+        self._local = local
+        self._carrier = carrier
+        self._clock = clock
+        self._arrivals = Together(self._ask_directory, most=ASKED_TOGETHER, at_once=1)
+        self._last_seen = LastSeen(storage.directory, settings.last_seen_kept)
+        self.watching = Watching(
+            settings, roster, self._last_seen, storage.shards.all, wake=self._wake
+        )
+        self._nodes: dict[str, None] = {}
+        """Those that are there."""
+        self._departed: dict[str, None] = {}
+        self._lost: dict[str, tuple[float, int]] = {}
+        """When to give up the users of a lost node, and when it was lost (clock, milliseconds)."""
+        self._incomplete: dict[str, float] = {}
+        """Nodes whose snapshot is awaited, and when to ask for it."""
+        self._snapshots: dict[str, Iterator[RosterSnapshot]] = {}
+        """What is still to be told to those who lack ours."""
+        self._unsure: dict[str, None] = {}
+        """Users of whom the directory has not told yet."""
+        self._lacking = trio.Event()
+        self._stirred = trio.Event()
+        self._hurried = trio.Event()
+
+    # --- for sessions -------------------------------------------------------------------------
+
+    async def arrive(self, session: Attendant, *, away: bool) -> None:
+        """The session is there, and other nodes are told; nothing happens if it is over already.
+
+        While the directory does not answer, this node's clock dates the session, and the user
+        looks invisible until the directory has told.
+        """
+        arrivals = Arrivals(read_at=0, invisible=frozenset([session.user]))
+        with trio.move_on_after(ARRIVAL_PATIENCE):  # the wait for one's turn counts, too
+            try:
+                arrivals = await self._arrivals.ask(session.user)
+            except StorageError as error:
+                logger.warning("who connects can't be looked up: %s", error)
+        if not arrivals.read_at:
+            self._unsure[session.user] = None
+        if session.over:
+            return
+        session.birth = self._roster.arrive(
+            session.user,
+            session.device,
+            arrivals.read_at or int(self._clock() * 1_000_000),
+            away=away,
+            invisible=session.user in arrivals.invisible,
+            read_at=arrivals.read_at,
+        )
+        self._changed(session.user)
+
+    def turn(self, session: Attendant, *, away: bool) -> None:
+        """Whether nobody is in front of the session."""
+        if self._roster.set_away(session.user, session.device, session.birth, away):
+            self.watching.touch([session.user])
+            if away:
+                self._wake()
+            else:
+                self._hurry()
+
+    async def set_invisible(self, session: Attendant, invisible: bool) -> None:
+        """Let others see, or see no more, whether the session's user is there: on any device.
+
+        Raises:
+            InDoubt: it may have been set.
+            StorageError: the directory failed.
+        """
+        await self._directory.set_invisible(session.user, invisible)
+        # Read back: of two changes at the same time the one that holds is told, by both.
+        try:
+            arrivals = await self._arrivals.ask(session.user)
+        except StorageError as error:
+            raise InDoubt("the setting is kept, and could not be told") from error
+        hidden = session.user in arrivals.invisible
+        self._roster.set_invisible(session.user, hidden, arrivals.read_at)
+        if hidden:
+            self._last_seen.forget(session.user)
+        self._changed(session.user)
+
+    def leave(self, session: Attendant) -> None:
+        """The session is over."""
+        self.watching.forget(session)
+        before = self._roster.standing(session.user)
+        self._roster.leave(session.user, session.device, session.birth)
+        gone = before.devices and not self._roster.standing(session.user).devices
+        if gone and not before.invisible:
+            self._last_seen.note(session.user, self._now_ms(), write=True)
+        self.watching.touch([session.user])
+        self._wake()
+
+    def watch(self, session: Attendant, users: Iterable[str]) -> None:
+        """See `Watching.watch`."""
+        self.watching.watch(session, users)
+
+    # --- for requests from elsewhere ----------------------------------------------------------
+
+    async def of(self, viewer: str, users: Collection[str]) -> list[UserPresence]:
+        """What `viewer` may know of these; nobody is told apart from who is no acquaintance.
+
+        A database that does not answer has no acquaintances.
+        """
+        others = [user for user in users if user != viewer]
+        found, _ = await self.watching.acquainted(viewer, others)
+        found.add(viewer)
+        missing = self._last_seen.unknown([user for user in users if user in found])
+        if missing:
+            await self._last_seen.look_up(missing)
+        presences: list[UserPresence] = []
+        for user in users:
+            shown = self.watching.visible(user) if user in found else Shown(Status.OFFLINE)
+            there = shown.status is not Status.OFFLINE
+            devices = self._roster.standing(user).devices if there else 0
+            presences.append(
+                UserPresence(user, STATUS_NAMES[shown.status], shown.last_seen, devices)
+            )
+        return presences
+
+    # --- for the cluster: what other nodes tell, and how they come and go ---------------------
+
+    def changed(self, node: str, item: RosterChanges) -> None:
+        """A node told changes."""
+        if node not in self._departed:
+            self._end(self._roster.apply(node, item.users))
+            self._note_states(item.users)
+
+    def snapshot_from(self, node: str, part: RosterSnapshot) -> bool:
+        """A node told a part of all it has; whether all is known now: the last, and none lost."""
+        if node in self._departed:
+            return False
+        told = self._roster.apply_snapshot(node, part)
+        if told.whole:
+            self._incomplete.pop(node, None)
+        self._end(told.overtaken)
+        self._note_states(part.users)
+        self._note_gone(told.gone, self._now_ms())
+        return told.whole
+
+    def wanted(self, node: str) -> None:
+        """A node lacks our snapshot."""
+        self._snapshots[node] = self._roster.snapshot()
+        self._lacking.set()
+
+    def node_joined(self, node: str) -> None:
+        """A node is there, perhaps again: it is told all we have, and does the same."""
+        self._departed.pop(node, None)
+        self._nodes[node] = None
+        self._incomplete[node] = trio.current_time() + ASK_AGAIN
+        self.wanted(node)
+        self._wake()
+
+    def node_lost(self, node: str) -> None:
+        """A node died: its users are expected back, and meanwhile look as if they were there."""
+        self._forget_node(node)
+        self._roster.lose(node)
+        expiry = trio.current_time() + self._settings.presence_expiry
+        self._lost[node] = (expiry, self._now_ms())
+        self._wake()
+
+    def node_left(self, node: str) -> None:
+        """A node ended as it should: it has told who left it, and nothing it told counts now."""
+        self._forget_node(node)
+        self._departed[node] = None
+        if len(self._departed) > DEPARTED_KEPT:
+            del self._departed[next(iter(self._departed))]
+        self._note_gone(self._roster.drop(node) | self._roster.bury(node), self._now_ms())
+
+    def missed(self, node: str) -> None:
+        """Something that a node told was lost."""
+        self._roster.missed(node)
+        self._last_seen.doubt()
+        if node in self._nodes:
+            # Not at once: it is likely to be the first of many.
+            due = trio.current_time() + self._settings.presence_interval
+            self._incomplete[node] = min(self._incomplete.get(node, math.inf), due)
+            self._wake()
+
+    def shaken(self) -> None:
+        """Anything may have been lost, on either way."""
+        for node in self._nodes:
+            self.missed(node)
+
+    def _forget_node(self, node: str) -> None:
+        self._nodes.pop(node, None)
+        self._incomplete.pop(node, None)
+        self._snapshots.pop(node, None)
+        self._lost.pop(node, None)
+
+    def _end(self, overtaken: list[Overtaken]) -> None:
+        for user, device, birth in overtaken:
+            for reader in self._local.of(user):
+                if reader.device == device and reader.birth == birth:
+                    reader.replaced()
+
+    def _note_states(self, states: list[UserState]) -> None:
+        for state in states:
+            if state.invisible:
+                self._last_seen.forget(state.user)
+            elif not state.devices and not self._roster.standing(state.user).devices:
+                self._last_seen.note(state.user, self._now_ms(), write=False)
+        # It may be for this node to answer, as it has a later session or setting of the user.
+        if self.watching.touch([state.user for state in states]) or self._roster.has_untold:
+            self._hurry()
+
+    def _note_gone(self, users: dict[str, bool], at: int, *, write: bool = False) -> None:
+        """These, of whom some are invisible, are not on a node any more since `at`."""
+        for user, invisible in users.items():
+            if not invisible and not self._roster.standing(user).devices:
+                self._last_seen.note(user, at, write=write)
+        if self.watching.touch(users):
+            self._hurry()
+
+    def statistics(self) -> PresenceStatistics:
+        """How much there is."""
+        roster = self._roster.statistics()
+        return PresenceStatistics(
+            users=roster.here,
+            users_elsewhere=roster.elsewhere,
+            nodes=roster.nodes,
+            incomplete=len(self._incomplete),
+            watched=len(self.watching),
+            last_seen=len(self._last_seen),
+        )
+
+    # --- the task -----------------------------------------------------------------------------
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> NoReturn:
+        """Tell other nodes and show what changed, until cancelled."""
+        await self._last_seen.load()
+        # If this part of the node was restarted, the others know of sessions that are gone.
+        for part in self._roster.snapshot():
+            self._carrier.broadcast(part)
+        self._carrier.broadcast(RosterWanted())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._last_seen.run)
+            nursery.start_soon(self.watching.run)
+            nursery.start_soon(self._keep_telling)
+            nursery.start_soon(self._keep_asking)
+            nursery.start_soon(self._keep_sending_snapshots)
+            task_status.started()
+        raise AssertionError("only a cancel or a fault ends the nursery")
+
+    async def _keep_asking(self) -> NoReturn:
+        """Learn from the directory what it could not tell when users arrived."""
+        while True:
+            await trio.sleep(ASK_AGAIN)
+            for user in list(self._unsure):
+                try:
+                    arrivals = await self._arrivals.ask(user)
+                except StorageError:
+                    break  # `arrive` has said so
+                del self._unsure[user]
+                hidden = user in arrivals.invisible
+                self._roster.set_invisible(user, hidden, arrivals.read_at)
+                self._changed(user)
+
+    async def _keep_telling(self) -> NoReturn:
+        while True:
+            self._stirred, self._hurried = trio.Event(), trio.Event()
+            while states := self._roster.take_untold():
+                self._carrier.broadcast(RosterChanges(states))
+            await self.watching.settle()
+            self._look_after_nodes(trio.current_time())
+            with trio.move_on_after(self._settings.presence_interval):
+                await self._hurried.wait()
+            if not (self._incomplete or self._lost or self.watching.busy):
+                await self._stirred.wait()
+
+    async def _ask_directory(self, users: list[str]) -> list[Arrivals]:
+        with trio.move_on_after(ARRIVAL_PATIENCE):
+            return [await self._directory.arrivals(set(users))] * len(users)
+        raise Unavailable("the directory does not answer")
+
+    def _look_after_nodes(self, now: float) -> None:
+        for node, due in self._incomplete.items():
+            if due <= now:
+                self._incomplete[node] = now + ASK_AGAIN
+                self._carrier.send(node, RosterWanted())
+        for node, (expiry, lost_at) in list(self._lost.items()):
+            if expiry <= now:
+                del self._lost[node]
+                # It can't write when its users were there last; one of those who know does.
+                write = all(self._roster.node < other for other in self._nodes)
+                self._note_gone(self._roster.bury(node), lost_at, write=write)
+
+    async def _keep_sending_snapshots(self) -> NoReturn:
+        while True:
+            await self._lacking.wait()
+            self._lacking = trio.Event()
+            while self._snapshots:
+                for node, parts in list(self._snapshots.items()):
+                    part = next(parts, None)
+                    if part is not None:
+                        self._carrier.send(node, part)
+                    else:
+                        del self._snapshots[node]
+                await trio.sleep(SNAPSHOT_PAUSE)
+
+    def _changed(self, user: str) -> None:
+        self.watching.touch([user])
+        self._hurry()
+
+    def _wake(self) -> None:
+        """There is something to do, within the interval."""
+        self._stirred.set()
+
+    def _hurry(self) -> None:
+        """There is something to do at once."""
+        self._stirred.set()
+        self._hurried.set()
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)

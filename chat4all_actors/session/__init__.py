@@ -1,0 +1,1 @@
+"""One user connection, from its `hello` to its end. Read `session.py` first."""

@@ -1,0 +1,1 @@
+"""PostgreSQL and Redis from wheels, without any configuration."""

@@ -1,0 +1,1 @@
+"""The ports without a database: the specification that runs."""

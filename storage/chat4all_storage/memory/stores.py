@@ -1,0 +1,465 @@
+"""The stores in memory: the executable specification, and the ground for simulations.
+
+Nothing here awaits anything but a checkpoint, so every call is atomic.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+from msgspec.structs import replace
+
+from ..ports.actor import SHELL, Actor, user_subject
+from ..ports.stores import (
+    DEFAULT_RULES,
+    Append,
+    Arrivals,
+    CommitResult,
+    Conversation,
+    JournalRow,
+    Mark,
+    MemberInfo,
+    Membership,
+    Moved,
+    Notice,
+    Outcome,
+    Page,
+    Range,
+    Resumed,
+    Status,
+    StoredEvent,
+    User,
+    UsernameTaken,
+    event_size,
+)
+from ..sharding.placement import logical_shard
+from .audit import MemoryAudit
+from .log import Log, wall_clock_ms
+from .queries import MemoryQueries, unread
+from .upkeep import MemoryUpkeep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from chat4all_protocol.frames import ConversationType
+
+    from ..ports.stores import Replay, Rules
+
+
+class MemoryShard(MemoryQueries, MemoryUpkeep):
+    """A `ShardStore` in memory."""
+
+    def __init__(
+        self,
+        name: str = "memory",
+        *,
+        rules: Rules = DEFAULT_RULES,
+        clock_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        self.name = name
+        self._rules = rules
+        self._clock_ms = clock_ms
+        self._logs: dict[str, Log] = {}
+        self._journal: list[tuple[int, JournalRow]] = []
+        """When each row was written, and the row."""
+        self._journal_ids = 0
+        self.moved_shards: set[int] = set()
+        """Logical shards that are not served here."""
+        self.frozen_shards: set[int] = set()
+        """Logical shards that are served, but not written."""
+
+    async def commit(self, appends: Sequence[Append], marks: Sequence[Mark]) -> CommitResult:
+        """See `ShardStore.commit`."""
+        await trio.lowlevel.checkpoint()
+        # References are judged by the heads as they stood before the batch.
+        touched = {append.conversation for append in appends}
+        heads = {id_: len(log.events) for id_ in touched if (log := self._logs.get(id_))}
+        outcomes = [self._append(append, heads) for append in appends]
+        self._note_stored(appends, outcomes)
+        conversations = [each.conversation for each in appends]
+        conversations += [each.conversation for each in marks]
+        fenced = frozenset(logical_shard(id_) for id_ in conversations if self._fenced(id_))
+        return CommitResult(outcomes, [self._mark(mark) for mark in marks], fenced)
+
+    def _append(self, append: Append, heads: dict[str, int]) -> Outcome:
+        if self._fenced(append.conversation):
+            return Outcome(Status.MOVED)
+        log = self._logs.get(append.conversation)
+        if log is None:
+            return Outcome(Status.NOT_MEMBER)
+        return log.append(append, heads[log.id], self._clock_ms(), self._rules)
+
+    def _note_stored(self, appends: Sequence[Append], outcomes: Sequence[Outcome]) -> None:
+        heads: dict[str, int] = {}
+        joined: list[tuple[str, str]] = []
+        for append, outcome in zip(appends, outcomes, strict=True):
+            if outcome.status is Status.STORED:
+                heads[append.conversation] = outcome.seq
+                if append.kind == "join" and append.subject is not None:
+                    joined.append((append.conversation, append.subject))
+        if heads:
+            self._write_journal(list(heads.items()), joined)
+
+    def _write_journal(self, heads: list[tuple[str, int]], joined: list[tuple[str, str]]) -> None:
+        self._journal_ids += 1
+        self._journal.append((self._clock_ms(), JournalRow(self._journal_ids, heads, joined)))
+
+    def _mark(self, mark: Mark) -> Mark | None:
+        if self._fenced(mark.conversation):
+            return None
+        log = self._logs.get(mark.conversation)
+        return None if log is None else log.mark(mark, self._clock_ms())
+
+    def _served(self) -> list[Log]:
+        return [
+            log for log in self._logs.values() if logical_shard(log.id) not in self.moved_shards
+        ]
+
+    def _fenced(self, conversation: str) -> bool:
+        return logical_shard(conversation) in self.moved_shards | self.frozen_shards
+
+    def _check_served(self, *conversations: str) -> None:
+        if moved := self.moved_shards.intersection(map(logical_shard, conversations)):
+            raise Moved(f"shard {min(moved)} is not served here")
+
+    async def history(self, ranges: Sequence[Range]) -> list[list[StoredEvent]]:
+        """See `ShardStore.history`."""
+        await trio.lowlevel.checkpoint()
+        self._check_served(*(wanted.conversation for wanted in ranges))
+        return [
+            _slice(log.events, wanted.after, min(wanted.upto, wanted.after + wanted.limit))
+            if (log := self._logs.get(wanted.conversation)) is not None
+            else []
+            for wanted in ranges
+        ]
+
+    async def page(
+        self, conversation: str, reader: str, *, after: int | None, before: int | None, limit: int
+    ) -> Page | None:
+        """See `ShardStore.page`."""
+        await trio.lowlevel.checkpoint()
+        self._check_served(conversation)
+        log = self._logs.get(conversation)
+        if log is None or reader not in log.members:
+            return None
+        head = len(log.events)
+        if after is not None:
+            return Page(_slice(log.events, after, after + limit), head)
+        end = head if before is None else min(before - 1, head)
+        return Page(_slice(log.events, end - limit, end), head)
+
+    async def resume(
+        self, user: str, cursors: Mapping[str, int], *, details: int, replay: Replay
+    ) -> Resumed:
+        """See `ShardStore.resume`."""
+        await trio.lowlevel.checkpoint()
+        logs = [
+            log
+            for log in self._logs.values()
+            if user in log.members and logical_shard(log.id) not in self.moved_shards
+        ]
+        logs.sort(key=lambda log: (-log.active_at, log.id))
+        return Resumed(
+            [self._membership(log, user, detailed=rank < details) for rank, log in enumerate(logs)],
+            self._missed(logs, cursors, replay),
+            frozenset(self.moved_shards),
+        )
+
+    def _missed(
+        self, logs: list[Log], cursors: Mapping[str, int], replay: Replay
+    ) -> dict[str, list[StoredEvent]]:
+        found: dict[str, list[StoredEvent]] = {}
+        count = size = 0
+        for log in logs:
+            missed = log.events[cursors.get(log.id, len(log.events)) :]
+            if not 0 < len(missed) <= replay.each or count >= replay.events:
+                continue
+            count += len(missed)
+            for event in missed:
+                size += event_size(event)
+                if size <= replay.size:
+                    found.setdefault(log.id, []).append(event)
+        return found
+
+    def _membership(self, log: Log, user: str, *, detailed: bool) -> Membership:
+        member = log.members[user]
+        mine = Membership(
+            conversation=log.id,
+            type=log.type,
+            title=log.title,
+            head=len(log.events),
+            active_at=log.active_at,
+            recv=member.recv,
+            read=member.read,
+        )
+        if not detailed:
+            return mine
+        peers = (name for name in log.members if name != user)
+        return replace(
+            mine,
+            unread=unread(log, user),
+            peer=next(peers, None) if log.type == "private" else None,
+        )
+
+    async def conversation(self, conversation: str) -> Conversation | None:
+        """See `ShardStore.conversation`."""
+        await trio.lowlevel.checkpoint()
+        self._check_served(conversation)
+        log = self._logs.get(conversation)
+        return None if log is None else log.view()
+
+    async def create(
+        self,
+        conversation: str,
+        type_: ConversationType,
+        title: str | None,
+        creator: str,
+        roles: dict[str, str],
+        *,
+        metadata: bytes | None = None,
+        digest: int = 0,
+        trace: bytes | None = None,
+    ) -> tuple[Conversation, bool]:
+        """See `ShardStore.create`."""
+        await trio.lowlevel.checkpoint()
+        if self._fenced(conversation):
+            raise Moved("the shard is on the move")
+        if (log := self._logs.get(conversation)) is not None:
+            return log.view(), False
+        now = self._clock_ms()
+        log = Log(
+            id=conversation,
+            type=type_,
+            title=title,
+            created_by=creator,
+            created_at=now,
+            active_at=now,
+            members={name: MemberInfo(role, recv=0, read=0) for name, role in roles.items()},
+            metadata=metadata,
+            digest=digest,
+            trace=trace,
+        )
+        self._logs[conversation] = log
+        self._write_journal([(conversation, 0)], [(conversation, name) for name in roles])
+        return log.view(), True
+
+    async def members(self, conversations: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
+        """See `ShardStore.members`."""
+        await trio.lowlevel.checkpoint()
+        self._check_served(*conversations)
+        return {
+            id_: (len(log.events), list(log.members))
+            for id_ in conversations
+            if (log := self._logs.get(id_)) is not None
+        }
+
+    async def acquainted(self, user: str, others: Collection[str]) -> set[str]:
+        """See `ShardStore.acquainted`."""
+        await trio.lowlevel.checkpoint()
+        found: set[str] = set()
+        for log in self._served():
+            if user in log.members:
+                found.update(name for name in others if name in log.members)
+        return found
+
+    async def heads(self, conversations: Sequence[str]) -> dict[str, int]:
+        """See `ShardStore.heads`."""
+        await trio.lowlevel.checkpoint()
+        wanted = set(conversations)
+        return {log.id: len(log.events) for log in self._served() if log.id in wanted}
+
+    async def conversations_of(self, users: Sequence[str]) -> list[tuple[str, str, int]]:
+        """See `ShardStore.conversations_of`."""
+        await trio.lowlevel.checkpoint()
+        return [
+            (log.id, name, log.members[name].recv)
+            for log in self._served()
+            for name in users
+            if name in log.members
+        ]
+
+    async def journal_end(self) -> int:
+        """See `ShardStore.journal_end`."""
+        await trio.lowlevel.checkpoint()
+        return self._journal_ids
+
+    async def journal(
+        self, after: int, missing: Collection[int], *, lag: float, limit: int
+    ) -> list[JournalRow]:
+        """See `ShardStore.journal`."""
+        await trio.lowlevel.checkpoint()
+        before = self._clock_ms() - lag * 1000
+        found = [
+            row
+            for at, row in self._journal
+            if at <= before and (row.id > after or row.id in missing)
+        ]
+        return found[:limit]
+
+    async def trim_journal(self, keep: float) -> int:
+        """See `ShardStore.trim_journal`."""
+        await trio.lowlevel.checkpoint()
+        before = self._clock_ms() - keep * 1000
+        kept = [(at, row) for at, row in self._journal if at >= before]
+        removed, self._journal = len(self._journal) - len(kept), kept
+        return removed
+
+    async def close(self) -> None:
+        """Nothing to give up."""
+        await trio.lowlevel.checkpoint()
+
+
+def _slice(events: list[StoredEvent], after: int, upto: int) -> list[StoredEvent]:
+    """Those with `after < seq <= upto`: bounds below zero are no positions from the end."""
+    return events[max(after, 0) : max(upto, 0)]
+
+
+class MemoryDirectory:
+    """A `Directory` in memory."""
+
+    def __init__(
+        self, placed: Sequence[str] = (), *, clock_ms: Callable[[], int] = wall_clock_ms
+    ) -> None:
+        self.placed = list(placed)
+        """What `placement` answers."""
+        self.users: dict[str, User] = {}
+        self.reserved: set[str] = set()
+        """Names of users who are being erased, in lower case."""
+        """By name in lower case."""
+        self.emails: dict[str, str | None] = {}
+        """By the user's id."""
+        self.created_at: dict[str, int] = {}
+        """Likewise."""
+        self.audit = MemoryAudit(clock_ms)
+        self.clock_ms = clock_ms
+        self.user_revoked: list[Callable[[User], object]] = []
+        """What else is done for a user whose tokens are revoked."""
+        self._notices: list[tuple[int, Notice]] = []
+        """When each was written, and the notice."""
+        self._notice_ids = 0
+        self.valid_from: dict[str, int] = {}
+        """Since when tokens of these names count, in seconds since the epoch."""
+        self._invisible: set[str] = set()
+        self._seen: dict[str, int] = {}
+        self._read_at = 0
+
+    async def add_user(self, user: User, *, email: str | None = None, actor: Actor = SHELL) -> None:
+        """See `Directory.add_user`."""
+        await trio.lowlevel.checkpoint()
+        if user.username.lower() in self.users or user.username.lower() in self.reserved:
+            raise UsernameTaken(user.username)
+        self.users[user.username.lower()] = user
+        self.emails[user.id] = email
+        self.created_at[user.id] = self.clock_ms()
+        self.audit.tell("user.added", user_subject(user.id), actor)
+
+    async def find_user(self, username: str) -> User | None:
+        """See `Directory.find_user`."""
+        await trio.lowlevel.checkpoint()
+        return self.users.get(username.lower())
+
+    async def canonical_names(self, usernames: Collection[str]) -> dict[str, str]:
+        """See `Directory.canonical_names`."""
+        await trio.lowlevel.checkpoint()
+        return {
+            name: user.username
+            for name in usernames
+            if (user := self.users.get(name.lower())) is not None
+        }
+
+    async def arrivals(self, usernames: Collection[str]) -> Arrivals:
+        """See `Directory.arrivals`."""
+        await trio.lowlevel.checkpoint()
+        self._read_at = max(self._read_at + 1, self.clock_ms() * 1000)
+        invisible = frozenset(name for name in usernames if name in self._invisible)
+        return Arrivals(self._read_at, invisible)
+
+    async def set_invisible(self, username: str, invisible: bool) -> None:
+        """See `Directory.set_invisible`."""
+        await trio.lowlevel.checkpoint()
+        if not invisible:
+            self._invisible.discard(username)
+        elif username.lower() in self.users:
+            self._invisible.add(username)
+
+    async def note_seen(self, seen: Mapping[str, int]) -> None:
+        """See `Directory.note_seen`."""
+        await trio.lowlevel.checkpoint()
+        for name, at in seen.items():
+            if name.lower() in self.users:
+                self._seen[name] = max(self._seen.get(name, at), at)
+
+    async def last_seen(self, usernames: Collection[str]) -> dict[str, int]:
+        """See `Directory.last_seen`."""
+        await trio.lowlevel.checkpoint()
+        return {name: at for name, at in self._visibly_seen() if name in usernames}
+
+    async def seen_lately(self, limit: int) -> dict[str, int]:
+        """See `Directory.seen_lately`."""
+        await trio.lowlevel.checkpoint()
+        latest = sorted(self._visibly_seen(), key=lambda one: -one[1])
+        return dict(latest[:limit])
+
+    def _visibly_seen(self) -> list[tuple[str, int]]:
+        return [one for one in self._seen.items() if one[0] not in self._invisible]
+
+    async def notify(self, body: bytes) -> None:
+        """See `Directory.notify`."""
+        await trio.lowlevel.checkpoint()
+        self._notice_ids += 1
+        self._notices.append((self.clock_ms(), Notice(self._notice_ids, body)))
+
+    async def notices_end(self) -> int:
+        """See `Directory.notices_end`."""
+        await trio.lowlevel.checkpoint()
+        return self._notice_ids
+
+    async def notices(self, after: int, missing: Collection[int], *, limit: int) -> list[Notice]:
+        """See `Directory.notices`."""
+        await trio.lowlevel.checkpoint()
+        found = [row for _, row in self._notices if row.id > after or row.id in missing]
+        return found[:limit]
+
+    async def trim_notices(self, keep: float) -> int:
+        """See `Directory.trim_notices`."""
+        await trio.lowlevel.checkpoint()
+        before = self.clock_ms() - keep * 1000
+        kept = [(at, row) for at, row in self._notices if at >= before]
+        removed, self._notices = len(self._notices) - len(kept), kept
+        return removed
+
+    async def revoke(self, username: str, *, actor: Actor = SHELL) -> tuple[str, int] | None:
+        """See `Directory.revoke`."""
+        await trio.lowlevel.checkpoint()
+        user = self.users.get(username.lower())
+        if user is None:
+            return None
+        self.revoke_name(user.username)
+        for also in self.user_revoked:
+            also(user)
+        self.audit.tell("user.revoked", user_subject(user.id), actor)
+        return user.username, self.valid_from[user.username]
+
+    def remove_user(self, user: User) -> None:
+        """Forget a user; tokens of the name count only from the next second on."""
+        self.revoke_name(user.username)
+        del self.users[user.username.lower()]
+        del self.emails[user.id]
+        del self.created_at[user.id]
+        self._invisible.discard(user.username)
+        self._seen.pop(user.username, None)
+
+    def revoke_name(self, name: str) -> None:
+        """Tokens of this name count only from the next second on."""
+        self.valid_from[name] = self.clock_ms() // 1000 + 1
+
+    async def revocations(self, since: int) -> dict[str, int]:
+        """See `Directory.revocations`."""
+        await trio.lowlevel.checkpoint()
+        return {name: at for name, at in self.valid_from.items() if at > since}
+
+    async def placement(self) -> list[str]:
+        """See `Directory.placement`."""
+        await trio.lowlevel.checkpoint()
+        return list(self.placed)

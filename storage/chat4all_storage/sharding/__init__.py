@@ -1,0 +1,1 @@
+"""Which database holds what, also while that changes."""

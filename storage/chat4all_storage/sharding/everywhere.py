@@ -1,0 +1,115 @@
+"""Questions that every database has a part of the answer to."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+import trio
+
+from ..ports.stores import Range, StorageError, Unavailable
+from .placement import ALL_SHARDS, logical_shard
+from .shards import RESUME_RETRIES
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ..ports.queries import Found, Listed, Place, Portion
+    from ..ports.stores import ShardStore, StoredEvent
+    from .shards import Shards
+
+
+class _Placed(Protocol):
+    @property
+    def conversation(self) -> str: ...
+
+
+PAGE: Final = 100
+"""Conversations read at once from each database, where all are wanted."""
+
+P = TypeVar("P", bound=_Placed)
+
+
+async def find(shards: Shards, id_: str, reader: str) -> list[Found]:
+    """See `Queries.find`; what is found is told even when a database does not answer.
+
+    Raises:
+        StorageError: a database does not answer, and the others have nothing.
+    """
+    found, missing = await _gather(shards, lambda store: store.find(id_, reader))
+    if missing is not None and not found:
+        raise missing
+    return found
+
+
+async def listing(shards: Shards, user: str, *, before: Place | None, limit: int) -> list[Listed]:
+    """See `Queries.listing`; of all databases, or an error.
+
+    Raises:
+        StorageError: a database does not answer.
+    """
+    read: Callable[[ShardStore], Awaitable[Portion[Listed]]] = lambda store: store.listing(  # noqa: E731
+        user, before=before, limit=limit
+    )
+    found, missing = await _gather(shards, read)
+    if missing is not None:
+        raise missing
+    found.sort(key=lambda each: (-each.active_at, each.conversation))
+    return found[:limit]
+
+
+async def conversations_of(shards: Shards, user: str) -> list[Listed]:
+    """All conversations of a user, read in pages.
+
+    Raises:
+        StorageError: a database does not answer.
+    """
+    found: dict[str, Listed] = {}
+    before: Place | None = None
+    while page := await listing(shards, user, before=before, limit=PAGE):
+        found.update((each.conversation, each) for each in page)
+        before = page[-1].place
+    return list(found.values())
+
+
+async def export(shards: Shards, mine: Listed, after: int, limit: int) -> list[StoredEvent]:
+    """The first events after `after` that a member may take with it: those since it came.
+
+    None are left when the answer is empty; what came after `mine` was read is not in it.
+
+    Raises:
+        StorageError: the database does not answer.
+    """
+    wanted = Range(mine.conversation, max(after, mine.since), mine.head, limit)
+    return (await shards.history([wanted]))[0]
+
+
+async def _gather(
+    shards: Shards, read: Callable[[ShardStore], Awaitable[Portion[P]]]
+) -> tuple[list[P], StorageError | None]:
+    """What the databases know, each of the shards that it serves; why any of it is missing."""
+    found: list[P] = []
+    missing = ALL_SHARDS
+    failed: dict[int, StorageError] = {}
+
+    async def ask(index: int, wanted: frozenset[int]) -> None:
+        nonlocal missing
+        try:
+            portion = await shards.breakers[index].call(partial(read, shards.all[index]))
+        except StorageError as error:
+            failed[index] = error
+            return
+        served = wanted - portion.unserved
+        missing -= served
+        found.extend(each for each in portion.items if logical_shard(each.conversation) in served)
+
+    for delay in RESUME_RETRIES:
+        await shards.ask_each(ask, missing, failed)
+        if all(shards.placement.of(shard) in failed for shard in missing):
+            break
+        # What was answered with a fence has moved, or is just moving.
+        await shards.refresh()
+        await trio.sleep(delay)
+    if not missing:
+        return found, None
+    return found, next(iter(failed.values()), Unavailable("a shard is on the move"))

@@ -1,0 +1,342 @@
+"""The conversations in all databases, as one store that knows where each of them is.
+
+Reads and creations find their database by the placement, are not kept waiting for one that does
+not answer (`breaker`), and follow a logical shard that moves: a store that does not serve it
+answers `Moved`, and is never asked for what it may have lost. What is written takes the same way
+through `shard_logs`.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+
+import trio
+from msgspec import Struct
+
+from ..ports.stores import Moved, StorageError, Unavailable
+from .breaker import Breaker
+from .placement import ALL_SHARDS, Placement, logical_shard
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+
+    from chat4all_protocol.frames import ConversationType
+
+    from ..ports.queries import Receipt, Revision
+    from ..ports.stores import (
+        Conversation,
+        Directory,
+        Membership,
+        Page,
+        Range,
+        Replay,
+        ShardStore,
+        StoredEvent,
+    )
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+SECONDS: Final = 1.0
+POLL_INTERVAL: Final = 1 * SECONDS
+"""Between two looks at the placement: an idle node, too, learns where a shard has gone."""
+WATCH_INTERVAL: Final = 0.25 * SECONDS
+REFRESH_TIMEOUT: Final = 1 * SECONDS
+MOVE_RETRIES: Final = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
+"""Seconds before each further try for a shard on the move: for a moment it is in neither place."""
+RESUME_RETRIES: Final = (0.0, 0.05, 0.0)
+"""Likewise when a session starts: what it does not get then is introduced a little later."""
+
+
+class Resumption(Struct, frozen=True):
+    """What a session starts from, out of the databases that have answered."""
+
+    memberships: list[Membership]
+    events: dict[str, list[StoredEvent]]
+    missing: frozenset[int]
+    """The logical shards of which nothing is known now."""
+
+
+class Shards:
+    """All databases of conversations."""
+
+    def __init__(
+        self, stores: Sequence[ShardStore], places: Sequence[int | None], directory: Directory
+    ) -> None:
+        """Stores, which of them (by index) has each logical shard, and who knows of changes."""
+        self.all = tuple(stores)
+        self.breakers = tuple(Breaker(store.name) for store in stores)
+        self.placement = Placement(places)
+        self._directory = directory
+        self._by_name = {store.name: index for index, store in enumerate(stores)}
+        self._refreshing: trio.Event | None = None
+
+    # --- reading and creating -----------------------------------------------------------------
+
+    async def history(self, ranges: Sequence[Range]) -> list[list[StoredEvent]]:
+        """See `ShardStore.history`; the ranges may be of any conversations."""
+        return await self._gather(
+            [each.conversation for each in ranges],
+            lambda store, positions: store.history([ranges[position] for position in positions]),
+        )
+
+    async def members(self, conversations: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
+        """See `ShardStore.members`; of one moment in each database."""
+
+        async def read(
+            store: ShardStore, positions: list[int]
+        ) -> list[tuple[int, list[str]] | None]:
+            asked = [conversations[position] for position in positions]
+            found = await store.members(asked)
+            return [found.get(id_) for id_ in asked]
+
+        found = await self._gather(conversations, read)
+        return {id_: each for id_, each in zip(conversations, found, strict=True) if each}
+
+    async def page(
+        self, conversation: str, reader: str, *, after: int | None, before: int | None, limit: int
+    ) -> Page | None:
+        """See `ShardStore.page`."""
+        return await self._at(
+            conversation,
+            lambda store: store.page(conversation, reader, after=after, before=before, limit=limit),
+        )
+
+    async def resume(
+        self,
+        user: str,
+        cursors: Mapping[str, int],
+        *,
+        shards: frozenset[int] = ALL_SHARDS,
+        details: int,
+        replay: Replay,
+        patience: float,
+    ) -> Resumption:
+        """See `ShardStore.resume`: one query to each database that has any of `shards`.
+
+        A database that has not answered after `patience` seconds is left out, and so is one that
+        fails; `replay` is what each of them may answer.
+
+        Raises:
+            Unavailable: not one of them has answered.
+        """
+        memberships: list[Membership] = []
+        events: dict[str, list[StoredEvent]] = {}
+        missing = shards
+        failed: dict[int, StorageError] = {}
+
+        async def ask(index: int, wanted: frozenset[int]) -> None:
+            nonlocal missing
+            here = {id_: at for id_, at in cursors.items() if logical_shard(id_) in wanted}
+            read = partial(self.all[index].resume, user, here, details=details, replay=replay)
+            try:
+                found = await self.breakers[index].call(read, patience=patience)
+            except StorageError as error:
+                failed[index] = error
+                return
+            served = wanted - found.unserved
+            missing -= served
+            memberships.extend(
+                each for each in found.memberships if logical_shard(each.conversation) in served
+            )
+            events.update(
+                (id_, each) for id_, each in found.events.items() if logical_shard(id_) in served
+            )
+
+        for delay in RESUME_RETRIES:
+            await self.ask_each(ask, missing, failed)
+            if all(self.placement.of(shard) in failed for shard in missing):
+                break
+            # What was answered with a fence has moved, or is just moving.
+            await self.refresh()
+            await trio.sleep(delay)
+        if failed and missing == shards:
+            raise next(iter(failed.values()))
+        memberships.sort(key=lambda each: (-each.active_at, each.conversation))
+        return Resumption(memberships, events, missing)
+
+    async def ask_each(
+        self,
+        ask: Callable[[int, frozenset[int]], Awaitable[None]],
+        shards: frozenset[int],
+        failed: Collection[int],
+    ) -> None:
+        """Call `ask` for each database that has any of the shards, with those; at once."""
+        wanted = [
+            (index, held & shards)
+            for index in range(len(self.all))
+            if index not in failed and (held := self.placement.held_by(index)) & shards
+        ]
+        if len(wanted) == 1:
+            await ask(*wanted[0])
+            return
+        async with trio.open_nursery() as nursery:
+            for index, held in wanted:
+                nursery.start_soon(ask, index, held)
+
+    async def conversation(self, conversation: str) -> Conversation | None:
+        """See `ShardStore.conversation`."""
+        return await self._at(conversation, lambda store: store.conversation(conversation))
+
+    async def create(
+        self,
+        conversation: str,
+        type_: ConversationType,
+        title: str | None,
+        creator: str,
+        roles: dict[str, str],
+        *,
+        metadata: bytes | None = None,
+        digest: int = 0,
+        trace: bytes | None = None,
+    ) -> tuple[Conversation, bool]:
+        """See `ShardStore.create`."""
+        return await self._at(
+            conversation,
+            lambda store: store.create(
+                conversation,
+                type_,
+                title,
+                creator,
+                roles,
+                metadata=metadata,
+                digest=digest,
+                trace=trace,
+            ),
+            writes=True,
+        )
+
+    async def receipts(self, conversation: str, seq: int, reader: str) -> list[Receipt] | None:
+        """See `Queries.receipts`."""
+        return await self._at(conversation, lambda store: store.receipts(conversation, seq, reader))
+
+    async def revisions(self, conversation: str, seq: int, reader: str) -> list[Revision] | None:
+        """See `Queries.revisions`."""
+        return await self._at(
+            conversation, lambda store: store.revisions(conversation, seq, reader)
+        )
+
+    async def _at(
+        self,
+        conversation: str,
+        fn: Callable[[ShardStore], Awaitable[T]],
+        *,
+        writes: bool = False,
+    ) -> T:
+        """What `fn` returns for the store that has the conversation."""
+
+        async def run() -> T:
+            index = self._index(conversation)
+            return await self.breakers[index].call(partial(fn, self.all[index]), writes=writes)
+
+        return await self._following(run)
+
+    async def _gather(
+        self,
+        conversations: Sequence[str],
+        fn: Callable[[ShardStore, list[int]], Awaitable[list[T]]],
+    ) -> list[T]:
+        """What `fn` returns for the positions in each database, in one list."""
+        found: dict[int, T] = {}
+
+        async def run() -> None:
+            rest = [position for position in range(len(conversations)) if position not in found]
+            for group in self.split([conversations[position] for position in rest]):
+                positions = [rest[each] for each in group]
+                index = self._index(conversations[positions[0]])
+                read = partial(fn, self.all[index], positions)
+                found.update(zip(positions, await self.breakers[index].call(read), strict=True))
+
+        await self._following(run)
+        return [found[position] for position in range(len(conversations))]
+
+    async def _following(self, fn: Callable[[], Awaitable[T]]) -> T:
+        """What `fn` returns, tried again for a while when a shard turns out to have moved."""
+        for delay in MOVE_RETRIES:
+            try:
+                return await fn()
+            except Moved:
+                await self.refresh()
+                await trio.sleep(delay)
+        return await fn()
+
+    # --- where everything is ------------------------------------------------------------------
+
+    def of(self, conversation: str) -> ShardStore:
+        """The store of the database that has the conversation.
+
+        Raises:
+            Unavailable: this node was not told of that database.
+        """
+        return self.all[self._index(conversation)]
+
+    def split(self, conversations: Sequence[str]) -> list[list[int]]:
+        """The positions in `conversations` that are together in one database."""
+        places: dict[int | None, list[int]] = {}
+        for position, conversation in enumerate(conversations):
+            index = self.placement.of(logical_shard(conversation))
+            places.setdefault(index, []).append(position)
+        return list(places.values())
+
+    def _index(self, conversation: str) -> int:
+        shard = logical_shard(conversation)
+        index = self.placement.of(shard)
+        if index is None:
+            raise Unavailable(f"shard {shard} is in a database that this node does not know")
+        return index
+
+    async def refresh(self) -> None:
+        """Ask the directory where the shards are now; if it does not answer, nothing is new."""
+        if self._refreshing is not None:
+            await self._refreshing.wait()
+            return
+        self._refreshing = done = trio.Event()
+        try:
+            with trio.move_on_after(REFRESH_TIMEOUT):
+                names = await self._directory.placement()
+                if self.placement.update([self._by_name.get(name) for name in names]):
+                    logger.info("logical shards have moved")
+        except StorageError as error:
+            logger.debug("the placement can't be read: %s", error)
+        finally:
+            self._refreshing = None
+            done.set()
+
+    # --- looking after it ---------------------------------------------------------------------
+
+    def readable(self) -> frozenset[int]:
+        """The logical shards whose database is not known to be out of reach."""
+        return frozenset(
+            shard
+            for shard in ALL_SHARDS
+            if (index := self.placement.of(shard)) is not None and not self.breakers[index].open
+        )
+
+    def out_of_reach(self) -> list[str]:
+        """The names of the databases that can't be read now."""
+        return [breaker.name for breaker in self.breakers if breaker.open]
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> NoReturn:
+        """Watch the databases and the placement, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._poll)
+            for store, breaker in zip(self.all, self.breakers, strict=True):
+                nursery.start_soon(_watch, store, breaker)
+            task_status.started()
+        raise AssertionError("only a cancel ends the nursery")
+
+    async def _poll(self) -> None:
+        while True:
+            await trio.sleep(POLL_INTERVAL)
+            await self.refresh()
+
+
+async def _watch(store: ShardStore, breaker: Breaker) -> None:
+    while True:
+        await trio.sleep(WATCH_INTERVAL)
+        await breaker.watch(lambda: store.history([]))
