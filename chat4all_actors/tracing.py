@@ -1,7 +1,8 @@
 """Trace ids: what happened for one request, found again in answers, log lines and other services.
 
-W3C Trace Context (`traceparent`, `tracestate`). The current trace is a context variable: tasks
-that are started while it is set belong to it, and `logs.py` writes it into their lines.
+W3C Trace Context (`traceparent`; `tracestate` is for others and ends here). The current trace is a
+context variable: tasks that are started while it is set belong to it, and `logs.py` writes it into
+their lines.
 """
 
 from __future__ import annotations
@@ -25,9 +26,6 @@ _SAMPLED: Final = 0x01
 _NEVER_A_VERSION: Final = "ff"
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
-MAX_TRACESTATE: Final = 512
-"""Characters: what every hop has to carry on; a longer one is not carried on."""
-MAX_TRACESTATE_MEMBERS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +36,11 @@ class Trace:
         trace_id: 32 lower-case hexadecimal digits, the same at every hop.
         span_id: 16 of them, this node's part.
         sampled: Whether who began the trace records it.
-        tracestate: What other tracing systems carry along; empty when there is nothing.
     """
 
     trace_id: str
     span_id: str
     sampled: bool = False
-    tracestate: str = ""
 
     @property
     def traceparent(self) -> str:
@@ -77,12 +73,11 @@ def _span_id() -> str:
     return random_bytes()[:8].hex()
 
 
-def continue_trace(traceparents: Sequence[bytes], tracestates: Sequence[bytes] = ()) -> Trace:
+def continue_trace(traceparents: Sequence[bytes]) -> Trace:
     """The caller's trace, with a span of ours; a new one when the caller's is missing or invalid.
 
     Args:
         traceparents: The values of the `traceparent` fields: one, or it is invalid.
-        tracestates: The values of the `tracestate` fields, in their order.
     """
     if len(traceparents) != 1:
         return new_trace()
@@ -98,16 +93,4 @@ def continue_trace(traceparents: Sequence[bytes], tracestates: Sequence[bytes] =
     ):
         return new_trace()
     sampled = bool(int(flags, 16) & _SAMPLED)
-    return Trace(trace_id, _span_id(), sampled, _tracestate(tracestates))
-
-
-def _tracestate(values: Sequence[bytes]) -> str:
-    """The fields joined; empty when they are more than is to be carried on, or not printable."""
-    joined = ",".join(value.decode("latin-1").strip(" \t") for value in values)
-    if (
-        len(joined) > MAX_TRACESTATE
-        or joined.count(",") >= MAX_TRACESTATE_MEMBERS
-        or not (joined.isascii() and joined.isprintable())
-    ):
-        return ""
-    return joined
+    return Trace(trace_id, _span_id(), sampled)

@@ -17,7 +17,7 @@ from chat4all_client import (
 from chat4all_client.transport import websocket_url
 from chat4all_protocol.ids import new_id
 
-from .main import OK, USAGE, CommandError, add_settings, settings_of
+from .main import OK, USAGE, CommandError, add_settings, first_error, settings_of
 
 if TYPE_CHECKING:
     import argparse
@@ -55,18 +55,13 @@ def run(options: argparse.Namespace) -> int:
     try:
         return trio.run(_chat, options)
     except* ConnectError as group:
-        raise CommandError(_text(group), "is it running? chat4all serve starts one") from None
+        raise CommandError(
+            str(first_error(group)), "is it running? chat4all serve starts one"
+        ) from None
     except* ConnectionRefusedByServer as group:
-        raise CommandError(_text(group), "check --as, --token and --url") from None
+        raise CommandError(str(first_error(group)), "check --as, --token and --url") from None
     except* RequestRefused as group:
-        raise CommandError(_text(group)) from None
-
-
-def _text(group: BaseExceptionGroup[BaseException]) -> str:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return str(error)
+        raise CommandError(str(first_error(group))) from None
 
 
 async def _chat(options: argparse.Namespace) -> int:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
 from chat4all_storage.bridge import open_bridge
-from chat4all_storage.embedded.embedded import EmbeddedError, find_embedded, open_embedded
 from chat4all_storage.ports.stores import Rejected, Unavailable
 from chat4all_storage.postgres.migrations import migrate
 
 from .main import OK, USAGE, CommandError, add_settings, settings_of
+from .opening import open_servers
 
 if TYPE_CHECKING:
     import argparse
@@ -34,22 +32,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _migrate(settings: Settings, as_json: bool) -> int:
-    async with AsyncExitStack() as stack:
-        dsns = settings.postgres
-        if not dsns:
-            found = find_embedded(Path(settings.data_dir))
-            if found is not None and found.postgres_dsn:
-                dsns = [found.postgres_dsn]
-            else:
-                try:
-                    servers = await stack.enter_async_context(
-                        open_embedded(Path(settings.data_dir), redis=False)
-                    )
-                except EmbeddedError as error:
-                    raise CommandError(str(error)) from error
-                dsns = [servers.postgres_dsn]
-        bridge = await stack.enter_async_context(open_bridge())
-        for number, dsn in enumerate(dsns, 1):
+    async with open_servers(settings, beside_server=True) as servers, open_bridge() as bridge:
+        for number, dsn in enumerate(servers.postgres, 1):
             try:
                 applied = await migrate(bridge, dsn)
             except Unavailable as error:

@@ -71,10 +71,7 @@ class Front:
             await self._app(scope, receive, send)
             return
         headers = scope["headers"]
-        trace = tracing.continue_trace(
-            [value for name, value in headers if name == b"traceparent"],
-            [value for name, value in headers if name == b"tracestate"],
-        )
+        trace = tracing.continue_trace([value for name, value in headers if name == b"traceparent"])
         token = tracing.current.set(trace)
         began = trio.current_time()
         answer = _Answer(send, trace, tls=scope["scheme"] == "https")

@@ -111,8 +111,7 @@ class Greeter:
     ) -> Upgrade | Requests | bytes:
         if head.path != WEBSOCKET and not head.path.startswith(HEALTH):
             return Requests(reader.raw + reader.trailing)
-        traces = head.get_all(b"traceparent"), head.get_all(b"tracestate")
-        tracing.current.set(tracing.continue_trace(*traces))
+        tracing.current.set(tracing.continue_trace(head.get_all(b"traceparent")))
         self._rules.check(head)
         if head.path != WEBSOCKET:
             return self._health(head)

@@ -271,7 +271,7 @@ class Http1(H11Protocol):
 def _trace(head: RequestHead | None) -> tracing.Trace:
     if head is None:
         return tracing.new_trace()
-    return tracing.continue_trace(head.get_all(b"traceparent"), head.get_all(b"tracestate"))
+    return tracing.continue_trace(head.get_all(b"traceparent"))
 
 
 _dated: tuple[int, bytes] = (0, b"")

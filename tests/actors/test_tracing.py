@@ -8,8 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat4all_actors.tracing import (
-    MAX_TRACESTATE,
-    MAX_TRACESTATE_MEMBERS,
     Trace,
     continue_trace,
     current,
@@ -55,10 +53,9 @@ def test_only_the_flag_of_sampling_is_carried_on(flags: bytes, sampled: bool) ->
     ],
 )
 def test_what_is_no_traceparent_begins_a_new_trace(sent: list[bytes]) -> None:
-    trace = continue_trace(sent, [b"vendor=1"])
+    trace = continue_trace(sent)
     assert trace.trace_id != TRACE_ID
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", trace.traceparent)
-    assert trace.tracestate == ""
 
 
 @pytest.mark.parametrize("rest", [b"", b"-what is to come"])
@@ -69,24 +66,6 @@ def test_versions_to_come_are_read_as_far_as_they_are_known(rest: bytes) -> None
 @given(st.binary(max_size=80))
 def test_whatever_is_sent_there_is_a_trace(sent: bytes) -> None:
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]", continue_trace([sent]).traceparent)
-
-
-def test_the_state_of_other_systems_is_carried_on_in_its_order() -> None:
-    assert continue_trace([SENT], [b"a=1 ", b"b=2,c=3"]).tracestate == "a=1,b=2,c=3"
-
-
-@pytest.mark.parametrize(
-    "state",
-    [
-        b"a=" + b"x" * (MAX_TRACESTATE - 1),
-        b",".join([b"a=1"] * (MAX_TRACESTATE_MEMBERS + 1)),
-        b"a=\xff",
-        b"a=\x7f",
-    ],
-)
-def test_a_state_that_is_too_long_or_not_printable_is_not(state: bytes) -> None:
-    trace = continue_trace([SENT], [state])
-    assert (trace.trace_id, trace.tracestate) == (TRACE_ID, "")
 
 
 def test_new_traces_differ() -> None:
