@@ -44,7 +44,7 @@ from .cluster.notices import NoticeBoard
 from .cluster.sweeper import Sweeper
 from .conversation.conversations import Conversations
 from .drain import move_away, plan
-from .edge.docs import Docs
+from .edge.http.docs import Docs
 from .edge.listener import Edge
 from .edge.pump import Pump
 from .edge.rest.api import GROUPS

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ..edge.hosts import Hosts
-from ..edge.origins import normalize_origin
+from ..edge.http.hosts import Hosts
+from ..edge.http.origins import normalize_origin
 from ..edge.sockets import open_listeners
 from .main import USAGE, CommandError
 

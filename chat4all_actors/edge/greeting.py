@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from .. import tracing
-from .answers import error_response
-from .handshake import BadRequest, HeadReader, Refuse, decide_upgrade
-from .http import respond
-from .origins import Origins
-from .request_rules import HEALTH
+from .http.answers import error_response
+from .http.head import BadRequest, HeadReader
+from .http.health import respond
+from .http.origins import Origins
+from .http.rules import HEALTH
+from .websocket.upgrade import Refuse, decide_upgrade
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
     from ..config import Settings
-    from .addresses import Proxies
-    from .handshake import RequestHead
-    from .request_rules import RequestRules
+    from .http.addresses import Proxies
+    from .http.head import RequestHead
+    from .http.rules import RequestRules
     from .transport import Transport
 
 logger = logging.getLogger(__name__)

@@ -15,16 +15,16 @@ from ..kernel import Pool, PoolClosed
 from ..limits.admission import Gate, Overloaded
 from ..limits.limits import HANDSHAKES
 from ..session.session import Session
-from .addresses import Proxies
-from .answers import error_response
-from .connection import WebSocketConnection
-from .front import Front
 from .greeting import RETRY_AFTER, Greeter, Requests, Upgrade, unavailable
-from .handshake import HeadReader
-from .http import nothing_here
-from .http_connection import STOP_PATIENCE, HttpServer
-from .request_rules import RequestRules
+from .http.addresses import Proxies
+from .http.answers import error_response
+from .http.connection import STOP_PATIENCE, HttpServer
+from .http.front import Front
+from .http.head import HeadReader
+from .http.health import nothing_here
+from .http.rules import RequestRules
 from .transport import Transport
+from .websocket.connection import WebSocketConnection
 
 if TYPE_CHECKING:
     import ssl
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ..kernel import Member
     from ..session.services import Services
-    from .handshake import RequestHead
+    from .http.head import RequestHead
     from .pump import Pump
 
 logger = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ SITE = sysconfig.get_path("purelib")
     ("path", "layer"),
     [
         (f"{SITE}/h11/_connection.py", "hypercorn, h11"),
-        ("/x/chat4all_actors/edge/http1.py", "hypercorn, h11"),
-        ("/x/chat4all_actors/edge/front.py", "edge: rules, front, sockets"),
+        ("/x/chat4all_actors/edge/http/http1.py", "hypercorn, h11"),
+        ("/x/chat4all_actors/edge/http/front.py", "edge: rules, front, sockets"),
         ("/x/chat4all_actors/edge/rest/app.py", "operations: decoding, checks, encoding"),
         ("/x/chat4all_actors/edge/rest/caller.py", "authentication"),
         (f"{SITE}/jwt/api_jwt.py", "authentication"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 
 from chat4all_actors.config import Settings
-from chat4all_actors.edge.http import nothing_here
+from chat4all_actors.edge.http.health import nothing_here
 from chat4all_actors.edge.listener import Edge
 from chat4all_actors.edge.pump import Pump
 from chat4all_actors.edge.sockets import open_listeners
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from hypercorn.typing import ASGIFramework
 
-    from chat4all_actors.edge.handshake import RequestHead
+    from chat4all_actors.edge.http.head import RequestHead
     from chat4all_actors.session.services import Services
 
 UPGRADE = (

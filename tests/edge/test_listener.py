@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from chat4all_actors.edge.http_connection import STOP_PATIENCE
+from chat4all_actors.edge.http.connection import STOP_PATIENCE
 from chat4all_actors.edge.listener import (
     ACCEPT_BATCH,
     EXHAUSTED_PAUSE,

@@ -25,7 +25,7 @@ INTERVAL: Final = 0.004
 """Seconds of processor time, of all threads."""
 
 LAYERS: Final = (
-    ("hypercorn, h11", ("/hypercorn/", "/h11/", "/edge/http1.py", "/edge/http_connection.py")),
+    ("hypercorn, h11", ("/hypercorn/", "/h11/", "/edge/http/http1.py", "/edge/http/connection.py")),
     ("authentication", ("/jwt/", "/accounts/", "/edge/rest/caller.py", "/revocations.py")),
     ("operations: decoding, checks, encoding", ("/chat4all_actors/edge/rest/", "/posting.py")),
     ("edge: rules, front, sockets", ("/chat4all_actors/edge/", "/tracing.py")),

@@ -10,7 +10,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ..tracing import current_trace_id, new_trace
+from ...tracing import current_trace_id, new_trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

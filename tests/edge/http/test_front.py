@@ -11,7 +11,7 @@ import trio
 
 from chat4all_actors import tracing
 from chat4all_actors.config import Settings
-from chat4all_actors.edge.front import Front
+from chat4all_actors.edge.http.front import Front
 from tests.edge.apps import Recorder
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat4all_actors.edge.addresses import Proxies, normal_address, parse_address
-from chat4all_actors.edge.handshake import RequestHead
+from chat4all_actors.edge.http.addresses import Proxies, normal_address, parse_address
+from chat4all_actors.edge.http.head import RequestHead
 
 PROXY = "10.0.0.7"
 TRUSTED = ["10.0.0.0/8", "fd00::/8"]

@@ -23,7 +23,7 @@ from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.trio.worker_context import WorkerContext
 
 from .asgi import Applications
-from .handshake import BadRequest
+from .head import BadRequest
 from .http1 import Http1
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
     from hypercorn.typing import ASGIFramework
 
-    from ..config import Settings
+    from ...config import Settings
+    from ..transport import Transport
     from .addresses import Proxies
-    from .handshake import RequestHead
-    from .request_rules import RequestRules
-    from .transport import Transport
+    from .head import RequestHead
+    from .rules import RequestRules
 
 logger = logging.getLogger(__name__)
 

@@ -6,14 +6,14 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
-from .handshake import BadRequest
+from .head import BadRequest
 from .hosts import Hosts, parse_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..config import Settings
-    from .handshake import RequestHead
+    from ...config import Settings
+    from .head import RequestHead
 
 _ONCE: Final = frozenset({b"authorization", b"content-type", b"idempotency-key", b"x-on-behalf-of"})
 """Fields of which a proxy might heed one, and the application another."""

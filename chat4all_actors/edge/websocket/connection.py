@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from chat4all_protocol.codes import CloseCode
 
-from ..rfc6455 import (
+from ...rfc6455 import (
     CloseReceived,
     FrameDecoder,
     Ping,
@@ -19,9 +19,9 @@ from ..rfc6455 import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from ..rfc6455 import Event
-    from ..session.session import Session
-    from .transport import Transport
+    from ...rfc6455 import Event
+    from ...session.session import Session
+    from ..transport import Transport
 
 
 MAX_QUEUED_FOR_PONG: Final = 16 * 1024

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from chat4all_actors.edge.connection import MAX_QUEUED_FOR_PONG, WebSocketConnection
+from chat4all_actors.edge.websocket.connection import MAX_QUEUED_FOR_PONG, WebSocketConnection
 from chat4all_actors.rfc6455 import close_frame, ping_frame, pong_frame
 from chat4all_protocol.codes import CloseCode
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chat4all_actors.edge.docs import Docs
+from chat4all_actors.edge.http.docs import Docs
 from tests.edge.apps import Client, Recorder, Reply, request
 from tests.edge.house import house
 

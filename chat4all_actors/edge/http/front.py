@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import trio
 
-from .. import tracing
+from ... import tracing
 from .answers import CODES, HSTS, SAFE_FIELDS, error_body
 from .cors import Cors
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
         Scope,
     )
 
-    from ..config import Settings
-    from .handshake import RequestHead
+    from ...config import Settings
+    from .head import RequestHead
 
 logger = logging.getLogger(__name__)
 access_logger = logging.getLogger("chat4all.access")

@@ -18,10 +18,10 @@ from hypercorn.protocol.events import Body, Request, Response
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
-from .. import tracing
+from ... import tracing
 from .answers import without_body
-from .handshake import BadRequest, head_of, unreadable
-from .request_rules import body_too_large
+from .head import BadRequest, head_of, unreadable
+from .rules import body_too_large
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from hypercorn.typing import AppWrapper, ConnectionState, TaskGroup, WorkerContext
 
     from .addresses import Proxies
-    from .handshake import RequestHead
-    from .request_rules import RequestRules
+    from .head import RequestHead
+    from .rules import RequestRules
 
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 FREE_CHUNKS: Final = 256

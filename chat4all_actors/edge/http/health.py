@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
-    from .handshake import RequestHead
+    from .head import RequestHead
 
 
 def respond(

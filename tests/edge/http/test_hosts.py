@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from chat4all_actors.edge.hosts import Hosts, parse_host
+from chat4all_actors.edge.http.hosts import Hosts, parse_host
 
 
 @pytest.mark.parametrize(

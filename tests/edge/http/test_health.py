@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from chat4all_actors.edge.handshake import RequestHead
-from chat4all_actors.edge.http import respond
+from chat4all_actors.edge.http.head import RequestHead
+from chat4all_actors.edge.http.health import respond
 
 HEALTH = ["/health/live", "/health/startup", "/health/ready"]
 
