@@ -49,6 +49,7 @@ COMMANDS: Final = {"peers": ".peers.command", "compare": ".comparing.command"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A command for each scenario."""
+    parser.epilog = f"{parser.prog} SCENARIO --help tells more; method and results: bench/README.md"
     commands = parser.add_subparsers(dest="scenario", required=True, metavar="SCENARIO")
     for name in (*SCENARIOS, *WHOLE):
         scenario = _module(name)

@@ -1,1 +1,5 @@
-"""The command line: one module a command, imported only when it runs."""
+"""The command line: `chat4all COMMAND`, one module a command, imported only when it runs.
+
+Read `main.py` first: it finds the command, and says how every command ends. `serve.py` is where a
+server begins.
+"""

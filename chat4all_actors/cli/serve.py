@@ -34,6 +34,10 @@ logger = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `chat4all serve`."""
+    parser.epilog = (
+        "All other settings are given by the environment (CHAT4ALL_MAX_CONNECTIONS=5000) or in"
+        " --config FILE (max_connections = 5000). chat4all_actors/config.py lists them all."
+    )
     add_settings(
         parser,
         "host",

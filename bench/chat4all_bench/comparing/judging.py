@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .sides import Side
 
 Verdict = Literal["better", "worse", "differs", "same", "unsure"]
-NOISE: Final = 2.0
-"""Per cent: a smaller difference is none."""
 _WIDE: Final = 5
 """An interval that reaches so many times the noise from 1 says too little to call it the same."""
 _CHANCE: Final = 0.05

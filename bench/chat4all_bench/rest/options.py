@@ -88,10 +88,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", choices=PROFILES, default="ramp", help=profiles)
     where = parser.add_argument_group("the server")
     where.add_argument("--url", help="one that runs; else one is started, with all it needs")
-    where.add_argument("--callers", choices=("client", "users"), default="client")
-    where.add_argument("--client-id", default="test_client", metavar="ID")
-    where.add_argument("--client-secret", default="test_secret", metavar="SECRET")
-    where.add_argument("--workers", type=int, default=1, metavar="N", help="of one that is started")
+    where.add_argument(
+        "--callers",
+        choices=("client", "users"),
+        default="client",
+        help="who sends: a service client in the users' names, or the users themselves (client)",
+    )
+    where.add_argument(
+        "--client-id", default="test_client", metavar="ID", help="of the client (test_client)"
+    )
+    where.add_argument(
+        "--client-secret", default="test_secret", metavar="SECRET", help="its secret (test_secret)"
+    )
+    where.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="of one that is started (1)"
+    )
     load = parser.add_argument_group("the load")
     load.add_argument(
         "--stages",
@@ -109,12 +120,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     load.add_argument("--seconds", type=float, metavar="S", help="of a run, or of each round")
     load.add_argument("--rounds", type=int, default=3, metavar="N", help="bare: of each server (3)")
     load.add_argument(
-        "--window", type=int, default=32, metavar="N", help="bare, breakdown: at once"
+        "--window",
+        type=int,
+        default=32,
+        metavar="N",
+        help="bare, breakdown: messages under way (32)",
     )
-    load.add_argument("--parallel", type=int, default=200, metavar="N", help="logins: at once")
+    load.add_argument(
+        "--parallel", type=int, default=200, metavar="N", help="logins: callers who log in (200)"
+    )
     load.add_argument("--processes", type=int, default=2, metavar="N", help="of the generator (2)")
-    limits = parser.add_argument_group("thresholds of ramp and rate")
-    limits.add_argument("--p95", type=float, default=200.0, metavar="MS")
-    limits.add_argument("--p99", type=float, default=500.0, metavar="MS")
-    limits.add_argument("--errors", type=float, default=5.0, metavar="PERCENT")
-    limits.add_argument("--least", type=float, default=0.5, metavar="RATIO", help="bare: this much")
+    limits = parser.add_argument_group("what is required")
+    limits.add_argument("--p95", type=float, default=200.0, metavar="MS", help="below (200)")
+    limits.add_argument("--p99", type=float, default=500.0, metavar="MS", help="below (500)")
+    limits.add_argument("--errors", type=float, default=5.0, metavar="PERCENT", help="below (5)")
+    limits.add_argument(
+        "--least",
+        type=float,
+        default=0.5,
+        metavar="RATIO",
+        help="bare: of the bare handler's requests a second (0.5)",
+    )
