@@ -9,12 +9,14 @@ from msgspec import Raw
 from chat4all_protocol.codec import encode, stored_body
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Conv, Error, Member, Msg, ServerFrame
-from chat4all_storage.ports.stores import Rejected, Status, Unavailable
+from chat4all_storage.ports.errors import Rejected, Unavailable
+from chat4all_storage.ports.events import Status
 
 from .rfc6455 import binary_frame
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports.stores import Conversation, StoredEvent
+    from chat4all_storage.ports.events import StoredEvent
+    from chat4all_storage.ports.shard import Conversation
 
 RETRY_AFTER_MS: Final = 1000
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chat4all_storage.bridge import Bridge, open_bridge
-from tests.storage_servers import PostgresServer, run_postgres
+from tests.support.storage_servers import PostgresServer, run_postgres
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

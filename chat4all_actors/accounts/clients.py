@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.accounts import ServiceClient
+from chat4all_storage.ports.clients import ServiceClient
 
 from .errors import BadCredentials, InvalidField
 from .passwords import PasswordRefused
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chat4all_storage.ports.accounts import AccountStores
-    from chat4all_storage.ports.actor import Actor
+    from chat4all_storage.ports.audit import Actor
 
     from .passwords import Passwords
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
 
-from chat4all_storage.ports.actor import Actor
-from chat4all_storage.ports.stores import StorageError
+from chat4all_storage.ports.audit import Actor
+from chat4all_storage.ports.errors import StorageError
 
 from .clients import ServiceClients, requested
 from .factors import SecondFactors
@@ -23,7 +23,7 @@ from .tokens import Tokens, principal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chat4all_storage.ports.accounts import EndedLogin
+    from chat4all_storage.ports.logins import EndedLogin
     from chat4all_storage.storage import Storage
 
     from ..config import Settings

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import pyotp
 from msgspec import Struct
 
-from chat4all_storage.ports.actor import user_subject
+from chat4all_storage.ports.audit import user_subject
 
 from .errors import CodeRefused, Throttled, WrongState
 from .sealing import Unreadable
@@ -23,8 +23,9 @@ from .sealing import Unreadable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chat4all_storage.ports.accounts import AccountStores, Factor
-    from chat4all_storage.ports.actor import Actor
+    from chat4all_storage.ports.accounts import AccountStores
+    from chat4all_storage.ports.audit import Actor
+    from chat4all_storage.ports.factors import Factor
 
     from .sealing import Sealing
 

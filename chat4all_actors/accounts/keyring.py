@@ -22,16 +22,16 @@ from cryptography.hazmat.primitives.serialization import (
 from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 from msgspec import Struct
 
-from chat4all_storage.ports.actor import NODE
-from chat4all_storage.ports.stores import StorageError
+from chat4all_storage.ports.audit import NODE
+from chat4all_storage.ports.errors import StorageError
 
 from .sealing import KEY_BYTES, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chat4all_storage.ports.accounts import Algorithm, Keys, SigningKey
-    from chat4all_storage.ports.actor import Actor
+    from chat4all_storage.ports.audit import Actor
+    from chat4all_storage.ports.keys import Algorithm, Keys, SigningKey
 
     from .sealing import Sealing
 

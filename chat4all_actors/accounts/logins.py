@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from msgspec import Struct
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.accounts import NewLogin
-from chat4all_storage.ports.actor import Actor, user_subject
-from chat4all_storage.ports.stores import Unavailable, User
+from chat4all_storage.ports.audit import Actor, user_subject
+from chat4all_storage.ports.errors import Unavailable
+from chat4all_storage.ports.logins import NewLogin
 
 from . import refresh
 from .errors import BadCredentials, CodeRequired, Throttled
@@ -19,8 +19,9 @@ from .service import is_username
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chat4all_storage.ports.accounts import AccountStores, EndedLogin, Login
-    from chat4all_storage.ports.stores import Directory
+    from chat4all_storage.ports.accounts import AccountStores
+    from chat4all_storage.ports.directory import Directory, User
+    from chat4all_storage.ports.logins import EndedLogin, Login
 
     from .factors import SecondFactors
     from .passwords import Passwords

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chat4all_storage.ports.accounts import REVOCATION_LIFETIME
+from chat4all_storage.ports.logins import REVOCATION_LIFETIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from chat4all_storage.ports.accounts import EndedLogin
+    from chat4all_storage.ports.logins import EndedLogin
 
     from ..fanout import LocalReaders
     from .tokens import Identity

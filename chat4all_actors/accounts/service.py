@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from chat4all_protocol.ids import USERNAME_PATTERN, new_id
-from chat4all_storage.ports.actor import SHELL, Actor
-from chat4all_storage.ports.stores import User
+from chat4all_storage.ports.audit import SHELL, Actor
+from chat4all_storage.ports.directory import User
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports.stores import Directory
+    from chat4all_storage.ports.directory import Directory
 
     from .passwords import Passwords
 

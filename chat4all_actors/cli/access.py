@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chat4all_storage.ports.stores import StorageError
+from chat4all_storage.ports.errors import StorageError
 
 from ..accounts.passwords import Passwords, TooBusy
 from ..accounts.service import Accounts

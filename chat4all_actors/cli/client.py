@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from chat4all_storage.ports.accounts import ClientTaken
-from chat4all_storage.ports.actor import SHELL
-from chat4all_storage.ports.stores import StorageError
+from chat4all_storage.ports.audit import SHELL
+from chat4all_storage.ports.errors import ClientTaken, StorageError
 
 from ..accounts.clients import SCOPES, ServiceClients
 from ..accounts.errors import InvalidField
@@ -24,7 +23,7 @@ from .opening import open_storage
 if TYPE_CHECKING:
     import argparse
 
-    from chat4all_storage.ports.accounts import ServiceClient
+    from chat4all_storage.ports.clients import ServiceClient
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from msgspec import Struct, to_builtins
 
 from chat4all_storage.bridge import open_bridge
 from chat4all_storage.embedded.embedded import find_embedded
-from chat4all_storage.ports.stores import StorageError
+from chat4all_storage.ports.errors import StorageError
 from chat4all_storage.postgres.connections import with_connection
 from chat4all_storage.postgres.migrations import pending
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from chat4all_storage.ports.actor import SHELL
-from chat4all_storage.ports.stores import StorageError
+from chat4all_storage.ports.audit import SHELL
+from chat4all_storage.ports.errors import StorageError
 
 from ..accounts.keyring import DELAY, add_key
 from ..accounts.sealing import Sealing
@@ -23,7 +23,7 @@ from .opening import open_storage, signing_key
 if TYPE_CHECKING:
     import argparse
 
-    from chat4all_storage.ports.accounts import SigningKey
+    from chat4all_storage.ports.keys import SigningKey
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

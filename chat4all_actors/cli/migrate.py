@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from chat4all_storage.bridge import open_bridge
-from chat4all_storage.ports.stores import Rejected, Unavailable
+from chat4all_storage.ports.errors import Rejected, Unavailable
 from chat4all_storage.postgres.migrations import migrate
 
 from .main import OK, USAGE, CommandError, add_settings, settings_of

@@ -11,7 +11,8 @@ import msgspec
 
 from chat4all_storage.bridge import open_bridge
 from chat4all_storage.embedded.embedded import EmbeddedError, find_embedded, open_embedded
-from chat4all_storage.ports.stores import Rejected, Rules, Unavailable
+from chat4all_storage.ports.errors import Rejected, Unavailable
+from chat4all_storage.ports.events import Rules
 from chat4all_storage.storage import Storage, open_postgres
 
 from ..accounts.tokens import KEY_FILE, MIN_KEY_BYTES, load_or_generate_key
@@ -139,7 +140,7 @@ async def open_storage(
         tally: Tally | None = None
         if servers.redis is not None:
             # Here, because it takes a quarter of the start of a command, and many need none.
-            from chat4all_storage.redis.streams import RedisStreams
+            from chat4all_storage.redis.bus import RedisStreams
             from chat4all_storage.redis.tally import RedisTally
 
             entries = settings.backbone_entries

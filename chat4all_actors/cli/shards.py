@@ -11,10 +11,10 @@ import trio
 
 from chat4all_storage.bridge import open_bridge
 from chat4all_storage.embedded.embedded import find_embedded
-from chat4all_storage.ports.stores import Rejected, Unavailable
-from chat4all_storage.sharding.moving import ShardMove
-from chat4all_storage.sharding.placement import LOGICAL_SHARDS
-from chat4all_storage.sharding.shard_status import name_databases, shard_status
+from chat4all_storage.moving.move import ShardMove
+from chat4all_storage.moving.status import name_databases, shard_status
+from chat4all_storage.ports.errors import Rejected, Unavailable
+from chat4all_storage.ports.logical_shards import LOGICAL_SHARDS
 
 from .main import FINDING, OK, USAGE, CommandError, add_settings, settings_of
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chat4all_storage.bridge import Bridge
-    from chat4all_storage.sharding.shard_status import DatabaseStatus, Status
+    from chat4all_storage.moving.status import DatabaseStatus, Status
 
     from ..config import Settings
 

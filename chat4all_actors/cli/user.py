@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from chat4all_storage.ports.stores import InDoubt, StorageError, UsernameTaken
+from chat4all_storage.ports.errors import InDoubt, StorageError, UsernameTaken
 
 from ..accounts.passwords import PasswordRefused, Passwords
 from ..accounts.service import Accounts, InvalidUsername

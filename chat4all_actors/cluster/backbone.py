@@ -19,7 +19,7 @@ import msgspec
 import trio
 from msgspec import Struct
 
-from chat4all_storage.ports.stores import Unavailable
+from chat4all_storage.ports.errors import Unavailable
 
 from .items import Bye, decode_entry, encode_entry, encode_item, portions
 from .peers import SECONDS, Peers

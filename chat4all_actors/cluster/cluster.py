@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from chat4all_protocol.frames import TypingKind
-    from chat4all_storage.ports.stores import Conversation
+    from chat4all_storage.ports.shard import Conversation
 
     from ..conversation.relay import Room
     from ..fanout import Passing

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from chat4all_storage.ports.stores import StorageError
-from chat4all_storage.sharding.placement import logical_shard
+from chat4all_storage.ports.errors import StorageError
+from chat4all_storage.ports.logical_shards import logical_shard
 
 from ..kernel import ActorStopped, PoolClosed
 from ..messages import ComposingElsewhere, MembersRead, Overtaken, Relayed, RisenElsewhere
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from chat4all_protocol.frames import TypingKind
-    from chat4all_storage.ports.stores import Conversation
+    from chat4all_storage.ports.shard import Conversation
 
     from ..conversation.conversations import Conversations
     from ..conversation.watermarks import Risen

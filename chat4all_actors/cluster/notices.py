@@ -15,15 +15,15 @@ import msgspec
 import trio
 
 from chat4all_storage.follower import Follower
-from chat4all_storage.ports.stores import StorageError
+from chat4all_storage.ports.errors import StorageError
 
 from .items import decode_entry, encode_entry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
-    from chat4all_storage.ports.accounts import EndedLogin, Logins
-    from chat4all_storage.ports.stores import Directory, Notice
+    from chat4all_storage.ports.directory import Directory, Notice
+    from chat4all_storage.ports.logins import EndedLogin, Logins
 
     from .items import AnyItem
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 import trio
 
 from chat4all_storage.follower import Follower
-from chat4all_storage.ports.stores import StorageError
+from chat4all_storage.ports.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from chat4all_storage.ports.stores import JournalRow, ShardStore
+    from chat4all_storage.ports.shard import JournalRow, ShardStore
 
 logger = logging.getLogger(__name__)
 

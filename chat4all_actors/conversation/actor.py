@@ -18,7 +18,9 @@ import trio
 from chat4all_protocol.codec import decode_body, decode_meta
 from chat4all_protocol.frames import Member, MemberBody
 from chat4all_storage.group_commit import Entry, LogFull, Refused
-from chat4all_storage.ports.stores import Outcome, Range, Status, StoredEvent, Unavailable
+from chat4all_storage.ports.errors import Unavailable
+from chat4all_storage.ports.events import Outcome, Status, StoredEvent
+from chat4all_storage.ports.shard import Range
 
 from ..fanout import CHECKPOINT_EVERY, Passing, fan_out, fan_out_nowait
 from ..kernel import Actor, ActorStopped, MailboxFull

@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from chat4all_protocol.codec import encode_body, encode_meta
 from chat4all_protocol.frames import MemberBody
-from chat4all_storage.ports.stores import Append, Change
+from chat4all_storage.ports.events import Append, Change
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

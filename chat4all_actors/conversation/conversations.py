@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from chat4all_protocol.codec import encode_meta
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.ids import new_id, private_conversation_id
-from chat4all_storage.sharding.placement import logical_shard
+from chat4all_storage.ports.logical_shards import logical_shard
 
 from ..kernel import ActorState, ActorStopped, PoolClosed
 from ..messages import Marked, MembersRead, Overtaken, Post
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chat4all_protocol.frames import Conv, ConversationType
-    from chat4all_storage.ports.stores import Append, Conversation, Mark
+    from chat4all_storage.ports.events import Append, Mark
+    from chat4all_storage.ports.shard import Conversation
     from chat4all_storage.sharding.shard_logs import ShardLogs
     from chat4all_storage.storage import Storage
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from chat4all_storage.ports.stores import Outcome, Status
+from chat4all_storage.ports.events import Outcome, Status
 
 from ..fanout import Passing
 from ..wire import framed, message

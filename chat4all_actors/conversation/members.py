@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from chat4all_storage.ports.stores import StorageError
-from chat4all_storage.sharding.placement import logical_shard
+from chat4all_storage.ports.errors import StorageError
+from chat4all_storage.ports.logical_shards import logical_shard
 
 from ..kernel import ActorStopped, PoolClosed
 from ..messages import MembersRead

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from chat4all_protocol.frames import TypingKind
-    from chat4all_storage.ports.stores import Conversation
+    from chat4all_storage.ports.shard import Conversation
 
     from ..fanout import Passing
     from .watermarks import Risen

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chat4all_protocol.frames import Receipt
-from chat4all_storage.ports.stores import Mark
+from chat4all_storage.ports.events import Mark
 
 from ..kernel import ActorStopped
 from ..messages import MarkDue, Marked, ReceiptsDue

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
 
-from chat4all_storage.ports.stores import Unavailable
+from chat4all_storage.ports.errors import Unavailable
 from chat4all_storage.ports.tally import Usage
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
 
-from chat4all_storage.ports.stores import StorageError
+from chat4all_storage.ports.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from chat4all_storage.ports.stores import Directory
+    from chat4all_storage.ports.directory import Directory
 
 logger = logging.getLogger(__name__)
 

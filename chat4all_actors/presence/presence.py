@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 import trio
 from msgspec import Struct
 
-from chat4all_storage.ports.stores import Arrivals, InDoubt, StorageError, Unavailable
+from chat4all_storage.ports.directory import Arrivals
+from chat4all_storage.ports.errors import InDoubt, StorageError, Unavailable
 from chat4all_storage.together import Together
 
 from .last_seen import LastSeen

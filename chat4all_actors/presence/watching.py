@@ -21,7 +21,7 @@ from msgspec import Struct, field
 
 from chat4all_protocol.frames import Presence
 from chat4all_protocol.ids import private_conversation_id
-from chat4all_storage.ports.stores import StorageError
+from chat4all_storage.ports.errors import StorageError
 
 from ..fanout import CHECKPOINT_EVERY
 from ..limits.gcra import RateLimiter
@@ -31,7 +31,7 @@ from .roster import Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from chat4all_storage.ports.stores import ShardStore
+    from chat4all_storage.ports.shard import ShardStore
 
     from ..config import Settings
     from .last_seen import LastSeen

@@ -14,15 +14,16 @@ import trio
 from msgspec import Struct
 
 from chat4all_protocol.frames import Conv, Gap
-from chat4all_storage.ports.stores import Replay, StorageError
-from chat4all_storage.sharding.placement import logical_shard
+from chat4all_storage.ports.errors import StorageError
+from chat4all_storage.ports.logical_shards import logical_shard
+from chat4all_storage.ports.shard import Replay
 
 from ..fanout import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chat4all_storage.ports.stores import Membership
+    from chat4all_storage.ports.shard import Membership
 
     from ..config import Settings
     from ..conversation.conversations import Conversations

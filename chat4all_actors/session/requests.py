@@ -29,8 +29,9 @@ from chat4all_protocol.frames import (
     Typing,
     Watch,
 )
-from chat4all_storage.ports.stores import InDoubt, StorageError, event_size
-from chat4all_storage.sharding.placement import logical_shard
+from chat4all_storage.ports.errors import InDoubt, StorageError
+from chat4all_storage.ports.events import event_size
+from chat4all_storage.ports.logical_shards import logical_shard
 
 from ..accounts.tokens import TokenRefused
 from ..conversation import appends
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from chat4all_protocol.frames import AnyClientFrame, SendBody
-    from chat4all_storage.ports.stores import Append, StoredEvent
+    from chat4all_storage.ports.events import Append, StoredEvent
 
     from ..conversation.actor import ConversationActor
     from .session import Session

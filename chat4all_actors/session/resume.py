@@ -18,8 +18,9 @@ from msgspec.structs import replace
 
 from chat4all_protocol.codes import CloseCode, ErrorCode
 from chat4all_protocol.frames import FETCH_LIMIT, ConvState, Gap, Ready
-from chat4all_storage.ports.stores import Range, Replay, StorageError
-from chat4all_storage.sharding.placement import logical_shard
+from chat4all_storage.ports.errors import StorageError
+from chat4all_storage.ports.logical_shards import logical_shard
+from chat4all_storage.ports.shard import Range, Replay
 
 from ..accounts.tokens import TokenRefused
 from ..fanout import TooManySessions
@@ -28,7 +29,8 @@ from ..wire import framed, message, refusal, unavailable
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Connect, Conv
-    from chat4all_storage.ports.stores import Membership, StoredEvent
+    from chat4all_storage.ports.events import StoredEvent
+    from chat4all_storage.ports.shard import Membership
     from chat4all_storage.sharding.shards import Resumption
 
     from ..accounts.tokens import Identity

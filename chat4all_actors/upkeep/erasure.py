@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
 
-from chat4all_storage.ports.stores import StorageError
+from chat4all_storage.ports.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chat4all_storage.ports.erasures import Erasure, Erasures
-    from chat4all_storage.ports.stores import ShardStore
+    from chat4all_storage.ports.shard import ShardStore
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
 
-from chat4all_storage.ports.stores import StorageError
+from chat4all_storage.ports.errors import StorageError
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports.stores import ShardStore
+    from chat4all_storage.ports.shard import ShardStore
 
 logger = logging.getLogger(__name__)
 

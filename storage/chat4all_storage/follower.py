@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SECONDS: Final = 1.0
 PATIENCE: Final = 30 * SECONDS
-"""For an id that was left out: longer than any statement may run (`postgres.py`)."""
+"""For an id that was left out: longer than any statement may run (`postgres/connections.py`)."""
 LOOKS: Final = 10
 """How often it is looked up at least: while the database was away, time does not count."""
 MAX_MISSING: Final = 1000

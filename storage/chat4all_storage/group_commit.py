@@ -22,22 +22,14 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, Type
 import trio
 from msgspec import Struct
 
-from .ports.stores import (
-    Append,
-    InDoubt,
-    Mark,
-    Outcome,
-    Rejected,
-    Status,
-    StorageError,
-    Unavailable,
-)
-from .sharding.placement import logical_shard
+from .ports.errors import InDoubt, Rejected, StorageError, Unavailable
+from .ports.events import Append, Mark, Outcome, Status
+from .ports.logical_shards import logical_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from .ports.stores import ShardStore
+    from .ports.shard import ShardStore
 
 logger = logging.getLogger(__name__)
 

@@ -11,16 +11,18 @@ import trio
 from msgspec import Struct
 
 from .memory.accounts import memory_accounts
+from .memory.directory import MemoryDirectory
 from .memory.log import wall_clock_ms
-from .memory.stores import MemoryDirectory, MemoryShard
-from .ports.stores import DEFAULT_RULES, Rejected, Unavailable
-from .postgres.answers import postgres_accounts
+from .memory.shard import MemoryShard
+from .ports.errors import Rejected, Unavailable
+from .ports.events import DEFAULT_RULES
+from .ports.logical_shards import default_placement
+from .postgres.accounts import postgres_accounts
 from .postgres.connections import with_connection
 from .postgres.directory import PostgresDirectory
 from .postgres.identity import Identity, LateOpening, address_of, claim_database, read_identity
 from .postgres.migrations import migrate, pending
 from .postgres.shard import PostgresShard
-from .sharding.placement import default_placement
 from .sharding.shards import Shards
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 
     from .bridge import Bridge
     from .ports.accounts import AccountStores
-    from .ports.stores import Directory, Rules
+    from .ports.directory import Directory
+    from .ports.events import Rules
 
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import trio
 
-from .ports.stores import StorageError
+from .ports.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

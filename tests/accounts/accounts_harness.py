@@ -10,13 +10,13 @@ import trio
 from chat4all_actors.accounts.desk import Desk
 from chat4all_actors.accounts.logins import Device
 from chat4all_actors.config import Settings
-from chat4all_storage.ports.actor import Actor, user_subject
+from chat4all_storage.ports.audit import Actor, user_subject
 from chat4all_storage.storage import Storage, memory_storage
 
 if TYPE_CHECKING:
     from chat4all_actors.accounts.logins import Grant
-    from chat4all_storage.ports.accounts import EndedLogin
-    from chat4all_storage.ports.stores import User
+    from chat4all_storage.ports.directory import User
+    from chat4all_storage.ports.logins import EndedLogin
 
 KEY = "a key that only tests use, of 32 bytes and more"
 EPOCH = 1_700_000_000.0

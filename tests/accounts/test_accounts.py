@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import bcrypt
 import pytest
 
 from chat4all_actors.accounts.passwords import PasswordRefused, Passwords
 from chat4all_actors.accounts.service import Accounts, InvalidUsername
-from chat4all_storage.memory.stores import MemoryDirectory
-from chat4all_storage.ports.actor import SHELL, Actor
-from chat4all_storage.ports.stores import Unavailable, User, UsernameTaken
+from chat4all_storage.memory.directory import MemoryDirectory
+from chat4all_storage.ports.audit import SHELL, Actor
+from chat4all_storage.ports.errors import Unavailable, UsernameTaken
+
+if TYPE_CHECKING:
+    from chat4all_storage.ports.directory import User
 
 GOOD = "correct horse"
 

@@ -13,15 +13,15 @@ from chat4all_actors.accounts.errors import BadCredentials, InvalidField
 from chat4all_actors.accounts.keyring import DELAY, EVERY, Keyring, add_key
 from chat4all_actors.accounts.sealing import Sealing, Unreadable
 from chat4all_actors.accounts.tokens import MAX_LIFETIME, TokenRefused, Tokens
-from chat4all_storage.ports.accounts import ClientTaken
-from chat4all_storage.ports.actor import SHELL
+from chat4all_storage.ports.audit import SHELL
+from chat4all_storage.ports.errors import ClientTaken
 
 from .accounts_harness import ACTOR, KEY, Place, now
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from chat4all_storage.ports.accounts import Algorithm
+    from chat4all_storage.ports.keys import Algorithm
 
 
 def keyring(place: Place, algorithm: Algorithm, key: str = KEY) -> Keyring:

@@ -12,7 +12,7 @@ from chat4all_actors.node import Node
 from chat4all_actors.session.session import Session
 from chat4all_protocol.codec import decode_server, encode
 from chat4all_protocol.frames import Connect, Hello, Ready
-from chat4all_storage.ports.stores import User
+from chat4all_storage.ports.directory import User
 from chat4all_storage.storage import Storage, memory_storage
 
 if TYPE_CHECKING:

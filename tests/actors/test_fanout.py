@@ -14,7 +14,7 @@ from chat4all_actors.fanout import (
 )
 from chat4all_actors.messages import Post
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import Append
+from chat4all_storage.ports.events import Append
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -24,7 +24,7 @@ from .harness import Person, person, running_node
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from chat4all_storage.ports.stores import Resumed
+    from chat4all_storage.ports.shard import Resumed
 
 
 class Broken:

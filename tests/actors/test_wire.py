@@ -13,7 +13,7 @@ from chat4all_protocol.codec import decode_server, encode, encode_body, encode_m
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Msg, Pong, TextBody
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import StoredEvent
+from chat4all_storage.ports.events import StoredEvent
 
 CONVERSATION, ID = new_id(), new_id()
 

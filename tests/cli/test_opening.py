@@ -21,7 +21,8 @@ from chat4all_actors.cli.opening import (
 )
 from chat4all_actors.config import Settings
 from chat4all_storage.embedded.embedded import Addresses, EmbeddedError
-from chat4all_storage.ports.stores import Rejected, Rules, Unavailable
+from chat4all_storage.ports.errors import Rejected, Unavailable
+from chat4all_storage.ports.events import Rules
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chat4all_actors.cli.main import run
-from tests.storage_servers import execute
+from tests.support.storage_servers import execute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.storage_servers import PostgresServer
+    from tests.support.storage_servers import PostgresServer
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ from chat4all_actors.cluster.items import (
     encode_item,
 )
 from chat4all_actors.cluster.peers import FORGOTTEN_AFTER, LOST_AFTER
-from chat4all_storage.ports.bus import MemoryBus
-from chat4all_storage.ports.stores import Unavailable
+from chat4all_storage.memory.bus import MemoryBus
+from chat4all_storage.ports.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

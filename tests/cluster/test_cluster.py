@@ -29,7 +29,7 @@ from chat4all_actors.presence.roster import (
     RosterWanted,
     UserState,
 )
-from chat4all_storage.ports.stores import Conversation, MemberInfo
+from chat4all_storage.ports.shard import Conversation, MemberInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

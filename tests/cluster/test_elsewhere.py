@@ -11,8 +11,10 @@ from chat4all_actors.wire import framed, message
 from chat4all_protocol.codec import encode_body
 from chat4all_protocol.frames import Conv, Create, Gap, MemberBody, Msg, TextBody
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import Append, Range, Unavailable
-from chat4all_storage.sharding.placement import logical_shard
+from chat4all_storage.ports.errors import Unavailable
+from chat4all_storage.ports.events import Append
+from chat4all_storage.ports.logical_shards import logical_shard
+from chat4all_storage.ports.shard import Range
 
 from ..actors.harness import Person, person, running_node
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from chat4all_actors.node import Node
     from chat4all_protocol.frames import ConversationType
-    from chat4all_storage.ports.stores import Conversation
+    from chat4all_storage.ports.shard import Conversation
 
 
 def join(conv: str, user: str, by: str = "bob") -> Append:

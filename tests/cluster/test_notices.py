@@ -9,16 +9,17 @@ import trio
 from chat4all_actors.cluster.items import AnyItem, Bye, Stands, encode_item
 from chat4all_actors.cluster.notices import EVERY, MAX_WAITING, NoticeBoard
 from chat4all_storage.memory.accounts import memory_accounts
-from chat4all_storage.memory.stores import MemoryDirectory
-from chat4all_storage.ports.accounts import NewLogin
-from chat4all_storage.ports.actor import SHELL
-from chat4all_storage.ports.stores import Unavailable, User
+from chat4all_storage.memory.directory import MemoryDirectory
+from chat4all_storage.ports.audit import SHELL
+from chat4all_storage.ports.directory import User
+from chat4all_storage.ports.errors import Unavailable
+from chat4all_storage.ports.logins import NewLogin
 
 if TYPE_CHECKING:
     import pytest
     from trio.testing import MockClock
 
-    from chat4all_storage.ports.accounts import EndedLogin
+    from chat4all_storage.ports.logins import EndedLogin
 
 EPOCH = 1_700_000_000.0
 WITHIN = 2.0

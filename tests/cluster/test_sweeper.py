@@ -10,15 +10,16 @@ import trio
 
 from chat4all_actors.cluster import sweeper as sweeper_module
 from chat4all_actors.cluster.sweeper import EVERY, EVERY_WITHOUT, KEEP, LAG, TRIM_EVERY, Sweeper
-from chat4all_storage.memory.stores import MemoryShard
-from chat4all_storage.ports.stores import Append, Unavailable
+from chat4all_storage.memory.shard import MemoryShard
+from chat4all_storage.ports.errors import Unavailable
+from chat4all_storage.ports.events import Append
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from trio.testing import MockClock
 
-    from chat4all_storage.ports.stores import JournalRow
+    from chat4all_storage.ports.shard import JournalRow
 
 ROOM = "00000000-0000-4000-8000-000000000001"
 OTHER_ROOM = "00000000-0000-4000-8000-000000000002"

@@ -29,9 +29,10 @@ from chat4all_protocol.frames import (
     Typing,
 )
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.bus import MemoryBus
-from chat4all_storage.ports.stores import Append, User
-from chat4all_storage.ports.tally import MemoryTally
+from chat4all_storage.memory.bus import MemoryBus
+from chat4all_storage.memory.tally import MemoryTally
+from chat4all_storage.ports.directory import User
+from chat4all_storage.ports.events import Append
 
 from ..actors.harness import Person, memory_with_users, person, running_node
 
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from chat4all_actors.node import Node
-    from chat4all_storage.ports.stores import CommitResult, Mark, Range, StoredEvent
+    from chat4all_storage.ports.events import CommitResult, Mark, StoredEvent
+    from chat4all_storage.ports.shard import Range
     from chat4all_storage.storage import Storage
 
 G7 = 5.0

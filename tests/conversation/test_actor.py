@@ -20,7 +20,9 @@ from chat4all_protocol.frames import (
     TextBody,
 )
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import Append, InDoubt, Mark, Range, Unavailable
+from chat4all_storage.ports.errors import InDoubt, Unavailable
+from chat4all_storage.ports.events import Append, Mark
+from chat4all_storage.ports.shard import Range
 
 from ..actors.harness import Person, person, running_node
 

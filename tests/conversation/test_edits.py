@@ -28,14 +28,14 @@ from chat4all_protocol.frames import (
     TextBody,
 )
 from chat4all_protocol.ids import new_id, private_conversation_id
-from chat4all_storage.memory.stores import MemoryShard
+from chat4all_storage.memory.shard import MemoryShard
 
 from ..actors.harness import Person, person, running_node
 from .test_posts import Inbox
 
 if TYPE_CHECKING:
     from chat4all_actors.node import Node
-    from chat4all_storage.ports.stores import Append
+    from chat4all_storage.ports.events import Append
 
 
 async def begun(ana: Person, *members: str) -> str:

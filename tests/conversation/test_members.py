@@ -11,7 +11,7 @@ from chat4all_actors.conversation.members import AT_ONCE, RETRY, MemberReader
 from chat4all_actors.kernel import ActorStopped, Pool
 from chat4all_actors.messages import MembersRead
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import Unavailable
+from chat4all_storage.ports.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

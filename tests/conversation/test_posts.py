@@ -11,7 +11,8 @@ from trio.testing import wait_all_tasks_blocked
 from chat4all_protocol.codec import encode_body
 from chat4all_protocol.frames import Conv, Create, Msg, TextBody
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import Append, Unavailable
+from chat4all_storage.ports.errors import Unavailable
+from chat4all_storage.ports.events import Append
 
 from ..actors.harness import Person, person, running_node
 

@@ -15,7 +15,7 @@ from chat4all_actors.messages import MarkDue, Marked, MarkRead, ReceiptsDue
 from chat4all_protocol.codec import decode_server
 from chat4all_protocol.frames import Receipt
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import Mark
+from chat4all_storage.ports.events import Mark
 
 from ..actors.test_fanout import FakeReader
 

@@ -19,7 +19,7 @@ from chat4all_storage.embedded.embedded import open_embedded
 from tests.faults.processes import DatabaseProcess, server_log, server_process
 from tests.faults.proxy import open_proxy, tcp, unix
 from tests.faults.redis_process import redis_process
-from tests.storage_servers import memory_disk
+from tests.support.storage_servers import memory_disk
 
 if TYPE_CHECKING:
     import random

@@ -13,7 +13,7 @@ from chat4all_actors.__main__ import main
 from chat4all_actors.cluster.backbone import Backbone
 from chat4all_actors.cluster.sweeper import Sweeper
 from chat4all_actors.fanout import LocalReaders, fan_out, fan_out_nowait
-from chat4all_storage.ports.stores import CommitResult
+from chat4all_storage.ports.events import CommitResult
 from chat4all_storage.postgres.shard import PostgresShard
 from tests.faults.mutants import patch
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from chat4all_actors.fanout import Passing, Reader
-    from chat4all_storage.ports.stores import Append, JournalRow, Mark
+    from chat4all_storage.ports.events import Append, Mark
+    from chat4all_storage.ports.shard import JournalRow
 
 
 def no_defect() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 from msgspec import Struct
 
-from chat4all_storage.sharding.placement import default_placement, logical_shard
+from chat4all_storage.ports.logical_shards import default_placement, logical_shard
 from tests.faults.checker import check
 from tests.faults.checker_members import arrivals
 from tests.faults.client import Client

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 from chat4all_actors.__main__ import main
 from chat4all_actors.cluster.backbone import Backbone
 from chat4all_actors.cluster.items import Events, decode_entry
-from chat4all_storage.ports.stores import Status
+from chat4all_storage.ports.events import Status
 from chat4all_storage.postgres.shard import PostgresShard
 from tests.faults.mutants import patch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chat4all_storage.ports.stores import Append, CommitResult, Mark
+    from chat4all_storage.ports.events import Append, CommitResult, Mark
 
 _armed: set[int] = set()
 

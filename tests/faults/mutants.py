@@ -26,7 +26,9 @@ from chat4all_actors.fanout import fan_out, fan_out_nowait
 from chat4all_actors.wire import framed
 from chat4all_protocol.frames import Gap
 from chat4all_storage.group_commit import Refused, ShardLog
-from chat4all_storage.ports.stores import CommitResult, Page, Status, Unavailable
+from chat4all_storage.ports.errors import Unavailable
+from chat4all_storage.ports.events import CommitResult, Status
+from chat4all_storage.ports.shard import Page
 from chat4all_storage.postgres.commit import CommitConnection
 from chat4all_storage.postgres.libpq import LibpqConnection, ServerError
 from chat4all_storage.postgres.shard import PostgresShard
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from chat4all_actors.session.session import Session
     from chat4all_protocol.frames import ServerFrame
     from chat4all_storage.group_commit import Answer, Entry
-    from chat4all_storage.ports.stores import Append, Mark
+    from chat4all_storage.ports.events import Append, Mark
 
 LAG: Final = 0.2
 """Seconds by which a commit comes after its acknowledgement."""

@@ -19,8 +19,8 @@ import trio
 from chat4all_actors.cli.main import UNREACHABLE
 from chat4all_storage.embedded.embedded import find_embedded
 from chat4all_storage.embedded.processes import command_line, mark_of, marked_processes
-from tests.storage_servers import fetch
 from tests.support.server import UNLIMITED, environment
+from tests.support.storage_servers import fetch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence

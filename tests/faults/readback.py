@@ -12,7 +12,7 @@ from trio_websocket import open_websocket_url
 from tests.faults.history import Event, Fetched, Tables
 from tests.faults.notes import event_of
 from tests.faults.opening import MAX_FRAME
-from tests.storage_servers import fetch
+from tests.support.storage_servers import fetch
 
 if TYPE_CHECKING:
     import random

@@ -18,8 +18,8 @@ from tests.faults.progress import Progress
 from tests.faults.readback import read_back, read_tables, requests
 from tests.faults.report import Report
 from tests.faults.workload import Shape, live, make_plan
-from tests.storage_servers import execute
 from tests.support.server import command, environment, token
+from tests.support.storage_servers import execute
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

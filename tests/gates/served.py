@@ -25,7 +25,7 @@ from chat4all_actors.edge.sockets import open_listeners
 from chat4all_actors.node import Node
 from chat4all_protocol.codec import decode_server, encode
 from chat4all_protocol.frames import Connect, Error, Ready
-from chat4all_storage.ports.stores import User
+from chat4all_storage.ports.directory import User
 from chat4all_storage.storage import memory_storage
 from tests.actors.rfc6455_cases import BINARY, PING, PONG, frame
 from tests.edge.house import UPGRADE

@@ -12,8 +12,8 @@ from trio.testing import wait_all_tasks_blocked
 from chat4all_protocol.codec import encode
 from chat4all_protocol.frames import Conv, Create, Msg, Send, TextBody
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.bus import MemoryBus
-from chat4all_storage.ports.stores import User
+from chat4all_storage.memory.bus import MemoryBus
+from chat4all_storage.ports.directory import User
 from chat4all_storage.storage import memory_storage
 from tests.actors.harness import person, running_node
 

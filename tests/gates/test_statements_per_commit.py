@@ -9,7 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from chat4all_storage.group_commit import ShardLog
-from chat4all_storage.ports.stores import Mark
+from chat4all_storage.ports.events import Mark
 from chat4all_storage.postgres.libpq import LibpqConnection
 from chat4all_storage.postgres.shard import PostgresShard
 from tests.storage.builders import append, new_conversation

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.storage_servers import PostgresServer
+    from tests.support.storage_servers import PostgresServer
 
 BATCH = 100
 PASSWORD = "a password"

@@ -15,8 +15,8 @@ import trio
 from chat4all_storage.embedded.embedded import open_embedded
 from tests.life.devices import Device
 from tests.life.test_cluster import closed_with
-from tests.storage_servers import fetch
 from tests.support.server import command, environment, run_command, running_server
+from tests.support.storage_servers import fetch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

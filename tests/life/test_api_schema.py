@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from tests.life.processes import ServerProcess, chat4all, serving
 
 if TYPE_CHECKING:
-    from tests.storage_servers import PostgresServer
+    from tests.support.storage_servers import PostgresServer
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 PASSWORD = "a password"

@@ -11,11 +11,11 @@ import pytest
 import trio
 
 from chat4all_protocol.frames import Conv, Error, Gap, Msg, Sent
-from chat4all_storage.sharding.placement import logical_shard
+from chat4all_storage.ports.logical_shards import logical_shard
 from tests.life.devices import people, texts
 from tests.life.processes import chat4all, serving
 from tests.life.raw_sockets import RawSocket, Response, parse_response
-from tests.storage_servers import PostgresServer, run_postgres
+from tests.support.storage_servers import PostgresServer, run_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,8 +15,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chat4all_actors.limits.gcra import OVERSHOOT, Rate, RateLimiter
 from chat4all_actors.limits.in_step import HURRY, MAX_KEYS, ROUND, InStep
-from chat4all_storage.ports.stores import Unavailable
-from chat4all_storage.ports.tally import MemoryTally
+from chat4all_storage.memory.tally import MemoryTally
+from chat4all_storage.ports.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from chat4all_actors.presence.last_seen import LastSeen
-from chat4all_storage.memory.stores import MemoryDirectory
-from chat4all_storage.ports.stores import Unavailable, User
+from chat4all_storage.memory.directory import MemoryDirectory
+from chat4all_storage.ports.directory import User
+from chat4all_storage.ports.errors import Unavailable
 
 if TYPE_CHECKING:
     from trio.testing import MockClock

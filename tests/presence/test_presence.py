@@ -16,7 +16,7 @@ from chat4all_actors.presence.presence import ARRIVAL_PATIENCE, ASK_AGAIN, Prese
 from chat4all_actors.presence.roster import Roster, RosterChanges, RosterSnapshot, RosterWanted
 from chat4all_protocol.frames import Presence
 from chat4all_protocol.ids import private_conversation_id
-from chat4all_storage.ports.stores import Unavailable
+from chat4all_storage.ports.errors import Unavailable
 
 from ..actors.harness import EPOCH, FakeOutlet, memory_with_users
 from ..actors.test_fanout import FakeReader

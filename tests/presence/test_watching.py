@@ -22,8 +22,9 @@ from chat4all_protocol.frames import (
     Watch,
 )
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.bus import MemoryBus
-from chat4all_storage.ports.stores import Append, Unavailable
+from chat4all_storage.memory.bus import MemoryBus
+from chat4all_storage.ports.errors import Unavailable
+from chat4all_storage.ports.events import Append
 
 from ..actors.harness import EPOCH, Person, memory_with_users, person, running_node
 

@@ -20,8 +20,8 @@ from chat4all_actors.session import requests, resume
 from chat4all_actors.session.resume import Held
 from chat4all_actors.session.session import Session
 from chat4all_storage.group_commit import ShardLog
-from chat4all_storage.memory.stores import MemoryShard
-from chat4all_storage.ports.stores import InDoubt, Unavailable
+from chat4all_storage.memory.shard import MemoryShard
+from chat4all_storage.ports.errors import InDoubt, Unavailable
 
 from .cluster_programs import apart, introduced, mingled, moving, woken
 from .programs import alone, anything, away, behind, curious, expelled, outage, overtaken

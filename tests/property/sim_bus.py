@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from chat4all_storage.ports.bus import MemoryBus
-from chat4all_storage.ports.stores import Unavailable
+from chat4all_storage.memory.bus import MemoryBus
+from chat4all_storage.ports.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from chat4all_protocol.codec import encode_body
 from chat4all_protocol.frames import TextBody
-from chat4all_storage.ports.stores import Range
+from chat4all_storage.ports.shard import Range
 
 from .sim_world import CONVERSATIONS
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports.stores import StoredEvent
+    from chat4all_storage.ports.events import StoredEvent
 
     from .sim_client import Device
     from .sim_world import World

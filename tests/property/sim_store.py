@@ -8,26 +8,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from chat4all_storage.ports.stores import InDoubt, Rejected, Unavailable
+from chat4all_storage.ports.errors import InDoubt, Rejected, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from chat4all_protocol.frames import ConversationType
-    from chat4all_storage.memory.stores import MemoryShard
+    from chat4all_storage.memory.shard import MemoryShard
+    from chat4all_storage.ports.events import Append, CommitResult, Mark, StoredEvent
     from chat4all_storage.ports.queries import Found, Listed, Place, Portion, Receipt, Revision
-    from chat4all_storage.ports.stores import (
-        Append,
-        CommitResult,
-        Conversation,
-        JournalRow,
-        Mark,
-        Page,
-        Range,
-        Replay,
-        Resumed,
-        StoredEvent,
-    )
+    from chat4all_storage.ports.shard import Conversation, JournalRow, Page, Range, Replay, Resumed
     from chat4all_storage.ports.upkeep import Expired
 
 T = TypeVar("T")

@@ -22,9 +22,12 @@ from chat4all_protocol.frames import (
     TextBody,
     Typing,
 )
-from chat4all_storage.memory.stores import MemoryDirectory, MemoryShard
-from chat4all_storage.ports.stores import Append, StorageError, User
-from chat4all_storage.sharding.placement import default_placement, logical_shard
+from chat4all_storage.memory.directory import MemoryDirectory
+from chat4all_storage.memory.shard import MemoryShard
+from chat4all_storage.ports.directory import User
+from chat4all_storage.ports.errors import StorageError
+from chat4all_storage.ports.events import Append
+from chat4all_storage.ports.logical_shards import default_placement, logical_shard
 
 from .sim_bus import FaultyBus
 from .sim_client import Device

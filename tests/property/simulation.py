@@ -19,7 +19,7 @@ from chat4all_actors import fanout
 from chat4all_actors.conversation import actor as conversation
 from chat4all_actors.kernel import RestartBudgetExceeded
 from chat4all_actors.session import resume, session
-from chat4all_storage.ports.stores import Rejected
+from chat4all_storage.ports.errors import Rejected
 
 from .sim_checks import check
 from .sim_world import InjectedCrash, World

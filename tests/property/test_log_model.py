@@ -11,7 +11,8 @@ from trio.testing import MockClock
 
 from chat4all_protocol.ids import new_id
 from chat4all_storage.group_commit import Entry, Refused, ShardLog
-from chat4all_storage.ports.stores import Append, Outcome, Status, Unavailable
+from chat4all_storage.ports.errors import Unavailable
+from chat4all_storage.ports.events import Append, Outcome, Status
 from tests.storage.builders import append, events, join, leave, new_conversation
 from tests.storage.scripted_store import (
     IN_DOUBT,

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from chat4all_protocol.ids import new_id
 from chat4all_storage.bridge import open_bridge
-from chat4all_storage.memory.stores import MemoryShard
-from chat4all_storage.ports.stores import Append, Change, Mark, Outcome, Range, Status
+from chat4all_storage.memory.shard import MemoryShard
+from chat4all_storage.ports.events import Append, Change, Mark, Outcome, Status
+from chat4all_storage.ports.shard import Range
 from tests.storage.builders import (
     RULES,
     append,
@@ -25,7 +26,8 @@ from tests.storage.probes import open_shard
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chat4all_storage.ports.stores import ShardStore, StoredEvent
+    from chat4all_storage.ports.events import StoredEvent
+    from chat4all_storage.ports.shard import ShardStore
 
 CONVERSATIONS = 3
 ROLES = ("owner", "admin", "member")

@@ -10,8 +10,10 @@ import trio
 from chat4all_protocol.codec import encode
 from chat4all_protocol.frames import Conv, Error, Fetch, Gap, Msg, Page, Ready, Send, Sent, TextBody
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import Append, Unavailable, User
-from chat4all_storage.sharding.placement import logical_shard
+from chat4all_storage.ports.directory import User
+from chat4all_storage.ports.errors import Unavailable
+from chat4all_storage.ports.events import Append
+from chat4all_storage.ports.logical_shards import logical_shard
 from chat4all_storage.storage import Storage, memory_storage
 
 from ..actors.harness import USERS, Person, person, running_node

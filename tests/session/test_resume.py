@@ -20,13 +20,13 @@ from chat4all_protocol.frames import (
     TextBody,
 )
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import Unavailable
+from chat4all_storage.ports.errors import Unavailable
 
 from ..actors.harness import Person, memory_with_users, person, running_node
 
 if TYPE_CHECKING:
     from chat4all_actors.node import Node
-    from chat4all_storage.ports.stores import Resumed
+    from chat4all_storage.ports.shard import Resumed
     from chat4all_storage.storage import Storage
 
 

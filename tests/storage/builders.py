@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, UnsetType
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import Append, Change, Mark, Range, Replay, Rules
+from chat4all_storage.ports.events import Append, Change, Mark, Rules
+from chat4all_storage.ports.shard import Range, Replay
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from chat4all_protocol.frames import ConversationType, Kind
-    from chat4all_storage.ports.stores import Membership, Outcome, ShardStore, StoredEvent
+    from chat4all_storage.ports.events import Outcome, StoredEvent
+    from chat4all_storage.ports.shard import Membership, ShardStore
 
 MEMBER_LIMIT = 4
 RULES = Rules(member_limit=MEMBER_LIMIT)

@@ -7,9 +7,10 @@ import pytest
 
 from chat4all_storage.bridge import open_bridge
 from chat4all_storage.memory.accounts import memory_accounts
+from chat4all_storage.memory.directory import MemoryDirectory
 from chat4all_storage.memory.log import wall_clock_ms
-from chat4all_storage.memory.stores import MemoryDirectory, MemoryShard
-from chat4all_storage.postgres.answers import postgres_accounts
+from chat4all_storage.memory.shard import MemoryShard
+from chat4all_storage.postgres.accounts import postgres_accounts
 from chat4all_storage.postgres.directory import PostgresDirectory
 from chat4all_storage.postgres.shard import PostgresShard
 from tests.storage.builders import RULES
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from chat4all_storage.ports.accounts import AccountStores
-    from chat4all_storage.ports.stores import Directory, ShardStore
+    from chat4all_storage.ports.directory import Directory
+    from chat4all_storage.ports.shard import ShardStore
 
 
 @pytest.fixture(params=["memory", "postgres"])

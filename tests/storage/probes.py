@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import trio
 
-from chat4all_storage.ports.stores import DEFAULT_RULES
+from chat4all_storage.ports.events import DEFAULT_RULES
 from chat4all_storage.postgres.shard import PostgresShard
-from tests.storage_servers import fetch
+from tests.support.storage_servers import fetch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from chat4all_storage.bridge import Bridge
-    from chat4all_storage.ports.stores import Rules
+    from chat4all_storage.ports.events import Rules
 
 _OURS = "application_name = 'chat4all' AND datname = current_database()"
 

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import trio
 
 from chat4all_storage.group_commit import Entry
-from chat4all_storage.memory.stores import MemoryShard
-from chat4all_storage.ports.stores import Append, CommitResult, InDoubt, Mark, Rejected, Unavailable
+from chat4all_storage.memory.shard import MemoryShard
+from chat4all_storage.ports.errors import InDoubt, Rejected, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
     from chat4all_storage.group_commit import Answer, ShardLog
+    from chat4all_storage.ports.events import Append, CommitResult, Mark
 
 COMMIT_TIME = 1.0
 """Seconds of a mock clock that a commit takes."""

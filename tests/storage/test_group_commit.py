@@ -9,7 +9,7 @@ import trio
 
 from chat4all_storage import group_commit
 from chat4all_storage.group_commit import Answer, Entry, LogFull, LogStatistics, ShardLog
-from chat4all_storage.ports.stores import Mark, Outcome, Status
+from chat4all_storage.ports.events import Mark, Outcome, Status
 from tests.storage.builders import (
     append,
     change_role,

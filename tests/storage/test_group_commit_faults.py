@@ -8,7 +8,8 @@ import pytest
 import trio
 
 from chat4all_storage.group_commit import Answer, Entry, Refused, ShardLog
-from chat4all_storage.ports.stores import Append, Mark, Outcome, Rejected, Status, Unavailable
+from chat4all_storage.ports.errors import Rejected, Unavailable
+from chat4all_storage.ports.events import Append, Mark, Outcome, Status
 from tests.storage.builders import append, events, new_conversation
 from tests.storage.scripted_store import (
     COMMIT_TIME,

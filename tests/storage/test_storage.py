@@ -7,21 +7,23 @@ import pytest
 import trio
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import Rejected, Rules, Status, Unavailable, User
+from chat4all_storage.ports.directory import User
+from chat4all_storage.ports.errors import Rejected, Unavailable
+from chat4all_storage.ports.events import Rules, Status
+from chat4all_storage.ports.logical_shards import logical_shard
 from chat4all_storage.postgres.identity import LateOpening, address_of
 from chat4all_storage.postgres.shard import PostgresShard
-from chat4all_storage.sharding.placement import logical_shard
 from chat4all_storage.storage import Storage, memory_storage, open_postgres
 from tests.storage.builders import append, commit_one, events, new_conversation
 from tests.storage.probes import until_none_of_ours
-from tests.storage_servers import execute
+from tests.support.storage_servers import execute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chat4all_storage.bridge import Bridge
-    from chat4all_storage.ports.stores import ShardStore
-    from tests.storage_servers import PostgresServer
+    from chat4all_storage.ports.shard import ShardStore
+    from tests.support.storage_servers import PostgresServer
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from chat4all_storage.ports.stores import StorageError, Unavailable
+from chat4all_storage.ports.errors import StorageError, Unavailable
 from chat4all_storage.together import Together
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ import trio
 
 from chat4all_actors.upkeep.erasure import DELAY, INTERVAL, LEASE, Eraser, new_pseudonym
 from chat4all_storage.ports.erasures import Erasure
-from chat4all_storage.ports.stores import Unavailable
+from chat4all_storage.ports.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trio.testing import MockClock
 
-    from chat4all_storage.ports.stores import ShardStore
+    from chat4all_storage.ports.shard import ShardStore
 
 ERASURE = Erasure("id", "ana", "erased:1")
 

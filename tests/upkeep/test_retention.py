@@ -8,8 +8,8 @@ from chat4all_actors.conversation import appends
 from chat4all_actors.upkeep.retention import AT_ONCE, Retention
 from chat4all_protocol.frames import Conv, Create, Fetch, Page, Send, TextBody
 from chat4all_protocol.ids import new_id
-from chat4all_storage.memory.stores import MemoryShard
-from chat4all_storage.ports.stores import Unavailable
+from chat4all_storage.memory.shard import MemoryShard
+from chat4all_storage.ports.errors import Unavailable
 from chat4all_storage.ports.upkeep import Expired
 
 from ..actors.harness import person, running_node

@@ -9,9 +9,9 @@ import msgspec
 
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports import accounts as account_ports
-from chat4all_storage.ports.actor import Actor, user_subject
-from chat4all_storage.ports.stores import InDoubt, StorageError, UsernameTaken
+from chat4all_storage.ports import answers as answer_ports
+from chat4all_storage.ports.audit import Actor, user_subject
+from chat4all_storage.ports.errors import InDoubt, StorageError, UsernameTaken
 
 from ...accounts import errors
 from ...accounts.passwords import PasswordRefused, TooBusy
@@ -150,5 +150,5 @@ async def once(
     status = answer.status
     assert status is not None, "an answer that is kept says its status"
     data = b"" if answer.body is None else msgspec.json.encode(answer.body)
-    await answers.finish(scope, key, claim, account_ports.Answer(status, data))
+    await answers.finish(scope, key, claim, answer_ports.Answer(status, data))
     return answer

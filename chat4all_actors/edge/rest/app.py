@@ -14,7 +14,7 @@ from quart import Response, request
 from werkzeug.exceptions import HTTPException
 
 from chat4all_protocol.codes import ErrorCode
-from chat4all_storage.ports.stores import StorageError
+from chat4all_storage.ports.errors import StorageError
 
 from ...conversation.conversations import Refusal
 from ...limits.limits import CLIENT_REQUESTS, REQUESTS

@@ -10,7 +10,8 @@ from quart import request
 
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Id, Username
-from chat4all_storage.ports.actor import registration_scope, user_subject
+from chat4all_storage.ports.answers import registration_scope
+from chat4all_storage.ports.audit import user_subject
 
 from ...accounts.errors import Throttled
 from ...accounts.logins import Device

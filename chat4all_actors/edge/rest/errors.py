@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from chat4all_protocol.codes import ErrorCode
-from chat4all_storage.ports.stores import InDoubt, Rejected, StorageError
+from chat4all_storage.ports.errors import InDoubt, Rejected, StorageError
 
 from ...conversation.conversations import Refusal
 

@@ -16,7 +16,7 @@ from .models import moment
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from chat4all_storage.ports.accounts import AuditEntry
+    from chat4all_storage.ports.audit import AuditEntry
     from chat4all_storage.ports.queries import Listed
     from chat4all_storage.storage import Storage
 

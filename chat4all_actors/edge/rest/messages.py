@@ -30,7 +30,7 @@ from .operations import Routes
 from .rules import ONE_ITEM, TEXT, one_of, way
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports.stores import StoredEvent
+    from chat4all_storage.ports.events import StoredEvent
 
     from .call import Call
 

@@ -9,14 +9,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chat4all_protocol.ids import private_conversation_id
-from chat4all_storage.ports.stores import Mark
+from chat4all_storage.ports.events import Mark
 from chat4all_storage.sharding import everywhere
 
 from .errors import invalid, not_found, of_frame, unknown_outcome
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Error
-    from chat4all_storage.ports.stores import Append, Conversation, StoredEvent
+    from chat4all_storage.ports.events import Append, StoredEvent
+    from chat4all_storage.ports.shard import Conversation
 
     from ...messages import Post
     from .call import Call

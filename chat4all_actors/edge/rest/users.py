@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Id
-from chat4all_storage.ports.actor import user_subject
+from chat4all_storage.ports.audit import user_subject
 
 from ...accounts.service import check_email
 from .accounting import actor_of, explained, once, the_user

@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from chat4all_protocol.codec import decode_body, decode_meta
 from chat4all_protocol.frames import FileBody, TextBody
-from chat4all_storage.ports.stores import Range
+from chat4all_storage.ports.shard import Range
 
 from .models import (
     DAY,
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from chat4all_protocol.frames import Body
-    from chat4all_storage.ports import stores as ports
+    from chat4all_storage.ports.events import StoredEvent
     from chat4all_storage.ports.queries import Listed
+    from chat4all_storage.ports.shard import Conversation as StoredConversation
+    from chat4all_storage.ports.shard import MemberInfo
     from chat4all_storage.sharding.shards import Shards
 
 
@@ -55,7 +57,7 @@ def _change(meta: dict[str, Any]) -> AnyPayload:
     )
 
 
-def status(event: ports.StoredEvent, members: Mapping[str, ports.MemberInfo]) -> MessageStatus:
+def status(event: StoredEvent, members: Mapping[str, MemberInfo]) -> MessageStatus:
     """How far an event has come: as far as with the last of the other members."""
     others = [
         member
@@ -70,8 +72,8 @@ def status(event: ports.StoredEvent, members: Mapping[str, ports.MemberInfo]) ->
 
 
 def message(
-    event: ports.StoredEvent,
-    members: Mapping[str, ports.MemberInfo],
+    event: StoredEvent,
+    members: Mapping[str, MemberInfo],
     answered: Mapping[int, str],
 ) -> Message:
     """An event as a message; `answered` names those that others answer, by sequence number."""
@@ -97,7 +99,7 @@ def message(
 
 
 async def messages(
-    shards: Shards, events: Sequence[ports.StoredEvent], stored: ports.Conversation
+    shards: Shards, events: Sequence[StoredEvent], stored: StoredConversation
 ) -> list[Message]:
     """Events of one conversation as messages."""
     answered = await _ids(shards, stored.id, {e.reply_to for e in events if e.reply_to}, events)
@@ -105,7 +107,7 @@ async def messages(
 
 
 async def _ids(
-    shards: Shards, conversation: str, wanted: set[int], at_hand: Iterable[ports.StoredEvent]
+    shards: Shards, conversation: str, wanted: set[int], at_hand: Iterable[StoredEvent]
 ) -> dict[int, str]:
     """The ids of the events at these sequence numbers."""
     known = {event.seq: event.id for event in at_hand if event.seq in wanted}
@@ -115,7 +117,7 @@ async def _ids(
     return known
 
 
-def conversation(stored: ports.Conversation) -> Conversation:
+def conversation(stored: StoredConversation) -> Conversation:
     """A conversation, whole."""
     return Conversation(
         conversation_id=stored.id,

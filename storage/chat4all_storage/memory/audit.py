@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from ..ports.accounts import AuditEntry
+from ..ports.audit import AuditEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..ports.accounts import Act, Detail
-    from ..ports.actor import Actor
+    from ..ports.audit import Act, Actor, Detail
 
 
 class MemoryAudit:

@@ -8,7 +8,7 @@ import trio
 
 if TYPE_CHECKING:
     from ..ports.erasures import Erasure
-    from .stores import MemoryDirectory
+    from .directory import MemoryDirectory
 
 
 class MemoryErasures:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import trio
 from msgspec import Struct, field
 
-from ..ports.accounts import Attempt, Factor
-from ..ports.actor import user_subject
+from ..ports.audit import user_subject
+from ..ports.factors import Attempt, Factor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..ports.actor import Actor
-    from .stores import MemoryDirectory
+    from ..ports.audit import Actor
+    from .directory import MemoryDirectory
 
 
 class _Row(Struct):

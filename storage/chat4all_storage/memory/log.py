@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, Struct, field
 from msgspec.structs import replace
 
-from ..ports.stores import Conversation, Mark, MemberInfo, Outcome, Status, StoredEvent
+from ..ports.events import Mark, Outcome, Status, StoredEvent
+from ..ports.shard import Conversation, MemberInfo
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import ConversationType
 
-    from ..ports.stores import Append, Rules
+    from ..ports.events import Append, Rules
 
 MANAGERS = ("owner", "admin")
 

@@ -16,7 +16,7 @@ from ..ports.queries import (
     Revision,
     receipt,
 )
-from ..ports.stores import UNREAD_LIMIT
+from ..ports.shard import UNREAD_LIMIT
 
 if TYPE_CHECKING:
     from ..ports.queries import Place

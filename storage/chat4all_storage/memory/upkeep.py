@@ -11,15 +11,16 @@ from chat4all_protocol.codec import encode_body, encode_meta
 from chat4all_protocol.frames import MemberBody
 from chat4all_protocol.ids import new_id
 
-from ..ports.stores import Moved
+from ..ports.errors import Moved
+from ..ports.leaving import Group, departures, successions
+from ..ports.logical_shards import logical_shard
 from ..ports.upkeep import Expired
-from ..sharding.leaving import Group, departures, successions
-from ..sharding.placement import logical_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..ports.stores import Append, CommitResult, JournalRow, Mark
+    from ..ports.events import Append, CommitResult, Mark
+    from ..ports.shard import JournalRow
     from .log import Log
 
 

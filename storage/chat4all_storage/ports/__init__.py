@@ -1,1 +1,1 @@
-"""What the server asks of its stores, and what each store promises. Read `stores.py` first."""
+"""What the server asks of its stores, and what each store promises. Read `shard.py` first."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from chat4all_protocol.frames import ConversationType
 
-    from .stores import StoredEvent
+    from .events import StoredEvent
 
 T = TypeVar("T")
 

@@ -1,16 +1,11 @@
-"""Answers to requests with an Idempotency-Key, on PostgreSQL; and all account stores together."""
+"""Answers to requests with an Idempotency-Key on PostgreSQL."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..ports.accounts import ANSWER_LIFETIME, CLAIM_LIFETIME, AccountStores, Answer, Claim
-from .audit import TRIM_AT_ONCE, PostgresAudit, trimmed
-from .clients import PostgresClients, PostgresKeys
-from .erasures import PostgresErasures
-from .factors import PostgresFactors
-from .logins import PostgresLogins
-from .profiles import PostgresProfiles
+from ..ports.answers import ANSWER_LIFETIME, CLAIM_LIFETIME, Answer, Claim
+from .audit import TRIM_AT_ONCE, trimmed
 
 if TYPE_CHECKING:
     from .connections import Database
@@ -74,17 +69,3 @@ class PostgresAnswers:
                         WHERE claimed_at < clock_timestamp() - $1 * interval '1 second'
                         ORDER BY claimed_at LIMIT {TRIM_AT_ONCE} FOR UPDATE SKIP LOCKED)"""
         return await trimmed(self._database, query, ANSWER_LIFETIME)
-
-
-def postgres_accounts(database: Database) -> AccountStores:
-    """The account stores in the directory's database."""
-    return AccountStores(
-        audit=PostgresAudit(database),
-        profiles=PostgresProfiles(database),
-        logins=PostgresLogins(database),
-        factors=PostgresFactors(database),
-        clients=PostgresClients(database),
-        keys=PostgresKeys(database),
-        answers=PostgresAnswers(database),
-        erasures=PostgresErasures(database),
-    )

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from ..ports.accounts import AuditEntry
+from ..ports.audit import AuditEntry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..ports.accounts import Act, Detail
-    from ..ports.actor import Actor
+    from ..ports.audit import Act, Actor, Detail
     from .connections import Database
 
 TRIM_AT_ONCE: Final = 10_000

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 from msgspec import UNSET
 
-from ..ports.stores import KINDS, CommitResult, Mark, Outcome, Rejected, Status, Unavailable
-from ..sharding.placement import logical_shard
+from ..ports.errors import Rejected, Unavailable
+from ..ports.events import KINDS, CommitResult, Mark, Outcome, Status
+from ..ports.logical_shards import logical_shard
 from . import binary
 from .connections import (
     ACQUIRE_TIMEOUT,
@@ -30,7 +31,7 @@ from .libpq import LibpqConnection, TimeLimit
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from ..ports.stores import Append, Rules
+    from ..ports.events import Append, Rules
 
 _KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
 _STATUSES: Final = tuple(Status)

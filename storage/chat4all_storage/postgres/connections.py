@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 
-from ..ports.stores import InDoubt, Moved, Rejected, StorageError, Unavailable
+from ..ports.errors import InDoubt, Moved, Rejected, StorageError, Unavailable
 from .libpq import ServerError
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
-from ..ports.actor import SHELL, Actor, user_subject
-from ..ports.stores import Arrivals, Notice, Rejected, User, UsernameTaken
-from ..sharding.placement import LOGICAL_SHARDS, default_placement
+from ..ports.audit import SHELL, Actor, user_subject
+from ..ports.directory import Arrivals, Notice, User
+from ..ports.errors import Rejected, UsernameTaken
+from ..ports.logical_shards import LOGICAL_SHARDS, default_placement
 from . import binary
 from .audit import tell
 from .binary import read_array, read_integer

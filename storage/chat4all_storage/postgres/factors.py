@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ..ports.accounts import Attempt, Factor
-from ..ports.actor import user_subject
+from ..ports.audit import user_subject
+from ..ports.factors import Attempt, Factor
 from .audit import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..ports.actor import Actor
+    from ..ports.audit import Actor
     from .connections import Database
 
 _FACTOR: Final = "secret, confirmed_at IS NOT NULL, last_step"

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from msgspec import Struct
 
-from ..ports.stores import Rejected, Unavailable
+from ..ports.errors import Rejected, Unavailable
 from .connections import connect
 from .migrations import UNHURRIED, apply_missing, find_missing
 

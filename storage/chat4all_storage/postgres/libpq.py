@@ -3,7 +3,7 @@
 A call over the bridge wakes two threads that share the interpreter's lock: measured with a commit
 of one message, 0.7 ms of processor time and 2.6 ms in all, against 0.2 and 1.1 ms this way, and the
 node's own work comes in between where it is busy. So what every message waits for goes this way
-(`postgres_commit.py`), and all else, which is many kinds of queries, through asyncpg.
+(`commit.py`), and all else, which is many kinds of queries, through asyncpg.
 
 Values travel in PostgreSQL's binary format (`binary.py`).
 https://www.postgresql.org/docs/current/libpq-async.html

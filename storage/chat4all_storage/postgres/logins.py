@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ..ports.accounts import ENDED_OVERLAP_MS, REVOCATION_LIFETIME, EndedLogin, Login
-from ..ports.actor import user_subject
+from ..ports.audit import user_subject
+from ..ports.logins import ENDED_OVERLAP_MS, REVOCATION_LIFETIME, EndedLogin, Login
 from .audit import MS, TRIM_AT_ONCE, encode_details, tell, trimmed
 
 if TYPE_CHECKING:
-    from ..ports.accounts import Act, NewLogin
-    from ..ports.actor import Actor
+    from ..ports.audit import Act, Actor
+    from ..ports.logins import NewLogin
     from .connections import Database
 
 _COLUMNS: Final = f"""l.id::text, l.user_id::text, u.username, l.device, l.address, l.user_agent,

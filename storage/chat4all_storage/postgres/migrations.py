@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from ..ports.stores import Rejected
+from ..ports.errors import Rejected
 from .connections import with_connection
 
 if TYPE_CHECKING:

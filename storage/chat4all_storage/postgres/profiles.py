@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..ports.accounts import Profile
-from ..ports.actor import registration_scope, user_subject
+from ..ports.answers import registration_scope
+from ..ports.audit import user_subject
+from ..ports.profiles import Profile
 from .audit import MS, tell
 from .erasures import begin_erasure
 from .logins import end_logins
@@ -13,8 +14,8 @@ from .logins import end_logins
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..ports.accounts import EndedLogin
-    from ..ports.actor import Actor
+    from ..ports.audit import Actor
+    from ..ports.logins import EndedLogin
     from .connections import Database
 
 

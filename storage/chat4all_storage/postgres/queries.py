@@ -14,8 +14,8 @@ from ..ports.queries import (
     Revision,
     receipt,
 )
-from ..ports.stores import UNREAD_LIMIT
-from .resume import EVENT_COLUMNS, event_of
+from ..ports.shard import UNREAD_LIMIT
+from .events import EVENT_COLUMNS, event_of
 
 if TYPE_CHECKING:
     from ..ports.queries import Place

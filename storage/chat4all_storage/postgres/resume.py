@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from msgspec import Struct
 
-from ..ports.stores import (
-    EVENT_OVERHEAD,
-    KINDS,
-    UNREAD_LIMIT,
-    Membership,
-    Rejected,
-    Resumed,
-    StoredEvent,
-)
+from ..ports.errors import Rejected
+from ..ports.events import EVENT_OVERHEAD, StoredEvent
+from ..ports.shard import UNREAD_LIMIT, Membership, Resumed
 from . import binary
 from .binary import read_array, read_integer, read_uuid
+from .events import read_event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from chat4all_protocol.frames import ConversationType
 
-    from ..ports.stores import Replay
+    from ..ports.shard import Replay
     from .libpq import Row
     from .starts import StartConnections
 
-EVENT_COLUMNS: Final = (
-    "e.conversation, e.seq, e.id, e.sender, e.kind, e.ts, e.body, e.reply_to, e.target, e.meta,"
-    " e.channel, e.deleted, e.edited_at, e.deleted_at"
-)
 
 # One statement, so that memberships, heads, events and fences are of one moment, for several
 # sessions at once (`n` is a session's place in the question). Rows of the three kinds share their
@@ -103,8 +94,8 @@ RESUME: Final = f"""
     WHERE s.bytes <= s.most_bytes
     ORDER BY row_kind, n, rank, seq
 """
-_ROW_KIND, _N, _SHARDS = 0, 1, 24
-"""Columns; those of an event begin at 3, those of a membership alone at 17."""
+_ROW_KIND, _N, _EVENT, _SHARDS = 0, 1, 3, 24
+"""Columns; `_EVENT` is where those of an event begin, those of a membership alone at 17."""
 _FENCES, _MEMBERSHIP = 0, 1
 """Kinds of rows."""
 
@@ -153,7 +144,7 @@ async def read_resumed(connections: StartConnections, starts: Sequence[Start]) -
         if kind == _MEMBERSHIP:
             memberships[place].append(_membership(row))
         else:
-            event = _event(row)
+            event = read_event(row, _EVENT)
             events[place].setdefault(event.conversation, []).append(event)
     return [Resumed(*found, unserved) for found in zip(memberships, events, strict=True)]
 
@@ -172,46 +163,4 @@ def _membership(row: Row) -> Membership:
         read=read_integer(read),
         unread=read_integer(unread),
         peer=None if peer is None else peer.decode(),
-    )
-
-
-def _event(row: Row) -> StoredEvent:
-    conversation, seq, id_, sender, kind, ts, deleted = cast("list[bytes]", [*row[3:9], row[14]])
-    body, reply_to, target, meta, channel = row[9:14]
-    edited_at, deleted_at = row[15:17]
-    return StoredEvent(
-        conversation=read_uuid(conversation),
-        seq=read_integer(seq),
-        id=read_uuid(id_),
-        sender=sender.decode(),
-        kind=KINDS[read_integer(kind)],
-        ts=read_integer(ts),
-        body=body,
-        reply_to=None if reply_to is None else read_integer(reply_to),
-        target=None if target is None else read_integer(target),
-        meta=meta,
-        channel=None if channel is None else channel.decode(),
-        deleted=deleted != b"\0",
-        edited_at=None if edited_at is None else read_integer(edited_at),
-        deleted_at=None if deleted_at is None else read_integer(deleted_at),
-    )
-
-
-def event_of(row: Any, first: int) -> StoredEvent:
-    """The event in a row, whose columns begin at `first`."""
-    return StoredEvent(
-        conversation=str(row[first]),
-        seq=row[first + 1],
-        id=str(row[first + 2]),
-        sender=row[first + 3],
-        kind=KINDS[row[first + 4]],
-        ts=row[first + 5],
-        body=row[first + 6],
-        reply_to=row[first + 7],
-        target=row[first + 8],
-        meta=row[first + 9],
-        channel=row[first + 10],
-        deleted=row[first + 11],
-        edited_at=row[first + 12],
-        deleted_at=row[first + 13],
     )

@@ -7,24 +7,16 @@ import struct
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from ..ports.stores import (
-    DEFAULT_RULES,
-    CommitResult,
-    Conversation,
-    JournalRow,
-    Mark,
-    MemberInfo,
-    Moved,
-    Page,
-    Status,
-    StoredEvent,
-)
-from ..sharding.placement import logical_shard
+from ..ports.errors import Moved
+from ..ports.events import DEFAULT_RULES, CommitResult, Mark, Status, StoredEvent
+from ..ports.logical_shards import logical_shard
+from ..ports.shard import Conversation, JournalRow, MemberInfo, Page
 from ..together import Together
 from .commit import CommitConnection
 from .connections import Database
+from .events import EVENT_COLUMNS, event_of
 from .queries import PostgresQueries
-from .resume import EVENT_COLUMNS, RESUME, Start, event_of, read_resumed
+from .resume import RESUME, Start, read_resumed
 from .starts import StartConnections
 from .upkeep import PostgresUpkeep
 
@@ -34,7 +26,8 @@ if TYPE_CHECKING:
     from chat4all_protocol.frames import ConversationType
 
     from ..bridge import Bridge
-    from ..ports.stores import Append, Range, Replay, Resumed, Rules
+    from ..ports.events import Append, Rules
+    from ..ports.shard import Range, Replay, Resumed
 
 
 MAX_STARTS: Final = 32

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..ports.stores import Rejected, Unavailable
+from ..ports.errors import Rejected, Unavailable
 from .connections import (
     COMMAND_TIMEOUT,
     CONNECT_TIMEOUT,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ..ports.leaving import Group, departures, successions
 from ..ports.upkeep import Expired
-from ..sharding.leaving import Group, departures, successions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..ports.stores import Append, CommitResult, Mark
+    from ..ports.events import Append, CommitResult, Mark
     from .connections import Database
 
 _EXPIRE: Final = "SELECT messages, more FROM expire_messages($1, $2)"

@@ -9,7 +9,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from ..ports.stores import Unavailable
+from ..ports.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

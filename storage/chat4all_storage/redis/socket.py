@@ -2,8 +2,8 @@
 
 A busy node appends and reads some 50 times a second each, and a call over the bridge wakes two
 threads that share the interpreter's lock: 0.6 ms of processor time, 7 to 9 of the 70 to 84 us that
-a message took with two workers. So the bus goes this way (`redis_streams.py`); what is called
-rarely goes through redis-py (`redis_connection.py`), which also reads the URL here.
+a message took with two workers. So the bus goes this way (`bus.py`); what is called
+rarely goes through redis-py (`connection.py`), which also reads the URL here.
 
 https://redis.io/docs/latest/develop/reference/protocol-spec/ (RESP2, as every Redis speaks it)
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import redis.asyncio.connection as redis_py
 import trio
 
-from ..ports.stores import Unavailable
+from ..ports.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

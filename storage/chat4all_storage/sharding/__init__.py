@@ -1,1 +1,1 @@
-"""Which database holds what, also while that changes."""
+"""The way to the database that has a conversation, also while that changes."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
-from ..ports.stores import InDoubt, Moved, Rejected, StorageError, Unavailable
+from ..ports.errors import InDoubt, Moved, Rejected, StorageError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

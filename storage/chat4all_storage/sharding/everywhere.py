@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import trio
 
-from ..ports.stores import Range, StorageError, Unavailable
-from .placement import ALL_SHARDS, logical_shard
+from ..ports.errors import StorageError, Unavailable
+from ..ports.logical_shards import ALL_SHARDS, logical_shard
+from ..ports.shard import Range
 from .shards import RESUME_RETRIES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ..ports.events import StoredEvent
     from ..ports.queries import Found, Listed, Place, Portion
-    from ..ports.stores import ShardStore, StoredEvent
+    from ..ports.shard import ShardStore
     from .shards import Shards
 
 

@@ -1,32 +1,18 @@
-"""Which database holds which conversation.
-
-A conversation belongs to one of 64 logical shards by its id, for ever; the map from logical
-shards to databases is data in the directory database, so shards can move.
-"""
+"""Which database holds which logical shard: data of the directory's, so that shards can move."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+from ..ports.logical_shards import LOGICAL_SHARDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-LOGICAL_SHARDS: Final = 64
-ALL_SHARDS: Final = frozenset(range(LOGICAL_SHARDS))
 
 Watcher: TypeAlias = "Callable[[int, int | None], None]"
 """Called with a logical shard and the database that it was in."""
-
-
-def logical_shard(conversation: str) -> int:
-    """The logical shard of a conversation: the low six bits of its id, which are random."""
-    return int(conversation[-2:], 16) & (LOGICAL_SHARDS - 1)
-
-
-def default_placement(databases: int) -> list[int]:
-    """Logical shards spread evenly over so many databases."""
-    return [shard % databases for shard in range(LOGICAL_SHARDS)]
 
 
 class Placement:

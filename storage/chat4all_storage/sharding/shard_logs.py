@@ -19,14 +19,14 @@ import trio
 from msgspec import Struct, field
 
 from ..group_commit import LogFull, MarkEntry, refuse
-from ..ports.stores import Unavailable
-from .placement import logical_shard
+from ..ports.errors import Unavailable
+from ..ports.logical_shards import logical_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..group_commit import Entry, Returned, ShardLog
-    from ..ports.stores import Mark
+    from ..ports.events import Mark
     from .shards import Shards
 
 logger = logging.getLogger(__name__)

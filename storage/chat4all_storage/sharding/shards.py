@@ -15,26 +15,20 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 import trio
 from msgspec import Struct
 
-from ..ports.stores import Moved, StorageError, Unavailable
+from ..ports.errors import Moved, StorageError, Unavailable
+from ..ports.logical_shards import ALL_SHARDS, logical_shard
 from .breaker import Breaker
-from .placement import ALL_SHARDS, Placement, logical_shard
+from .placement import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from chat4all_protocol.frames import ConversationType
 
+    from ..ports.directory import Directory
+    from ..ports.events import StoredEvent
     from ..ports.queries import Receipt, Revision
-    from ..ports.stores import (
-        Conversation,
-        Directory,
-        Membership,
-        Page,
-        Range,
-        Replay,
-        ShardStore,
-        StoredEvent,
-    )
+    from ..ports.shard import Conversation, Membership, Page, Range, Replay, ShardStore
 
 logger = logging.getLogger(__name__)
 

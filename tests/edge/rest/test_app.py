@@ -13,7 +13,7 @@ from chat4all_actors.edge.rest.app import build
 from chat4all_actors.edge.rest.errors import ApiError
 from chat4all_actors.edge.rest.operations import Answer, Routes
 from chat4all_protocol.codes import ErrorCode
-from chat4all_storage.ports.stores import InDoubt, Unavailable
+from chat4all_storage.ports.errors import InDoubt, Unavailable
 from tests.actors.harness import running_node
 from tests.edge.rest.harness import Api
 

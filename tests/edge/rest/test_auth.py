@@ -13,7 +13,7 @@ from chat4all_actors.edge.rest.api import GROUPS
 from chat4all_actors.edge.rest.app import build
 from chat4all_protocol.codes import CloseCode
 from chat4all_protocol.frames import Connect, Error
-from chat4all_storage.ports.actor import SHELL
+from chat4all_storage.ports.audit import SHELL
 from tests.actors.harness import Person, running_node
 from tests.edge.rest.harness import Api
 

@@ -15,8 +15,8 @@ from chat4all_actors.edge.rest import openapi
 from chat4all_actors.edge.rest.api import GROUPS
 from chat4all_actors.edge.rest.app import build
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.actor import SHELL
-from chat4all_storage.ports.stores import User
+from chat4all_storage.ports.audit import SHELL
+from chat4all_storage.ports.directory import User
 from tests.actors.harness import memory_with_users, running_node
 from tests.edge.rest.harness import Api
 

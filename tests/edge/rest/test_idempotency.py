@@ -10,8 +10,8 @@ import trio
 
 from chat4all_actors.edge.rest.api import GROUPS
 from chat4all_actors.edge.rest.app import build
-from chat4all_storage.ports.accounts import CLAIM_LIFETIME
-from chat4all_storage.ports.stores import InDoubt, Unavailable
+from chat4all_storage.ports.answers import CLAIM_LIFETIME
+from chat4all_storage.ports.errors import InDoubt, Unavailable
 from tests.actors.harness import running_node
 from tests.edge.rest.harness import Api
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from chat4all_actors.node import Node
-    from chat4all_storage.ports.actor import Actor
+    from chat4all_storage.ports.audit import Actor
     from tests.edge.rest.harness import Reply
 
 ME = "/v1/users/me"

@@ -12,9 +12,9 @@ import redis
 import trio
 
 from chat4all_storage.embedded.embedded import EmbeddedServers, open_embedded
-from chat4all_storage.ports.bus import MemoryBus
-from chat4all_storage.ports.stores import Unavailable
-from chat4all_storage.redis.streams import STREAM_LIFETIME, RedisStreams
+from chat4all_storage.memory.bus import MemoryBus
+from chat4all_storage.ports.errors import Unavailable
+from chat4all_storage.redis.bus import STREAM_LIFETIME, RedisStreams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import User, UsernameTaken
+from chat4all_storage.ports.directory import User
+from chat4all_storage.ports.errors import UsernameTaken
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports.stores import Directory
+    from chat4all_storage.ports.directory import Directory
 
 
 @pytest.mark.parametrize("asked", ["Ann-Marie", "ann-marie", "ANN-MARIE"])

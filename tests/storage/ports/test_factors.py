@@ -8,22 +8,17 @@ import pytest
 import trio
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.accounts import (
-    ANSWER_LIFETIME,
-    CLAIM_LIFETIME,
-    Answer,
-    Claim,
-    ClientTaken,
-    Factor,
-    ServiceClient,
-)
-from chat4all_storage.ports.actor import SHELL, user_subject
-from chat4all_storage.ports.stores import User
+from chat4all_storage.ports.answers import ANSWER_LIFETIME, CLAIM_LIFETIME, Answer, Claim
+from chat4all_storage.ports.audit import SHELL, user_subject
+from chat4all_storage.ports.clients import ServiceClient
+from chat4all_storage.ports.directory import User
+from chat4all_storage.ports.errors import ClientTaken
+from chat4all_storage.ports.factors import Factor
 
 from .test_logins import ACTOR
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports.accounts import Attempt
+    from chat4all_storage.ports.factors import Attempt
 
     from ..conftest import AccountPlace
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import Status, User
+from chat4all_storage.ports.directory import User
+from chat4all_storage.ports.events import Status
 from chat4all_storage.postgres.shard import PostgresShard
 from tests.storage.builders import (
     append,
@@ -21,7 +22,8 @@ from tests.storage.probes import ask
 
 if TYPE_CHECKING:
     from chat4all_storage.bridge import Bridge
-    from chat4all_storage.ports.stores import Directory, JournalRow, ShardStore
+    from chat4all_storage.ports.directory import Directory
+    from chat4all_storage.ports.shard import JournalRow, ShardStore
 
 Stores = tuple["ShardStore", "ShardStore"]
 

@@ -9,10 +9,12 @@ import trio
 from msgspec.structs import replace
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.accounts import ENDED_OVERLAP_MS, REVOCATION_LIFETIME, NewLogin
-from chat4all_storage.ports.actor import SHELL, Actor, registration_scope, user_subject
+from chat4all_storage.ports.answers import registration_scope
+from chat4all_storage.ports.audit import SHELL, Actor, user_subject
+from chat4all_storage.ports.directory import User
 from chat4all_storage.ports.erasures import Erasure
-from chat4all_storage.ports.stores import User, UsernameTaken
+from chat4all_storage.ports.errors import UsernameTaken
+from chat4all_storage.ports.logins import ENDED_OVERLAP_MS, REVOCATION_LIFETIME, NewLogin
 
 if TYPE_CHECKING:
     from ..conftest import AccountPlace

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import CommitResult, Outcome, Status, StoredEvent
+from chat4all_storage.ports.events import CommitResult, Outcome, Status, StoredEvent
 from tests.storage.builders import (
     LARGEST,
     MEMBER_LIMIT,
@@ -26,7 +26,7 @@ from tests.storage.builders import (
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Kind
-    from chat4all_storage.ports.stores import ShardStore
+    from chat4all_storage.ports.shard import ShardStore
 
 
 async def test_an_empty_batch_is_nothing(shard_store: ShardStore) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import Conversation, MemberInfo
+from chat4all_storage.ports.shard import Conversation, MemberInfo
 from tests.storage.builders import (
     append,
     commit,
@@ -17,7 +17,7 @@ from tests.storage.builders import (
 )
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports.stores import ShardStore
+    from chat4all_storage.ports.shard import ShardStore
 
 
 async def test_a_new_conversation_is_as_it_was_asked_for(shard_store: ShardStore) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import Mark, Status
+from chat4all_storage.ports.events import Mark, Status
 from tests.storage.builders import (
     LARGEST,
     append,
@@ -21,7 +21,7 @@ from tests.storage.builders import (
 )
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports.stores import ShardStore
+    from chat4all_storage.ports.shard import ShardStore
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.memory.stores import MemoryShard
+from chat4all_storage.memory.shard import MemoryShard
+from chat4all_storage.ports.errors import Unavailable
 from chat4all_storage.ports.queries import Receipt
-from chat4all_storage.ports.stores import Unavailable
 from chat4all_storage.sharding import everywhere
 from chat4all_storage.storage import memory_storage
 from tests.storage.builders import (
@@ -28,7 +28,7 @@ from tests.storage.builders import (
 )
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports.stores import ShardStore
+    from chat4all_storage.ports.shard import ShardStore
 
 
 # --- by id ----------------------------------------------------------------------------------------

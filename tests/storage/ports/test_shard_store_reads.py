@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chat4all_protocol.ids import new_id, private_conversation_id
-from chat4all_storage.ports.stores import (
-    UNREAD_LIMIT,
-    Append,
-    Conversation,
-    MemberInfo,
-    Membership,
-    Range,
-)
+from chat4all_storage.ports.shard import UNREAD_LIMIT, Conversation, MemberInfo, Membership, Range
 from tests.storage.builders import (
     LARGEST,
     append,
@@ -30,7 +23,8 @@ from tests.storage.builders import (
 )
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports.stores import ShardStore
+    from chat4all_storage.ports.events import Append
+    from chat4all_storage.ports.shard import ShardStore
 
 HEAD = 10
 

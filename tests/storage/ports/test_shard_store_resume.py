@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import Replay, event_size
+from chat4all_storage.ports.events import event_size
+from chat4all_storage.ports.shard import Replay
 from tests.storage.builders import append, commit, events, fill, new_conversation
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports.stores import Resumed, ShardStore
+    from chat4all_storage.ports.shard import Resumed, ShardStore
 
 PLENTY = Replay(each=100, events=1000, size=1_000_000)
 

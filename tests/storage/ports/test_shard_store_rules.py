@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chat4all_storage.bridge import open_bridge
-from chat4all_storage.memory.stores import MemoryShard
-from chat4all_storage.ports.stores import Outcome, Rules, Status
+from chat4all_storage.memory.shard import MemoryShard
+from chat4all_storage.ports.events import Outcome, Rules, Status
 from chat4all_storage.postgres.shard import PostgresShard
 from tests.storage.builders import (
     append,
@@ -29,7 +29,8 @@ from tests.storage.probes import ask
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from chat4all_storage.ports.stores import Append, ShardStore
+    from chat4all_storage.ports.events import Append
+    from chat4all_storage.ports.shard import ShardStore
 
 
 @pytest.fixture

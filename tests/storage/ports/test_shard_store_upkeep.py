@@ -10,10 +10,11 @@ import pytest
 from chat4all_protocol.codec import decode_body, decode_meta, encode_body
 from chat4all_protocol.frames import MemberBody
 from chat4all_protocol.ids import new_id, private_conversation_id
-from chat4all_storage.memory.stores import MemoryShard
-from chat4all_storage.ports.stores import Moved, Status
+from chat4all_storage.memory.shard import MemoryShard
+from chat4all_storage.ports.errors import Moved
+from chat4all_storage.ports.events import Status
+from chat4all_storage.ports.logical_shards import logical_shard
 from chat4all_storage.sharding import everywhere
-from chat4all_storage.sharding.placement import logical_shard
 from chat4all_storage.storage import memory_storage
 from tests.storage.builders import (
     append,
@@ -33,7 +34,7 @@ from tests.storage.builders import (
 from tests.storage.probes import ask
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports.stores import ShardStore
+    from chat4all_storage.ports.shard import ShardStore
 
 HOUR = 3_600_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chat4all_storage.memory import log as memory_log
-from chat4all_storage.memory.stores import MemoryShard
+from chat4all_storage.memory.shard import MemoryShard
 from tests.storage.builders import append, commit_one, new_conversation
 from tests.storage.probes import ask, open_shard
 

@@ -14,8 +14,9 @@ import trio
 
 from chat4all_storage.bridge import open_bridge
 from chat4all_storage.embedded.embedded import EmbeddedServers, open_embedded
-from chat4all_storage.ports.stores import Unavailable
-from chat4all_storage.ports.tally import INTEREST, MemoryTally, Usage
+from chat4all_storage.memory.tally import MemoryTally
+from chat4all_storage.ports.errors import Unavailable
+from chat4all_storage.ports.tally import INTEREST, Usage
 from chat4all_storage.redis.tally import CHUNK, RedisTally
 
 if TYPE_CHECKING:

@@ -8,7 +8,9 @@ import pytest
 import trio
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import InDoubt, Status, Unavailable, User
+from chat4all_storage.ports.directory import User
+from chat4all_storage.ports.errors import InDoubt, Unavailable
+from chat4all_storage.ports.events import Status
 from chat4all_storage.postgres import connections as postgres
 from chat4all_storage.postgres.connections import Database
 from chat4all_storage.postgres.directory import PostgresDirectory
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from chat4all_storage.bridge import Bridge
-    from tests.storage_servers import PostgresServer
+    from tests.support.storage_servers import PostgresServer
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from asyncpg.exceptions import ConnectionDoesNotExistError, InvalidCachedStateme
 from msgspec.structs import replace
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.stores import InDoubt, Mark, Rejected, StorageError, Unavailable
+from chat4all_storage.ports.errors import InDoubt, Rejected, StorageError, Unavailable
+from chat4all_storage.ports.events import Mark
 from chat4all_storage.postgres import shard as postgres_shard
 from chat4all_storage.postgres.connections import Database, maybe_written, not_written
 from chat4all_storage.postgres.shard import PostgresShard

@@ -8,7 +8,9 @@ import pytest
 import trio
 
 from chat4all_storage.group_commit import Refused, ShardLog
-from chat4all_storage.ports.stores import InDoubt, Outcome, Range, Status, Unavailable
+from chat4all_storage.ports.errors import InDoubt, Unavailable
+from chat4all_storage.ports.events import Outcome, Status
+from chat4all_storage.ports.shard import Range
 from chat4all_storage.postgres import commit as postgres_commit
 from chat4all_storage.postgres import connections as postgres
 from chat4all_storage.postgres.connections import Database
@@ -21,7 +23,7 @@ from tests.storage.builders import (
     new_conversation,
 )
 from tests.storage.probes import backend, locked, open_shard, until_blocked
-from tests.storage_servers import PostgresServer, run_postgres
+from tests.support.storage_servers import PostgresServer, run_postgres
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -8,16 +8,16 @@ import pytest
 import trio
 
 from chat4all_storage.group_commit import ShardLog
-from chat4all_storage.ports.stores import Append, Mark, Outcome, Status
+from chat4all_storage.ports.events import Append, Mark, Outcome, Status
 from chat4all_storage.postgres.shard import PostgresShard
 from tests.storage.builders import append, events, join, leave, new_conversation, watermarks
-from tests.storage_servers import fetch
+from tests.support.storage_servers import fetch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from chat4all_storage.bridge import Bridge
-    from chat4all_storage.ports.stores import ShardStore
+    from chat4all_storage.ports.shard import ShardStore
 
 WRITERS = 16
 EVENTS_EACH = 24

@@ -7,16 +7,16 @@ import trio
 
 from chat4all_protocol.codec import encode_body
 from chat4all_protocol.frames import MemberBody
-from chat4all_storage.ports.stores import Rejected, Unavailable
+from chat4all_storage.ports.errors import Rejected, Unavailable
 from chat4all_storage.postgres.migrations import Migration, load, migrate, pending
 from tests.storage.probes import ask
-from tests.storage_servers import execute
+from tests.support.storage_servers import execute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chat4all_storage.bridge import Bridge
-    from tests.storage_servers import PostgresServer
+    from tests.support.storage_servers import PostgresServer
 
 ONE = Migration(1, "0001_one", "CREATE TABLE one (id integer); INSERT INTO one VALUES (1)")
 TWO = Migration(2, "0002_two", "CREATE TABLE two (id integer)")

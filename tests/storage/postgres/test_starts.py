@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from chat4all_storage.ports.stores import Rejected, Unavailable
+from chat4all_storage.ports.errors import Rejected, Unavailable
 from chat4all_storage.postgres import binary
 from chat4all_storage.postgres.starts import StartConnections
 from tests.storage.probes import ask, until_none_of_ours, until_sleeping

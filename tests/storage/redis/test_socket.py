@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from chat4all_storage.ports.stores import Unavailable
+from chat4all_storage.ports.errors import Unavailable
 from chat4all_storage.redis.socket import RedisSocket
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from chat4all_storage.ports.stores import InDoubt, Moved, Rejected, Unavailable
+from chat4all_storage.ports.errors import InDoubt, Moved, Rejected, Unavailable
 from chat4all_storage.sharding.breaker import FAILURES, PROBE_TIMEOUT, STALL, Breaker
 
 if TYPE_CHECKING:

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 import trio
 
-from chat4all_storage.memory.stores import MemoryShard
-from chat4all_storage.ports.stores import Mark, Moved, Range, Status
+from chat4all_storage.memory.shard import MemoryShard
+from chat4all_storage.ports.errors import Moved
+from chat4all_storage.ports.events import Mark, Status
+from chat4all_storage.ports.shard import Range
 from tests.storage.builders import append, commit, new_conversation
 from tests.storage.sharding.test_placement import conversation_of
-from tests.storage_servers import execute
+from tests.support.storage_servers import execute
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports.stores import ShardStore
+    from chat4all_storage.ports.shard import ShardStore
 
 SHARD = 4
 HERE, THERE = conversation_of(SHARD), conversation_of(SHARD + 1)

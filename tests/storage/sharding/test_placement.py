@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chat4all_protocol.ids import new_id, private_conversation_id
-from chat4all_storage.ports.stores import Rejected
+from chat4all_storage.ports.errors import Rejected
+from chat4all_storage.ports.logical_shards import LOGICAL_SHARDS, default_placement, logical_shard
 from chat4all_storage.postgres.directory import PostgresDirectory
-from chat4all_storage.sharding.placement import (
-    LOGICAL_SHARDS,
-    Placement,
-    default_placement,
-    logical_shard,
-)
+from chat4all_storage.sharding.placement import Placement
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

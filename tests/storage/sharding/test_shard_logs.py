@@ -9,10 +9,11 @@ import pytest
 import trio
 
 from chat4all_storage.group_commit import Entry, LogFull, Refused, ShardLog
-from chat4all_storage.memory.stores import MemoryDirectory
-from chat4all_storage.ports.stores import Mark, Outcome, Rejected, Status, Unavailable
+from chat4all_storage.memory.directory import MemoryDirectory
+from chat4all_storage.ports.errors import Rejected, Unavailable
+from chat4all_storage.ports.events import Mark, Outcome, Status
+from chat4all_storage.ports.logical_shards import default_placement, logical_shard
 from chat4all_storage.sharding import shard_logs
-from chat4all_storage.sharding.placement import default_placement, logical_shard
 from chat4all_storage.sharding.shard_logs import ShardLogs
 from chat4all_storage.sharding.shards import Shards
 from tests.storage.builders import append, events, join, new_conversation
@@ -31,7 +32,7 @@ from tests.storage.sharding.test_placement import conversation_of
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from chat4all_storage.ports.stores import Append
+    from chat4all_storage.ports.events import Append
 
 PATIENCE = 5.0
 SHARD = 4

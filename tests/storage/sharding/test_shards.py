@@ -8,9 +8,11 @@ import pytest
 import trio
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.memory.stores import MemoryDirectory, MemoryShard
-from chat4all_storage.ports.stores import Moved, Range, Replay, Unavailable
-from chat4all_storage.sharding.placement import default_placement, logical_shard
+from chat4all_storage.memory.directory import MemoryDirectory
+from chat4all_storage.memory.shard import MemoryShard
+from chat4all_storage.ports.errors import Moved, Unavailable
+from chat4all_storage.ports.logical_shards import default_placement, logical_shard
+from chat4all_storage.ports.shard import Range, Replay
 from chat4all_storage.sharding.shards import POLL_INTERVAL, Resumption, Shards
 from tests.storage.builders import fill, new_conversation
 from tests.storage.sharding.test_placement import conversation_of

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 from msgspec import Struct
 
-from ..ports.stores import Rejected, StorageError, Unavailable
+from ..ports.errors import Rejected, StorageError, Unavailable
 from ..postgres.connections import connect, not_written
 from .copying import Copied, Copier
 

@@ -14,20 +14,14 @@ import trio
 
 from chat4all_storage.bridge import open_bridge
 from chat4all_storage.group_commit import Entry, ShardLog
-from chat4all_storage.ports.stores import (
-    Mark,
-    Moved,
-    Outcome,
-    Range,
-    Rejected,
-    Replay,
-    Status,
-    StorageError,
-)
-from chat4all_storage.sharding import copying, moving
-from chat4all_storage.sharding.moving import MoveReport, ShardMove
+from chat4all_storage.moving import copying
+from chat4all_storage.moving import move as moving
+from chat4all_storage.moving.move import MoveReport, ShardMove
+from chat4all_storage.moving.status import shard_status
+from chat4all_storage.ports.errors import Moved, Rejected, StorageError
+from chat4all_storage.ports.events import Mark, Outcome, Status
+from chat4all_storage.ports.shard import Range, Replay
 from chat4all_storage.sharding.shard_logs import ShardLogs
-from chat4all_storage.sharding.shard_status import shard_status
 from chat4all_storage.storage import Storage, open_postgres
 from tests.storage.builders import (
     append,
@@ -43,15 +37,16 @@ from tests.storage.builders import (
 )
 from tests.storage.scripted_store import Inbox
 from tests.storage.sharding.test_placement import conversation_of
-from tests.storage_servers import execute, fetch
+from tests.support.storage_servers import execute, fetch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from chat4all_storage.bridge import Bridge
     from chat4all_storage.group_commit import Answer
-    from chat4all_storage.ports.stores import Conversation, StoredEvent
-    from tests.storage_servers import PostgresServer
+    from chat4all_storage.ports.events import StoredEvent
+    from chat4all_storage.ports.shard import Conversation
+    from tests.support.storage_servers import PostgresServer
 
 SHARD = 4
 

@@ -10,7 +10,7 @@ from chat4all_protocol.codec import encode_body, encode_meta
 from chat4all_protocol.frames import MemberBody
 from chat4all_protocol.ids import new_id
 
-from ..ports.stores import Append
+from .events import Append
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

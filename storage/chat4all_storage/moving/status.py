@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from ..ports.stores import Rejected, Unavailable
+from ..ports.errors import Rejected, Unavailable
 from ..postgres.connections import with_connection
 from ..postgres.identity import address_of, read_identity
 
