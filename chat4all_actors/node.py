@@ -45,6 +45,7 @@ from .cluster.sweeper import Sweeper
 from .conversation.conversations import Conversations
 from .drain import move_away, plan
 from .edge.http.docs import Docs
+from .edge.http.health import Health
 from .edge.listener import Edge
 from .edge.pump import Pump
 from .edge.rest.api import GROUPS
@@ -392,8 +393,7 @@ class Node:
             senders=self._senders,
             pump=self._pump,
             tls=self._tls,
-            unready=self.unready,
-            degraded=self.degraded,
+            health=Health(self.unready, self.degraded),
             app=Docs(build(self, GROUPS, version=version("chat4all"))),
         )
         self._up = True

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import trio
-
 from .. import tracing
-from .http.answers import error_response
-from .http.head import BadRequest, HeadReader
-from .http.health import respond
+from .doorkeeper import stopping
+from .http.answers import refusal
+from .http.errors import Refused
+from .http.head import HeadReader
 from .http.origins import Origins
 from .http.rules import HEALTH
-from .websocket.upgrade import Refuse, decide_upgrade
+from .patience import Patience
+from .websocket.upgrade import upgraded
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
 
     from ..config import Settings
     from .http.addresses import Proxies
     from .http.head import RequestHead
+    from .http.health import Health
     from .http.rules import RequestRules
     from .transport import Transport
 
 logger = logging.getLogger(__name__)
 
-RETRY_AFTER: Final = 5
-"""Seconds that a refused client is told to wait."""
 WEBSOCKET: Final = "/ws"
 
 
@@ -66,46 +63,53 @@ class Greeter:
         rules: RequestRules,
         proxies: Proxies,
         tls: ssl.SSLContext | None,
-        unready: Callable[[], str | None],
-        degraded: Callable[[], list[str]],
+        health: Health,
+        patience: Patience,
     ) -> None:
-        """`unready` and `degraded`: see `http.respond`."""
+        """`patience` is that with clients, which the end of the node shortens."""
         self._settings = settings
         self._rules = rules
         self._proxies = proxies
         self._origins = Origins(settings.allowed_origins)
         self._tls = tls
-        self._unready = unready
-        self._degraded = degraded
+        self._health = health
+        self._patience = patience
+        self._admin_patience = Patience()
 
-    def greet_at_once(
-        self, transport: Transport, reader: HeadReader, peer: str
-    ) -> Upgrade | Requests | bytes | None:
-        """The same as `greet` if the whole head has come already; else None, and `greet` goes on.
-
-        Usually it has: who waits for nobody needs no watch, no wake-up and no time-out.
-        """
-        if self._tls is not None or not (data := transport.receive_nowait()):
-            return None
-        try:
-            head = reader.receive_data(data)
-            return None if head is None else self._judge(head, reader, peer)
-        except BadRequest as error:
-            return error.response()
-
-    async def greet(
-        self, transport: Transport, reader: HeadReader, peer: str
-    ) -> Upgrade | Requests | bytes | None:
+    async def greet(self, transport: Transport, peer: str) -> Upgrade | Requests | bytes | None:
         """What becomes of the connection from `peer`; or the answer that ends it.
 
         There is no answer to a client that went away. What belongs to the WebSocket is told in the
         caller's trace, which is the current one from here on.
         """
+        reader, head = HeadReader(self._settings.max_head), None
         try:
-            head = await self._read_head(transport, reader)
+            head = await self._head(transport, reader, self._patience)
             return None if head is None else self._judge(head, reader, peer)
-        except BadRequest as error:
-            return error.response()
+        except Refused as error:
+            return refusal(error, head=head)
+
+    async def greet_admin(self, transport: Transport) -> bytes | None:
+        """The answer to a request on the admin port; None to a client that went away."""
+        reader, head = HeadReader(self._settings.max_head), None
+        try:
+            head = await self._head(transport, reader, self._admin_patience)
+            return None if head is None else self._health.answer(head)
+        except Refused as error:
+            return refusal(error, head=head)
+
+    def answer_later(self, head: RequestHead) -> bytes | None:
+        """The last answer of an HTTP connection, to a request that is not the application's.
+
+        Raises:
+            Refused: it can't be granted.
+        """
+        if head.path.startswith(HEALTH):
+            return self._health.answer(head)
+        if head.path != WEBSOCKET:
+            return None
+        upgraded(head, origins=self._origins)  # what is wrong with it beside that is told first
+        raise Refused(400, "a WebSocket is the first request of its connection: open a new one")
 
     def _judge(
         self, head: RequestHead, reader: HeadReader, peer: str
@@ -115,37 +119,26 @@ class Greeter:
         tracing.current.set(tracing.continue_trace(head.get_all(b"traceparent")))
         self._rules.check(head)
         if head.path != WEBSOCKET:
-            return self._health(head)
-        answer = decide_upgrade(head, origins=self._origins)
-        if isinstance(answer, Refuse):
-            return answer.response
+            return self._health.answer(head)
+        response = upgraded(head, origins=self._origins)
         address, _ = self._proxies.client(head, peer, "http")
-        return Upgrade(answer.response, reader.trailing, address)
+        return Upgrade(response, reader.trailing, address)
 
-    async def greet_admin(self, transport: Transport) -> bytes | None:
-        """The answer to a request on the admin port; None to a client that went away."""
-        with trio.move_on_after(self._settings.head_timeout):
-            try:
-                head = await self._read_head(transport, HeadReader(self._settings.max_head))
-            except BadRequest as error:
-                return error.response()
-            return None if head is None else self._health(head)
-        return error_response(408, "TIMEOUT", "the request took too long")
+    async def _head(
+        self, transport: Transport, reader: HeadReader, patience: Patience
+    ) -> RequestHead | None:
+        """The first head; None of a client that went away.
 
-    def answer_later(self, head: RequestHead) -> bytes | None:
-        """The last answer of an HTTP connection, to a request that is not the application's."""
-        if head.path.startswith(HEALTH):
-            return self._health(head)
-        if head.path != WEBSOCKET:
-            return None
-        answer = decide_upgrade(head, origins=self._origins)
-        if isinstance(answer, Refuse):
-            return answer.response
-        message = "a WebSocket is the first request of its connection: open a new one"
-        return error_response(400, "INVALID_PAYLOAD", message)
+        Usually it has come as a whole already, and nobody has to be waited for.
 
-    def _health(self, head: RequestHead) -> bytes:
-        return respond(head, unready=self._unready, degraded=self._degraded)
+        Raises:
+            Refused: it is none, or took too long.
+        """
+        if self._tls is None and (head := reader.receive_data(transport.receive_nowait())):
+            return head
+        with patience.limit(self._settings.head_timeout):
+            return await self._read_head(transport, reader)
+        raise stopping() if patience.over else Refused(408, "the request took too long")
 
     async def _read_head(self, transport: Transport, reader: HeadReader) -> RequestHead | None:
         if self._tls is not None:
@@ -158,8 +151,3 @@ class Greeter:
             if (head := reader.receive_data(data)) is not None:
                 return head
         return None
-
-
-def unavailable(why: str, retry_after: float = RETRY_AFTER) -> bytes:
-    """The answer to a client that is to come back after so many seconds."""
-    return error_response(503, "UNAVAILABLE", why, retry_after=math.ceil(retry_after))

@@ -1,40 +1,37 @@
-"""Accept connections, read the request's head, and hand over: to a session or an HTTP answer."""
+"""Accepts connections, and hands each to what its first request makes of it."""
 
 from __future__ import annotations
 
 import errno
 import logging
-import math
 import socket
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import trio
 
 from ..kernel import Pool, PoolClosed
-from ..limits.admission import Gate, Overloaded
-from ..limits.limits import HANDSHAKES
 from ..session.session import Session
-from .greeting import RETRY_AFTER, Greeter, Requests, Upgrade, unavailable
+from .doorkeeper import RETRY_AFTER, Doorkeeper
+from .greeting import Greeter, Requests, Upgrade
 from .http.addresses import Proxies
-from .http.answers import error_response
-from .http.connection import STOP_PATIENCE, HttpServer
+from .http.answers import refusal
+from .http.connection import HttpServer
+from .http.errors import Refused
 from .http.front import Front
-from .http.head import HeadReader
-from .http.health import nothing_here
 from .http.rules import RequestRules
+from .patience import Patience
 from .transport import Transport
 from .websocket.connection import WebSocketConnection
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from hypercorn.typing import ASGIFramework
 
     from ..kernel import Member
     from ..session.services import Services
-    from .http.head import RequestHead
+    from .http.health import Health
     from .pump import Pump
 
 logger = logging.getLogger(__name__)
@@ -59,17 +56,10 @@ class Edge:
         senders: Pool,
         pump: Pump,
         tls: ssl.SSLContext | None,
-        unready: Callable[[], str | None],
-        degraded: Callable[[], list[str]],
-        app: ASGIFramework = nothing_here,
-        body_limit: Callable[[RequestHead], int] | None = None,
+        health: Health,
+        app: ASGIFramework,
     ) -> None:
-        """`unready` tells what keeps the node from accepting work, or None.
-
-        `degraded` tells what does not work as it should beside that. `app` answers what is neither
-        a WebSocket nor a question for health; `body_limit` tells how large a request's body may be,
-        where that is not `max_body`.
-        """
+        """`app` answers what is neither a WebSocket nor a question for `health`."""
         self._services = services
         self._connections = connections
         self._senders = senders
@@ -79,17 +69,19 @@ class Edge:
         self._open = 0
         self._admin_open = 0
         self._shaking_hands = 0
-        self._greetings: dict[trio.CancelScope, None] = {}
-        """The patience with each client that is no session yet."""
         self._accepting = trio.CancelScope()
+        self._patience = Patience()
         settings = services.settings
-        self._gate = Gate(
-            settings.handshake_rate, settings.handshake_burst, settings.handshake_patience
-        )
+        self._doorkeeper = Doorkeeper(settings, services.limits, self._patience)
         proxies = Proxies(settings.trusted_proxies, forwarded=settings.proxy_header == "forwarded")
-        rules = RequestRules(settings, body_limit=body_limit)
+        rules = RequestRules(settings)
         self._greeter = Greeter(
-            settings, rules=rules, proxies=proxies, tls=tls, unready=unready, degraded=degraded
+            settings,
+            rules=rules,
+            proxies=proxies,
+            tls=tls,
+            health=health,
+            patience=self._patience,
         )
         front = Front(app, settings)
         self._http = HttpServer(
@@ -97,13 +89,19 @@ class Edge:
             settings,
             rules=rules,
             proxies=proxies,
+            tls=tls is not None,
             plain=self._greeter.answer_later,
             refused=front.log_refusal,
         )
         self._spawn_sender = self._spawn  # bound once, not once for each transport
         self.sessions: dict[Session, str] = {}
         """All there are, and where their clients are."""
-        self.refused = 0
+        self._no_room = 0
+
+    @property
+    def refused(self) -> int:
+        """How many clients were turned away because there were too many."""
+        return self._no_room + self._doorkeeper.refused
 
     @property
     def open(self) -> int:
@@ -137,8 +135,7 @@ class Edge:
         """Let nobody in any more, become nobody's new WebSocket, and answer no further requests."""
         self._accepting.cancel()
         self._http.drain()
-        for greeting in self._greetings:
-            greeting.deadline = min(greeting.deadline, trio.current_time() + STOP_PATIENCE)
+        self._patience.end()
 
     async def wait_empty(self) -> None:
         """Wait until no client's connection is open."""
@@ -182,7 +179,7 @@ class Edge:
     def _admit(self, sock: socket.socket, address: _Address) -> None:
         settings = self._services.settings
         if self._open >= settings.max_connections or self._shaking_hands >= settings.max_handshakes:
-            self.refused += 1
+            self._no_room += 1
             if self._tls is None:
                 _refuse(sock, "this node holds as many connections as it may")
             sock.close()
@@ -226,32 +223,20 @@ class Edge:
         return Transport(sock, heartbeat=heartbeat, spawn=self._spawn_sender, pump=self._pump)
 
     async def greet(
-        self,
-        transport: Transport,
-        sock: socket.socket,
-        peer: tuple[str, int],
-        cancel: Callable[[], None],
+        self, transport: Transport, peer: tuple[str, int], cancel: Callable[[], None]
     ) -> tuple[WebSocketConnection, Session, bytes] | None:
         """What a client's connection becomes, if that is a session, with what has come of it.
 
         Anything else has been served when this returns. The session is one of `sessions`.
         """
-        server = sock.getsockname()[:2]
         try:
-            greeting = await self._greet(transport, peer[0])
+            greeting = await self._greeter.greet(transport, peer[0])
         finally:
             self._shaking_hands -= 1
         if isinstance(greeting, Upgrade):
             return await self._let_in(transport, greeting, cancel)
         if isinstance(greeting, Requests):
-            await self._http.serve(
-                transport,
-                greeting.received,
-                peer=peer,
-                server=server,
-                tls=self._tls is not None,
-                cancel=cancel,
-            )
+            await self._http.serve(transport, greeting.received, peer, cancel)
         else:
             await _end(transport, greeting)
         return None
@@ -259,80 +244,27 @@ class Edge:
     async def _let_in(
         self, transport: Transport, upgrade: Upgrade, cancel: Callable[[], None]
     ) -> tuple[WebSocketConnection, Session, bytes] | None:
-        connections = self._services.limits.connections
-        if not connections.enter(upgrade.address):
-            self.refused += 1
-            why = "this address holds as many connections as it may"
-            await _end(transport, _too_many(why, RETRY_AFTER))
-            return None
-        session: Session | None = None
+        address = upgrade.address
         try:
-            refusal = self._pass_rate(upgrade.address) or await self._pass_gate()
-            if refusal is not None:
-                await _end(transport, refusal)
-                return None
-            transport.cork()  # for the greeting, which follows
-            transport.send_nowait(upgrade.response)
-            settings = self._services.settings
-            connection = WebSocketConnection(transport, settings.max_frame, cancel)
-            session = Session(self._services, connection)
-        finally:
-            if session is None:
-                connections.leave(upgrade.address)
-        logger.debug("a WebSocket from %s", upgrade.address)
-        self.sessions[session] = upgrade.address
+            await self._doorkeeper.let_in(address)
+        except Refused as error:
+            await _end(transport, refusal(error))
+            return None
+        transport.cork()  # for the greeting, which follows
+        transport.send_nowait(upgrade.response)
+        connection = WebSocketConnection(transport, self._services.settings.max_frame, cancel)
+        session = Session(self._services, connection)
+        logger.debug("a WebSocket from %s", address)
+        self.sessions[session] = address
         return connection, session, upgrade.received
 
     def part(self, session: Session) -> None:
         """A session is over."""
-        self._services.limits.connections.leave(self.sessions.pop(session))
+        self._doorkeeper.leave(self.sessions.pop(session))
 
     async def serve_admin(self, transport: Transport) -> None:
         """Serve one plain request."""
         await _end(transport, await self._greeter.greet_admin(transport))
-
-    async def _greet(self, transport: Transport, peer: str) -> Upgrade | Requests | bytes | None:
-        settings = self._services.settings
-        reader = HeadReader(settings.max_head)
-        if greeting := self._greeter.greet_at_once(transport, reader, peer):
-            return greeting
-        with self._patience(settings.head_timeout):
-            return await self._greeter.greet(transport, reader, peer)
-        if self._accepting.cancel_called:
-            return unavailable("this node is stopping")
-        return error_response(408, "TIMEOUT", "the request took too long")
-
-    def _pass_rate(self, address: str) -> bytes | None:
-        """The response, if this address has opened too many WebSockets lately."""
-        wait = self._services.limits.take(HANDSHAKES, address)
-        if not wait:
-            return None
-        self.refused += 1
-        return _too_many("too many connections from this address in short time", wait)
-
-    async def _pass_gate(self) -> bytes | None:
-        """Wait until another WebSocket may begin; or the response, if it may not."""
-        try:
-            wait = self._gate.take()
-        except Overloaded as error:
-            self.refused += 1
-            return unavailable("too many clients are connecting", error.retry_after)
-        if wait:
-            with self._patience(math.inf):
-                await trio.sleep(wait)
-        return unavailable("this node is stopping") if self._accepting.cancel_called else None
-
-    @contextmanager
-    def _patience(self, seconds: float) -> Iterator[trio.CancelScope]:
-        """A scope of so many seconds; of few when the node stops."""
-        if self._accepting.cancel_called:
-            seconds = min(seconds, STOP_PATIENCE)
-        with trio.move_on_after(seconds) as scope:
-            self._greetings[scope] = None
-            try:
-                yield scope
-            finally:
-                del self._greetings[scope]
 
 
 class _Connection:
@@ -364,7 +296,7 @@ class _Connection:
                 await edge.serve_admin(transport)
                 return
             assert peer is not None  # it runs once
-            opened = await edge.greet(transport, self._sock, peer, self.cancel)
+            opened = await edge.greet(transport, peer, self.cancel)
             del peer
             if opened is not None:
                 connection, session, received = opened
@@ -389,14 +321,10 @@ async def _end(transport: Transport, response: bytes | None) -> None:
         await transport.finish()
 
 
-def _too_many(why: str, retry_after: float) -> bytes:
-    return error_response(429, "RATE_LIMITED", why, retry_after=math.ceil(retry_after))
-
-
 def _refuse(sock: socket.socket, why: str) -> None:
     """Say that there is no room, if the client listens at once."""
     try:
-        sock.send(unavailable(why))
+        sock.send(refusal(Refused(503, why, retry_after=RETRY_AFTER)))
         sock.shutdown(socket.SHUT_WR)
     except OSError as error:
         logger.debug("a refusal was not heard: %s", error)

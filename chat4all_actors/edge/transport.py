@@ -90,6 +90,12 @@ class Transport:
         """When the kernel last took anything, by the heartbeat; None while nothing is queued."""
         return self._progress_at if self.queued and not self._corked else None
 
+    @property
+    def local_address(self) -> tuple[str, int]:
+        """The address and the port of this end."""
+        host, port = self._socket.getsockname()[:2]
+        return host, port
+
     async def handshake(self, context: ssl.SSLContext) -> None:
         """Become a TLS server on this socket.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 
 from chat4all_actors.config import Settings
-from chat4all_actors.edge.http.health import nothing_here
+from chat4all_actors.edge.http.health import Health
 from chat4all_actors.edge.listener import Edge
 from chat4all_actors.edge.pump import Pump
 from chat4all_actors.edge.sockets import open_listeners
@@ -21,11 +21,10 @@ from chat4all_actors.session.heartbeat import Heartbeat
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from hypercorn.typing import ASGIFramework
 
-    from chat4all_actors.edge.http.head import RequestHead
     from chat4all_actors.session.services import Services
 
 UPGRADE = (
@@ -87,6 +86,12 @@ async def everything(stream: trio.abc.ReceiveStream) -> bytes:
     return b"".join([chunk async for chunk in stream])
 
 
+async def nothing_here(scope: Any, receive: Any, send: Any) -> None:
+    """An application without anything."""
+    await send({"type": "http.response.start", "status": 404, "headers": []})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 @asynccontextmanager
 async def house(
     *,
@@ -94,7 +99,6 @@ async def house(
     unready: str | None = None,
     listener: socket.socket | None = None,
     app: ASGIFramework = nothing_here,
-    body_limit: Callable[[RequestHead], int] | None = None,
     **settings: Any,
 ) -> AsyncIterator[House]:
     """An edge that accepts; at the end nothing has failed, and nothing is open."""
@@ -120,10 +124,8 @@ async def house(
                 senders=made.senders,
                 pump=made.pump,
                 tls=tls,
-                unready=lambda: unready,
-                degraded=list,
+                health=Health(lambda: unready, list),
                 app=app,
-                body_limit=body_limit,
             )
             await nursery.start(made.senders.run)
             await nursery.start(made.pump.run)

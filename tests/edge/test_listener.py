@@ -9,12 +9,12 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from chat4all_actors.edge.http.connection import STOP_PATIENCE
 from chat4all_actors.edge.listener import (
     ACCEPT_BATCH,
     EXHAUSTED_PAUSE,
     MAX_ADMIN_CONNECTIONS,
 )
+from chat4all_actors.edge.patience import STOP_PATIENCE
 from chat4all_actors.edge.sockets import open_listeners
 from chat4all_actors.kernel import PoolClosed
 from chat4all_actors.session.session import Session

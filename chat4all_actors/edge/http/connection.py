@@ -22,9 +22,10 @@ from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.trio.worker_context import WorkerContext
 
+from ..patience import STOP_PATIENCE
 from .asgi import Applications
-from .head import BadRequest
-from .http1 import Http1
+from .errors import Refused
+from .http1 import Http1, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,14 +40,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STOP_PATIENCE: Final = 1.0
-"""Seconds that a request may still take to come in when the node stops."""
 HIGH_WATER: Final = 64 * 1024
 """Bytes of answers that may be queued; an application that sends more waits."""
 
 
 class HttpServer:
-    """What the HTTP connections of a node have in common."""
+    """The HTTP connections of a node."""
 
     def __init__(
         self,
@@ -55,29 +54,30 @@ class HttpServer:
         *,
         rules: RequestRules,
         proxies: Proxies,
+        tls: bool,
         plain: Callable[[RequestHead], bytes | None],
         refused: Callable[[RequestHead | None, int, str], None],
     ) -> None:
-        """`plain` and `refused`: see `Http1`."""
-        self.app = ASGIWrapper(app)
-        self.settings = settings
-        self.rules = rules
-        self.proxies = proxies
-        self.plain = plain
-        self.refused = refused
-        self.context = WorkerContext(None)
-        self.config = _config(settings)
-        self.connections: dict[HttpConnection, None] = {}
-        self.draining = False
+        """`plain` and `refused`: see `http1.Service`."""
+        self._settings = settings
+        self._service = Service(
+            app=ASGIWrapper(app),
+            config=_config(settings),
+            context=WorkerContext(None),
+            rules=rules,
+            proxies=proxies,
+            tls=tls,
+            plain=plain,
+            refused=refused,
+        )
+        self._connections: dict[HttpConnection, None] = {}
+        self._draining = False
 
     async def serve(
         self,
         transport: Transport,
         received: bytes,
-        *,
         peer: tuple[str, int],
-        server: tuple[str, int],
-        tls: bool,
         cancel: Callable[[], None],
     ) -> None:
         """Serve a connection whose first request has come in as far as `received`.
@@ -85,52 +85,42 @@ class HttpServer:
         `cancel` ends the task that runs this.
         """
         async with trio.open_nursery() as nursery:
-            connection = HttpConnection(self, transport, nursery, cancel)
-            connection.protocol = Http1(
-                self.app,
-                self.config,
-                self.context,
-                Applications(nursery),
-                rules=self.rules,
-                proxies=self.proxies,
-                peer=peer,
-                server=server,
-                tls=tls,
-                send=connection.send,
-                plain=self.plain,
-                refused=self.refused,
+            connection = HttpConnection(
+                self._service, self._settings, transport, nursery, peer, cancel
             )
-            connection.protocol.last = self.draining
-            self.connections[connection] = None
+            connection.protocol.last = self._draining
+            self._connections[connection] = None
             try:
                 await connection.run(received)
             finally:
-                del self.connections[connection]
-        with trio.move_on_after(self.settings.write_timeout):
+                del self._connections[connection]
+        with trio.move_on_after(self._settings.write_timeout):
             await transport.finish()
 
     def drain(self) -> None:
         """Close the connections after the requests that they have."""
-        self.draining = True
-        for connection in list(self.connections):
+        self._draining = True
+        for connection in list(self._connections):
             connection.drain()
 
 
 class HttpConnection:
     """One connection's reader, and its clock."""
 
-    protocol: Http1
-
     def __init__(
         self,
-        server: HttpServer,
+        service: Service,
+        settings: Settings,
         transport: Transport,
         nursery: trio.Nursery,
+        peer: tuple[str, int],
         cancel: Callable[[], None],
     ) -> None:
         """The `nursery` is the applications'."""
-        self._server = server
-        self._settings = server.settings
+        self.protocol = Http1(
+            service, Applications(nursery), peer, transport.local_address, self.send
+        )
+        self._settings = settings
         self._transport = transport
         self._nursery = nursery
         self._cancel = cancel
@@ -213,7 +203,7 @@ class HttpConnection:
             self._spent += trio.current_time() - began
             return data
         if self._stage != "request":
-            await self.protocol.refuse(BadRequest(408, f"the {self._stage} came too slowly"))
+            await self.protocol.refuse(Refused(408, f"the {self._stage} came too slowly"))
         return None
 
     def _deadline(self) -> float:

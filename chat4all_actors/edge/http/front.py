@@ -12,12 +12,12 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import trio
 
 from ... import tracing
-from .answers import CODES, HSTS, SAFE_FIELDS, error_body
+from .answers import HSTS, SAFE_FIELDS
 from .cors import Cors
+from .errors import error_body
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -47,7 +47,6 @@ _MESSAGES: Final[Mapping[int, str]] = {
 }
 # What an answer in another format says for programs, and keeps saying in ours.
 _KEPT: Final = frozenset({b"allow", b"retry-after", b"www-authenticate"})
-_encode: Final = msgspec.json.Encoder().encode
 MAX_LOGGED_PATH: Final = 200
 GRACE: Final = 1.0
 """Seconds beyond: an application that keeps to its time itself knows better what to say."""
@@ -207,7 +206,7 @@ class _Answer:
         self, status: int, message: str, headers: Sequence[tuple[bytes, bytes]] = ()
     ) -> None:
         """Answer with an error."""
-        body = _encode(error_body(CODES.get(status, "ERROR"), message, self._trace.trace_id))
+        body = error_body(status, message, self._trace.trace_id)
         await self.whole(status, [(b"content-type", b"application/json"), *headers], body)
 
     async def whole(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:

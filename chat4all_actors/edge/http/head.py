@@ -8,46 +8,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import h11
 
-from .answers import CODES, error_response
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from .errors import CODES, Refused
 
 
-class BadRequest(Exception):
-    """This request is not answered by any application; send `response()` and close.
-
-    Attributes:
-        status: HTTP status, such as 400 malformed, 431 too large, 501 an unknown transfer coding,
-            505 another HTTP version.
-        code: Upper-case word of the REST error format.
-        message: What is wrong, for people.
-        details: Further facts, for programs.
-    """
-
-    def __init__(
-        self, status: int, message: str, details: Mapping[str, object] | None = None
-    ) -> None:
-        super().__init__(status, message)
-        self.status = status
-        self.code = CODES[status]
-        self.message = message
-        self.details = details
-
-    def response(self) -> bytes:
-        """Return the answer to send before closing."""
-        return error_response(self.status, self.code, self.message, self.details)
-
-
-def unreadable(error: h11.RemoteProtocolError) -> BadRequest:
+def unreadable(error: h11.RemoteProtocolError) -> Refused:
     """What to answer to bytes that h11 can't read."""
     status = error.error_status_hint if error.error_status_hint in CODES else 400
     # h11 quotes the offending bytes behind its words; they may hold a credential.
-    return BadRequest(status, str(error).partition(": b")[0])
+    return Refused(status, str(error).partition(": b")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +98,19 @@ class HeadReader:
         """Return the head when `data` completes it, else None.
 
         Raises:
-            BadRequest: If the bytes are no acceptable head. At most `max_bytes` are kept while
+            Refused: If the bytes are no acceptable head. At most `max_bytes` are kept while
                 waiting, and what cannot be HTTP (a TLS hello, say) is refused at its first byte.
         """
         buffer = self._buffer
         search_from = max(0, len(buffer) - 2)
         buffer += data
         if buffer and buffer[0] <= 0x20:
-            raise BadRequest(400, "the request does not start with a method")
+            raise Refused(400, "the request does not start with a method")
         match = _HEAD_END.search(buffer, search_from)
         size = len(buffer) if match is None else match.end()
         if size > self._max_bytes or (match is None and size == self._max_bytes):
             message = f"the request head is over {self._max_bytes} bytes"
-            raise BadRequest(431, message)
+            raise Refused(431, message)
         if match is None:
             return None
         self.raw = bytes(buffer[:size])
@@ -182,11 +154,11 @@ def head_of(request: h11.Request) -> RequestHead:
     """The head that h11 has read.
 
     Raises:
-        BadRequest: If it is of another version of HTTP.
+        Refused: If it is of another version of HTTP.
     """
     version = request.http_version.decode()
     if version not in ("1.0", "1.1"):
-        raise BadRequest(505, f"HTTP/{version} is not spoken here, HTTP/1.1 is")
+        raise Refused(505, f"HTTP/{version} is not spoken here, HTTP/1.1 is")
     return RequestHead(
         method=request.method.decode("ascii"),
         target=request.target.decode("ascii"),

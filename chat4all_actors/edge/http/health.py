@@ -1,50 +1,51 @@
-"""The few plain HTTP answers of the port: health, and "there is nothing here"."""
+"""Whether the node lives, has started and accepts work, for whoever looks after it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from .answers import error_response, http_response, without_body
+import msgspec
+
+from .answers import success
+from .errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
-
     from .head import RequestHead
 
-
-def respond(
-    head: RequestHead, *, unready: Callable[[], str | None], degraded: Callable[[], list[str]]
-) -> bytes:
-    """The whole response to a request that is no WebSocket's; to HEAD without its body.
-
-    `unready` tells what keeps the node from accepting work, or None; `degraded` what does not work
-    as it should beside that.
-    """
-    response = _answer(head, unready, degraded)
-    return without_body(response) if head.method == "HEAD" else response
+RETRY_AFTER: Final = 1.0
+"""Seconds after which a node that is not ready is to be asked again."""
 
 
-def _answer(
-    head: RequestHead, unready: Callable[[], str | None], degraded: Callable[[], list[str]]
-) -> bytes:
-    if head.path in ("/health/live", "/health/startup", "/health/ready"):
+class Health:
+    """Answers the paths under `/health/`."""
+
+    def __init__(
+        self, unready: Callable[[], str | None], degraded: Callable[[], list[str]]
+    ) -> None:
+        """`unready` tells what keeps the node from accepting work, or None.
+
+        `degraded` tells what does not work as it should beside that.
+        """
+        self._unready = unready
+        self._degraded = degraded
+
+    def answer(self, head: RequestHead) -> bytes:
+        """The whole answer to this request.
+
+        Raises:
+            Refused: the node is not ready; or there is no such path, or it does not answer that.
+        """
+        if head.path not in ("/health/live", "/health/startup", "/health/ready"):
+            raise Refused(404, "there is nothing here")
         if head.method not in ("GET", "HEAD"):
-            return error_response(
-                405, "METHOD_NOT_ALLOWED", f"{head.path} answers GET", headers=[("Allow", "GET")]
-            )
+            raise Refused(405, f"{head.path} answers GET", headers={"Allow": "GET"})
+        told: dict[str, object] = {"status": "ok"}
         if head.path == "/health/ready":
-            why = unready()
+            why = self._unready()
             if why is not None:
-                return error_response(503, "UNAVAILABLE", why, retry_after=1)
-            if reasons := degraded():
-                return http_response(200, {"status": "degraded", "reasons": reasons})
-        return http_response(200, {"status": "ok"})
-    return error_response(404, "NOT_FOUND", "there is nothing here")
-
-
-async def nothing_here(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-    """An application without anything."""
-    await send({"type": "http.response.start", "status": 404, "headers": []})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+                raise Refused(503, why, retry_after=RETRY_AFTER)
+            if reasons := self._degraded():
+                told = {"status": "degraded", "reasons": reasons}
+        return success(msgspec.json.encode(told), head=head)

@@ -8,6 +8,7 @@ error format. How long anything may take is `HttpConnection`'s.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -19,8 +20,9 @@ from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
 from ... import tracing
-from .answers import without_body
-from .head import BadRequest, head_of, unreadable
+from .answers import refusal
+from .errors import Refused
+from .head import head_of, unreadable
 from .rules import body_too_large
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ BYTES_PER_CHUNK: Final = 64
 """Chunks of a body beyond the free ones must be so large on average: each costs as a whole one."""
 
 
-class Refused(Exception):
+class _Answered(Exception):
     """The connection ends with this answer, which is no application's."""
 
     def __init__(self, response: bytes) -> None:
@@ -55,7 +57,7 @@ class _Reader(h11.Connection):
         """See h11.
 
         Raises:
-            BadRequest: the client does not speak HTTP/1.1.
+            Refused: the client does not speak HTTP/1.1.
         """
         try:
             return super().next_event()
@@ -77,7 +79,7 @@ class _Exchange(HTTPStream):
         """Hand on what the client sends.
 
         Raises:
-            BadRequest: it is more than it may be.
+            Refused: it is more than it may be.
         """
         if isinstance(event, Body):
             self.received += len(event.data)
@@ -85,8 +87,33 @@ class _Exchange(HTTPStream):
                 raise body_too_large(self.limit)
             self._chunks += 1
             if self.chunked and self._chunks > FREE_CHUNKS + self.received // BYTES_PER_CHUNK:
-                raise BadRequest(400, "the chunks of the body are too small")
+                raise Refused(400, "the chunks of the body are too small")
         await super().handle(event)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the requests of all connections are served by.
+
+    Attributes:
+        app: The application.
+        config: Hypercorn's settings.
+        context: What hypercorn's connections have in common.
+        rules: What every head must keep to.
+        proxies: Those whose word about their clients counts.
+        tls: Whether the connections are under TLS.
+        plain: Answers a request that is not the application's, else None; the connection ends.
+        refused: Told the status of an answer that is nobody's else, and to which address.
+    """
+
+    app: AppWrapper
+    config: Config
+    context: WorkerContext
+    rules: RequestRules
+    proxies: Proxies
+    tls: bool
+    plain: Callable[[RequestHead], bytes | None]
+    refused: Callable[[RequestHead | None, int, str], None]
 
 
 class Http1(H11Protocol):
@@ -96,47 +123,29 @@ class Http1(H11Protocol):
 
     def __init__(
         self,
-        app: AppWrapper,
-        config: Config,
-        context: WorkerContext,
-        task_group: TaskGroup,
-        *,
-        # What the requests must keep to
-        rules: RequestRules,
-        proxies: Proxies,
-        # Where they come from
+        service: Service,
+        tasks: TaskGroup,
         peer: tuple[str, int],
         server: tuple[str, int],
-        tls: bool,
-        # What is around it
         send: Callable[[Event], Any],
-        plain: Callable[[RequestHead], bytes | None],
-        refused: Callable[[RequestHead | None, int, str], None],
     ) -> None:
-        """`plain` answers a request that is not the application's, or is None; the connection ends.
-
-        `refused` is told the status of an answer that is nobody's else, and to which address.
-        """
+        """`peer` and `server` are the connection's two ends; `send` takes what is to be done."""
         super().__init__(
-            app,
-            config,
-            context,
-            task_group,
+            service.app,
+            service.config,
+            service.context,
+            tasks,
             cast("ConnectionState", {}),
-            ssl=tls,
+            ssl=service.tls,
             client=peer,
             server=server,
             send=send,
         )
         self.connection: h11.Connection = _Reader(
-            h11.SERVER, max_incomplete_event_size=config.h11_max_incomplete_size
+            h11.SERVER, max_incomplete_event_size=service.config.h11_max_incomplete_size
         )
-        self._rules = rules
-        self._proxies = proxies
+        self._service = service
         self._peer = peer
-        self._scheme = "https" if tls else "http"
-        self._plain = plain
-        self._refused = refused
         self._held = b""
         """The head of an answer, to be sent together with the first of its body."""
         self._head: RequestHead | None = None
@@ -165,12 +174,12 @@ class Http1(H11Protocol):
         """Take what came from the client, or its end."""
         try:
             await super().handle(event)
-        except BadRequest as error:
+        except Refused as error:
             await self.refuse(error)
-        except Refused as refused:
-            await self._end_with(refused.response)
+        except _Answered as answered:
+            await self._end_with(answered.response)
 
-    async def refuse(self, error: BadRequest) -> None:
+    async def refuse(self, error: Refused) -> None:
         """End the connection with this answer, if no other has begun."""
         if self.connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             await self._end_with(b"")
@@ -178,12 +187,10 @@ class Http1(H11Protocol):
         head = self._head
         token = tracing.current.set(_trace(head))
         try:
-            response = error.response()
-            self._refused(head, error.status, self.client[0] if self.client else "")
+            response = refusal(error, head=head)
+            self._service.refused(head, error.status, self.client[0] if self.client else "")
         finally:
             tracing.current.reset(token)
-        if head is not None and head.method == "HEAD":
-            response = without_body(response)
         await self._end_with(response)
 
     async def _end_with(self, response: bytes) -> None:
@@ -202,11 +209,13 @@ class Http1(H11Protocol):
     async def _create_stream(self, request: h11.Request) -> None:
         self._head = head = head_of(request)
         peer, port = self._peer
-        address, scheme = self._proxies.client(head, peer, self._scheme)
+        service = self._service
+        scheme = "https" if service.tls else "http"
+        address, scheme = service.proxies.client(head, peer, scheme)
         self.client = (address, port)
-        self._rules.check(head)
-        if (response := self._plain(head)) is not None:
-            raise Refused(response)
+        service.rules.check(head)
+        if (response := service.plain(head)) is not None:
+            raise _Answered(response)
         self.keep_alive_requests += 1
         self.stream = stream = _Exchange(
             self.app,
@@ -219,7 +228,7 @@ class Http1(H11Protocol):
             self.stream_send,
             STREAM_ID,
         )
-        stream.limit = self._rules.body_limit(head)
+        stream.limit = service.rules.max_body
         stream.chunked = head.get(b"transfer-encoding") is not None
         await stream.handle(
             Request(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -206,8 +205,6 @@ def _refuse(error: ApiError, trace_id: str) -> Response:
     response = Response(error.body(trace_id), status=error.status, content_type=JSON)
     for name, value in error.headers.items():
         response.headers[name] = value
-    if error.retry_after is not None:
-        response.headers["Retry-After"] = str(math.ceil(error.retry_after))
     return response
 
 

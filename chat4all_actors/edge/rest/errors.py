@@ -1,16 +1,14 @@
-"""What a request is answered when it can't be granted: one format, whatever raised it."""
+"""What a request is answered when it can't be granted, whatever raised it below."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-from msgspec import Struct
-
 from chat4all_protocol.codes import ErrorCode
 from chat4all_storage.ports.errors import InDoubt, Rejected, StorageError
 
 from ...conversation.conversations import Refusal
+from ..http.errors import STATUSES, Refused
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Error
@@ -18,46 +16,9 @@ if TYPE_CHECKING:
 RETRY_AFTER: Final = 1.0
 """Seconds after which to try again what is unavailable for now."""
 
-STATUSES: Final[dict[str, int]] = {
-    ErrorCode.INVALID_PAYLOAD: 400,
-    ErrorCode.UNAUTHENTICATED: 401,
-    ErrorCode.FORBIDDEN: 403,
-    ErrorCode.NOT_FOUND: 404,
-    ErrorCode.METHOD_NOT_ALLOWED: 405,
-    ErrorCode.CONFLICT: 409,
-    ErrorCode.TOO_LARGE: 413,
-    ErrorCode.UNSUPPORTED_MEDIA_TYPE: 415,
-    ErrorCode.CHANNEL_UNAVAILABLE: 422,
-    ErrorCode.RATE_LIMITED: 429,
-    ErrorCode.INTERNAL: 500,
-    ErrorCode.UNAVAILABLE: 503,
-    ErrorCode.TIMEOUT: 504,
-}
 
-
-class ErrorDetails(Struct, frozen=True, omit_defaults=True):
-    """What is wrong, for programs."""
-
-    code: str
-    """A word that a client matches; the text is for people."""
-    message: str
-    trace_id: str
-    """Names this request in the server's log."""
-    details: dict[str, Any] | None = None
-    """Further facts; `field` names the one at fault."""
-
-
-class ErrorBody(Struct, frozen=True):
-    """The body of every answer that is no success."""
-
-    error: ErrorDetails
-
-
-class ApiError(Exception):
-    """The request can't be granted.
-
-    `field` is the one at fault, `details` further facts, `retry_after` seconds to wait.
-    """
+class ApiError(Refused):
+    """The request can't be granted, in a word that a client matches; see `Refused`."""
 
     def __init__(
         self,
@@ -69,23 +30,14 @@ class ApiError(Exception):
         details: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.retry_after = retry_after
-        self.headers = headers or {}
-        known = ({} if field is None else {"field": field}) | (details or {})
-        self.details = known or None
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return STATUSES[self.code]
-
-    def body(self, trace_id: str) -> bytes:
-        """The answer's body."""
-        said = ErrorDetails(self.code, self.message, trace_id, self.details)
-        return msgspec.json.encode(ErrorBody(said))
+        super().__init__(
+            STATUSES[code],
+            message,
+            field=field,
+            details=details,
+            retry_after=retry_after,
+            headers=headers,
+        )
 
 
 def not_found(what: str = "there is nothing here") -> ApiError:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from ..http.errors import ErrorBody, ErrorDetails
 from . import auth, conversations, members, messages, models, presence, rights, users
-from .errors import ErrorBody, ErrorDetails
 
 if TYPE_CHECKING:
     from msgspec import Struct

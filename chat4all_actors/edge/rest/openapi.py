@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from ..http.errors import STATUSES, ErrorBody, ErrorDetails
 from .caller import ON_BEHALF_OF
-from .errors import STATUSES, ErrorBody, ErrorDetails
 from .examples import EXAMPLES, PARTS
 from .links import links
 from .operations import PATH_TYPES

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat4all_actors.edge.http.answers import refusal
+from chat4all_actors.edge.http.errors import Refused
 from chat4all_actors.edge.http.head import (
-    BadRequest,
     HeadReader,
     RequestHead,
     head_of,
@@ -117,9 +118,9 @@ def bad(data: bytes, **limits: int) -> tuple[int, str]:
     """Return what is answered to `data`, which must be the same however it is cut."""
     statuses = set()
     for size in (1, 7, len(data)):
-        with pytest.raises(BadRequest) as caught:
+        with pytest.raises(Refused) as caught:
             read_in_pieces(HeadReader(**limits), data, size)
-        status, _, body = answer(caught.value.response())
+        status, _, body = answer(refusal(caught.value))
         assert body["error"]["message"] == caught.value.message
         assert (status, body["error"]["code"]) == (caught.value.status, caught.value.code)
         statuses.add((status, body["error"]["code"]))
@@ -169,7 +170,7 @@ def test_another_http_version_is_answered_505(version: str) -> None:
 
 @pytest.mark.parametrize("first", [b"\x16", b"\r", b" "])
 def test_what_cannot_be_http_is_refused_at_its_first_byte(first: bytes) -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(Refused):
         HeadReader().receive_data(first)
 
 
@@ -189,16 +190,16 @@ def test_a_head_of_exactly_the_limit_is_read_and_one_byte_more_is_answered_431()
 def test_a_head_without_end_is_answered_431_when_it_reaches_the_limit() -> None:
     reader = HeadReader(max_bytes=100)
     assert reader.receive_data(b"G" * 99) is None
-    with pytest.raises(BadRequest) as caught:
+    with pytest.raises(Refused) as caught:
         reader.receive_data(b"G")
     assert caught.value.status == 431
 
 
 def test_the_answer_to_a_bad_head_does_not_repeat_it() -> None:
-    with pytest.raises(BadRequest) as caught:
+    with pytest.raises(Refused) as caught:
         parse(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization Bearer sesame\r\n\r\n")
     assert caught.value.message == "illegal header line"
-    assert b"sesame" not in caught.value.response()
+    assert b"sesame" not in refusal(caught.value)
 
 
 @given(
@@ -212,7 +213,7 @@ def test_arbitrary_bytes_are_a_head_or_a_bad_request_however_they_are_cut(
         reader = HeadReader(max_bytes=200)
         try:
             return read_in_pieces(reader, data, step), reader.raw
-        except BadRequest as refusal:
+        except Refused as refusal:
             return refusal.status, refusal.message
 
     assert read(size) == read(len(data) + 1)

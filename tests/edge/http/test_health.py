@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from chat4all_actors.edge.http.answers import refusal
+from chat4all_actors.edge.http.errors import Refused
 from chat4all_actors.edge.http.head import RequestHead
-from chat4all_actors.edge.http.health import respond
+from chat4all_actors.edge.http.health import Health
 
 HEALTH = ["/health/live", "/health/startup", "/health/ready"]
 
@@ -16,9 +18,11 @@ def ask(
 ) -> tuple[int, dict[str, str], bytes]:
     """The status, the fields (lower case) and the body of the answer."""
     head = RequestHead(method, target, (), "1.1")
-    top, _, body = respond(
-        head, unready=lambda: unready, degraded=lambda: list(degraded)
-    ).partition(b"\r\n\r\n")
+    try:
+        answer = Health(lambda: unready, lambda: list(degraded)).answer(head)
+    except Refused as error:
+        answer = refusal(error, head=head)
+    top, _, body = answer.partition(b"\r\n\r\n")
     status, *lines = top.decode().split("\r\n")
     fields = dict(line.lower().split(": ", 1) for line in lines)
     return int(status.split()[1]), fields, body

@@ -7,30 +7,34 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, Request
 from wsproto.extensions import PerMessageDeflate
 
+from chat4all_actors.edge.http.answers import refusal
+from chat4all_actors.edge.http.errors import Refused
 from chat4all_actors.edge.http.origins import Origins
-from chat4all_actors.edge.websocket.upgrade import Accept, Refuse, decide_upgrade
+from chat4all_actors.edge.websocket.upgrade import upgraded
 from tests.edge.heads import RFC_ACCEPT, RFC_KEY, answer, head_bytes, parse
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-def decide(*lines: str, allowed: Collection[str] = (), **changes: Any) -> Accept | Refuse:
-    return decide_upgrade(parse(head_bytes(*lines, **changes)), origins=Origins(allowed))
+def decide(*lines: str, allowed: Collection[str] = (), **changes: Any) -> bytes:
+    return upgraded(parse(head_bytes(*lines, **changes)), origins=Origins(allowed))
 
 
-def refused(decision: Accept | Refuse, method: str = "GET") -> tuple[int, str, dict[str, str]]:
-    """Return the status, the error code and the fields of a refusal."""
-    assert isinstance(decision, Refuse)
-    status, headers, body = answer(decision.response, method)
-    assert status == decision.status
+def accepted(*lines: str, **changes: Any) -> bool:
+    return decide(*lines, **changes).startswith(b"HTTP/1.1 101 ")
+
+
+def refused(*lines: str, **changes: Any) -> tuple[int, str, dict[str, str]]:
+    """The status, the error code and the fields of a refusal."""
+    with pytest.raises(Refused) as caught:
+        decide(*lines, **changes)
+    status, headers, body = answer(refusal(caught.value))
     return status, body["error"]["code"], headers
 
 
 def test_the_handshake_of_the_rfc_is_accepted() -> None:
-    decision = decide()
-    assert isinstance(decision, Accept)
-    assert decision.response == (
+    assert decide() == (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: " + RFC_ACCEPT + b"\r\n\r\n"
     )
@@ -50,9 +54,7 @@ def test_a_wsproto_client_accepts_our_answer_without_any_extension(
         subprotocols=offered,
         extensions=[PerMessageDeflate()],
     )
-    decision = decide_upgrade(parse(client.send(request)), origins=Origins(()))
-    assert isinstance(decision, Accept)
-    client.receive_data(decision.response)
+    client.receive_data(upgraded(parse(client.send(request)), origins=Origins(())))
     (event,) = client.events()
     assert isinstance(event, AcceptConnection)
     assert (event.subprotocol, event.extensions) == (chosen, [])
@@ -60,14 +62,8 @@ def test_a_wsproto_client_accepts_our_answer_without_any_extension(
 
 @pytest.mark.parametrize("method", ["POST", "HEAD", "OPTIONS", "CONNECT", "get"])
 def test_a_method_other_than_get_is_refused(method: str) -> None:
-    decision = decide(method=method)
-    assert isinstance(decision, Refuse)
-    if method == "HEAD":
-        status, headers, body = answer(decision.response, "HEAD")
-        assert (status, headers["allow"], body) == (405, "GET", {})
-    else:
-        status, code, headers = refused(decision)
-        assert (status, code, headers["allow"]) == (405, "METHOD_NOT_ALLOWED", "GET")
+    status, code, headers = refused(method=method)
+    assert (status, code, headers["allow"]) == (405, "METHOD_NOT_ALLOWED", "GET")
 
 
 @pytest.mark.parametrize(
@@ -79,12 +75,12 @@ def test_a_method_other_than_get_is_refused(method: str) -> None:
     ],
 )
 def test_upgrade_tokens_are_found_in_lists_of_any_case(changes: dict[str, str]) -> None:
-    assert isinstance(decide(**changes), Accept)
+    assert accepted(**changes)
 
 
 def test_upgrade_tokens_are_found_on_repeated_lines() -> None:
     lines = ("Connection: keep-alive", "Connection: Upgrade")
-    assert isinstance(decide(*lines, Connection=None), Accept)
+    assert accepted(*lines, Connection=None)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +97,7 @@ def test_upgrade_tokens_are_found_on_repeated_lines() -> None:
     ],
 )
 def test_a_request_that_asks_for_no_upgrade_is_told_to(changes: dict[str, Any]) -> None:
-    status, code, headers = refused(decide(**changes))
+    status, code, headers = refused(**changes)
     assert (status, code) == (426, "UPGRADE_REQUIRED")
     assert headers["upgrade"] == "websocket"
     assert headers["connection"] == "Upgrade, close"
@@ -109,13 +105,13 @@ def test_a_request_that_asks_for_no_upgrade_is_told_to(changes: dict[str, Any]) 
 
 @pytest.mark.parametrize("version", [None, "8", "14", "13, 8", "013", ""])
 def test_another_websocket_version_is_told_the_right_one(version: str | None) -> None:
-    status, code, headers = refused(decide(Sec_WebSocket_Version=version))
+    status, code, headers = refused(Sec_WebSocket_Version=version)
     assert (status, code) == (426, "UPGRADE_REQUIRED")
     assert headers["sec-websocket-version"] == "13"
 
 
 def test_two_version_fields_are_refused() -> None:
-    assert refused(decide("Sec-WebSocket-Version: 13"))[0] == 426
+    assert refused("Sec-WebSocket-Version: 13")[0] == 426
 
 
 @pytest.mark.parametrize(
@@ -135,48 +131,48 @@ def test_two_version_fields_are_refused() -> None:
     ],
 )
 def test_a_key_that_is_not_16_bytes_in_base64_is_refused(key: str | None) -> None:
-    assert refused(decide(Sec_WebSocket_Key=key))[:2] == (400, "INVALID_PAYLOAD")
+    assert refused(Sec_WebSocket_Key=key)[:2] == (400, "INVALID_PAYLOAD")
 
 
 def test_two_keys_are_refused() -> None:
-    assert refused(decide(f"Sec-WebSocket-Key: {RFC_KEY}"))[:2] == (400, "INVALID_PAYLOAD")
+    assert refused(f"Sec-WebSocket-Key: {RFC_KEY}")[:2] == (400, "INVALID_PAYLOAD")
 
 
 @pytest.mark.parametrize("field", ["Content-Length: 1", "Transfer-Encoding: chunked"])
 def test_a_request_with_a_body_is_refused(field: str) -> None:
-    assert refused(decide(field))[:2] == (400, "INVALID_PAYLOAD")
+    assert refused(field)[:2] == (400, "INVALID_PAYLOAD")
 
 
 def test_a_content_length_of_zero_is_no_body() -> None:
-    assert isinstance(decide("Content-Length: 0"), Accept)
+    assert accepted("Content-Length: 0")
 
 
 @pytest.mark.parametrize(
     "query", ["token=sesame", "a=1&access_token=sesame", "Token=sesame", "to%6ben=sesame", "token"]
 )
 def test_a_token_in_the_url_is_refused_with_its_right_place(query: str) -> None:
-    decision = decide(target=f"/ws?{query}")
-    assert refused(decision)[:2] == (400, "INVALID_PAYLOAD")
-    assert b"connect frame" in decision.response
-    assert b"sesame" not in decision.response
+    with pytest.raises(Refused) as caught:
+        decide(target=f"/ws?{query}")
+    assert caught.value.status == 400
+    assert b"connect frame" in refusal(caught.value)
+    assert b"sesame" not in refusal(caught.value)
 
 
 def test_other_query_parameters_are_allowed() -> None:
-    assert isinstance(decide(target="/ws?v=1&mytoken=2#token=3"), Accept)
+    assert accepted(target="/ws?v=1&mytoken=2#token=3")
 
 
 @pytest.mark.parametrize(
     "offered", [["chat4all.v1"], ["mqtt, chat4all.v1,soap"], ["mqtt", "chat4all.v1"]]
 )
 def test_our_subprotocol_is_chosen_when_offered(offered: list[str]) -> None:
-    decision = decide(*(f"Sec-WebSocket-Protocol: {value}" for value in offered))
-    assert isinstance(decision, Accept)
-    assert decision.response.endswith(b"\r\nSec-WebSocket-Protocol: chat4all.v1\r\n\r\n")
+    response = decide(*(f"Sec-WebSocket-Protocol: {value}" for value in offered))
+    assert response.endswith(b"\r\nSec-WebSocket-Protocol: chat4all.v1\r\n\r\n")
 
 
 @pytest.mark.parametrize("offered", ["mqtt", "chat4all.v2, chat4all", "CHAT4ALL.V1"])
 def test_a_client_that_offers_only_other_subprotocols_is_refused(offered: str) -> None:
-    assert refused(decide(Sec_WebSocket_Protocol=offered))[:2] == (400, "INVALID_PAYLOAD")
+    assert refused(Sec_WebSocket_Protocol=offered)[:2] == (400, "INVALID_PAYLOAD")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +188,7 @@ def test_a_client_that_offers_only_other_subprotocols_is_refused(offered: str) -
     ],
 )
 def test_the_own_origin_is_always_allowed(host: str, origin: str) -> None:
-    assert isinstance(decide(Host=host, Origin=origin), Accept)
+    assert accepted(Host=host, Origin=origin)
 
 
 ALLOWED = ("https://App.example", "http://localhost:3000", "capacitor://localhost")
@@ -209,7 +205,7 @@ ALLOWED = ("https://App.example", "http://localhost:3000", "capacitor://localhos
     ],
 )
 def test_a_listed_origin_is_allowed(origin: str) -> None:
-    assert isinstance(decide(Origin=origin, allowed=ALLOWED), Accept)
+    assert accepted(Origin=origin, allowed=ALLOWED)
 
 
 @pytest.mark.parametrize(
@@ -239,24 +235,23 @@ def test_a_listed_origin_is_allowed(origin: str) -> None:
     ],
 )
 def test_any_other_origin_is_refused(origin: str) -> None:
-    decision = decide(Origin=origin, allowed=ALLOWED)
-    assert refused(decision)[:2] == (403, "FORBIDDEN")
+    assert refused(Origin=origin, allowed=ALLOWED)[:2] == (403, "FORBIDDEN")
 
 
 def test_the_opaque_origin_is_allowed_only_when_listed() -> None:
-    assert refused(decide(Origin="null"))[0] == 403
-    assert isinstance(decide(Origin="null", allowed=["null"]), Accept)
+    assert refused(Origin="null")[0] == 403
+    assert accepted(Origin="null", allowed=["null"])
 
 
 def test_a_wildcard_allows_nothing() -> None:
     allowed = ["*", "https://*", "https://*.example", ""]
-    assert refused(decide(Origin="https://evil.example", allowed=allowed))[0] == 403
+    assert refused(Origin="https://evil.example", allowed=allowed)[0] == 403
 
 
 def test_several_origins_are_refused_even_when_each_is_allowed() -> None:
-    decision = decide("Origin: https://app.example", Origin="https://app.example", allowed=ALLOWED)
-    assert refused(decision)[:2] == (403, "FORBIDDEN")
+    twice = refused("Origin: https://app.example", Origin="https://app.example", allowed=ALLOWED)
+    assert twice[:2] == (403, "FORBIDDEN")
 
 
 def test_a_client_without_an_origin_is_served() -> None:
-    assert isinstance(decide(Origin=None, allowed=ALLOWED), Accept)
+    assert accepted(Origin=None, allowed=ALLOWED)
