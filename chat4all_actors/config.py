@@ -61,8 +61,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """By which names it may be asked, each `name` or `name:port`; none: by any."""
     trusted_proxies: list[str] = []
     """Networks of the proxies before it, whose word about their clients' addresses counts."""
-    proxy_header: str = "x-forwarded-for"
-    """Where they tell it: `x-forwarded-for` or `forwarded`; the other is never believed."""
+    proxy_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
+    """Where they tell it; the other is never believed."""
 
     # --- what it stands on
     data_dir: str = "chat4all-data"
@@ -242,10 +242,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Users of whom a node remembers when they were last there; others are looked up."""
 
     # --- output
-    log_format: str = "console"
-    log_level: str = "info"
-    access_log: str = "debug"
-    """The level of the line for each request: `info`, `debug` or `off`; faults always show."""
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    access_log: Literal["info", "debug", "off"] = "debug"
+    """The level of the line for each request; faults always show."""
 
 
 def load(
@@ -282,7 +282,7 @@ def load(
         try:
             settings = msgspec.convert(values, Settings)
         except msgspec.ValidationError as error:
-            raise ConfigError(f"{source}: {_readable(str(error))}") from None
+            raise ConfigError(f"{source}: {_readable(str(error), hints)}") from None
     _check(settings)
     return settings
 
@@ -294,20 +294,12 @@ def _check(settings: Settings) -> None:
         raise ConfigError("jwt_key is too short: at least 32 bytes, such as `openssl rand -hex 32`")
     if settings.redis is not None and not settings.redis.startswith(_REDIS_SCHEMES):
         raise ConfigError(f"redis is an address that begins with {' or '.join(_REDIS_SCHEMES)}")
-    if settings.log_format not in ("console", "json"):
-        raise ConfigError("log_format is `console` or `json`")
-    if settings.access_log not in ("info", "debug", "off"):
-        raise ConfigError("access_log is `info`, `debug` or `off`")
-    if settings.proxy_header not in ("x-forwarded-for", "forwarded"):
-        raise ConfigError("proxy_header is `x-forwarded-for` or `forwarded`")
     for network in settings.trusted_proxies:
         try:
             ipaddress.ip_network(network, strict=False)
         except ValueError:
             message = f"trusted_proxies: {network!r} is no network, such as 10.0.0.0/8"
             raise ConfigError(message) from None
-    if settings.log_level not in ("debug", "info", "warning", "error"):
-        raise ConfigError("log_level is `debug`, `info`, `warning` or `error`")
 
 
 def _from_file(file: Path | None) -> dict[str, Any]:
@@ -348,8 +340,12 @@ def _plain(hint: Any) -> Any:
     return get_origin(hint) or hint
 
 
-def _readable(said: str) -> str:
-    """`Expected ... - at `$.port`` as `port: expected ...`."""
+def _readable(said: str, hints: Mapping[str, Any]) -> str:
+    """`Expected ... - at `$.port`` as `port: expected ...`; of a choice, what there is."""
     what, _, path = said.partition(" - at `$.")
     name = path.rstrip("`")
+    hint = hints.get(name)
+    if get_origin(hint) is Literal:
+        *others, last = (f"`{choice}`" for choice in get_args(hint))
+        return f"{name} is {', '.join(others)} or {last}"
     return f"{name}: {what[0].lower()}{what[1:]}" if name else what

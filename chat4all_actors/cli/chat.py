@@ -119,7 +119,7 @@ def _url(options: argparse.Namespace) -> str:
     Raises:
         CommandError: what was given is no address.
     """
-    from .opening import server_url
+    from .announcing import server_url
 
     given: str | None = options.url or os.environ.get("CHAT4ALL_URL")
     url = given or server_url(settings_of(options).data_dir) or DEFAULT_URL

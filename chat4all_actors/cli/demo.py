@@ -20,8 +20,9 @@ from ..accounts.service import Accounts
 from ..accounts.tokens import Tokens
 from ..config import load
 from ..logs import configure
+from .announcing import announced
 from .main import OK
-from .opening import announced, signing_key
+from .opening import signing_key
 from .serve import fit_to_limits, open_node
 
 if TYPE_CHECKING:

@@ -23,8 +23,9 @@ from chat4all_storage.postgres.migrations import pending
 
 from .. import __version__
 from ..edge.sockets import open_listeners
+from .announcing import server_url
 from .main import FINDING, OK, add_settings, settings_of
-from .opening import SPARE_DESCRIPTORS, server_url
+from .opening import SPARE_DESCRIPTORS
 
 if TYPE_CHECKING:
     import argparse

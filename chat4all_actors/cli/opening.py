@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +18,7 @@ from ..accounts.tokens import KEY_FILE, MIN_KEY_BYTES, load_or_generate_key
 from .main import USAGE, CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from chat4all_storage.bridge import Bridge
     from chat4all_storage.embedded.embedded import EmbeddedServers
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from ..config import Settings
 
-SERVER_FILE: Final = "server.json"
 SPARE_DESCRIPTORS: Final = 500
 """What a node needs beside its clients' sockets."""
 
@@ -188,37 +186,3 @@ def signing_key(settings: Settings) -> str:
             code=USAGE,
         )
     return key
-
-
-@contextmanager
-def announced(settings: Settings, url: str) -> Iterator[None]:
-    """Let commands on this machine find the server at `url` by its data directory.
-
-    Raises:
-        CommandError: the data directory can't be written.
-    """
-    data_dir = Path(settings.data_dir)
-    file = data_dir / SERVER_FILE
-    draft = data_dir / f".{SERVER_FILE}.{os.getpid()}"
-    content = msgspec.json.encode({"url": url, "pid": os.getpid()})
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft.write_bytes(content)
-        draft.replace(file)
-    except OSError as error:
-        raise CommandError(f"{data_dir} can't be written: {error.strerror}") from error
-    try:
-        yield
-    finally:
-        if file.exists() and file.read_bytes() == content:  # not another server's by now
-            file.unlink()
-
-
-def server_url(data_dir: str) -> str | None:
-    """Where the server that uses this data directory said it listens."""
-    try:
-        announced_ = msgspec.json.decode((Path(data_dir) / SERVER_FILE).read_bytes())
-    except (OSError, msgspec.DecodeError):
-        return None
-    url = announced_.get("url") if isinstance(announced_, dict) else None
-    return url if isinstance(url, str) else None

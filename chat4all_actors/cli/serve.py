@@ -15,9 +15,10 @@ from msgspec.structs import replace
 from ..garbage import GarbageCollection
 from ..logs import configure
 from ..node import Node
+from .announcing import announced
 from .listening import check_names, open_doors, tls_context, url_of
 from .main import OK, add_settings, settings_of
-from .opening import SPARE_DESCRIPTORS, announced, open_storage, signing_key, watch
+from .opening import SPARE_DESCRIPTORS, open_storage, signing_key, watch
 from .workers import serve_workers
 
 if TYPE_CHECKING:

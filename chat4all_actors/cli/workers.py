@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Final
 import trio
 from msgspec.structs import replace
 
+from .announcing import announced
 from .listening import check_names, open_doors, tls_context, url_of
 from .main import CommandError
-from .opening import announced, open_servers, signing_key, watch
+from .opening import open_servers, signing_key, watch
 from .worker_process import WorkerProcess
 
 if TYPE_CHECKING:

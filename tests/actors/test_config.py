@@ -204,6 +204,7 @@ def test_a_signing_key_has_at_least_32_bytes() -> None:
         ("log_level", ("debug", "info", "warning", "error")),
         ("access_log", ("info", "debug", "off")),
         ("proxy_header", ("x-forwarded-for", "forwarded")),
+        ("jwt_algorithm", ("HS256", "RS256", "EdDSA")),
     ],
 )
 def test_the_words_that_a_setting_may_have_are_listed(

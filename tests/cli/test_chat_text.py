@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -19,20 +17,8 @@ from chat4all_actors.cli.chat_text import (
 )
 from chat4all_protocol import frames as f
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 CONV = "00000000-0000-4000-8000-000000000000"
 AT = 1_772_450_100_000  # 2026-03-02 11:15 UTC
-
-
-@pytest.fixture(autouse=True)
-def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def message(body: f.Body | None, *, kind: f.Kind = "message", deleted: bool = False) -> f.Msg:

@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prompt_toolkit.utils import get_cwidth
@@ -11,21 +7,9 @@ from prompt_toolkit.utils import get_cwidth
 from chat4all_actors.cli.chat_view import View, wrap
 from chat4all_protocol import frames as f
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 CONV = "00000000-0000-4000-8000-000000000000"
 AT = 1_772_450_100_000  # 2026-03-02 11:15 UTC
 DAY = 24 * 3600 * 1000
-
-
-@pytest.fixture(autouse=True)
-def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def event_id(seq: int) -> str:

@@ -10,9 +10,10 @@ import pytest
 
 from chat4all_actors import __version__
 from chat4all_actors.cli import doctor
+from chat4all_actors.cli.announcing import announced
 from chat4all_actors.cli.doctor import Check
 from chat4all_actors.cli.main import FINDING, OK, run
-from chat4all_actors.cli.opening import SPARE_DESCRIPTORS, announced
+from chat4all_actors.cli.opening import SPARE_DESCRIPTORS
 from chat4all_actors.config import Settings
 from chat4all_storage.embedded.embedded import Addresses, open_embedded
 
