@@ -23,6 +23,7 @@ the other nodes are told so, and the logs write what is left.
 from __future__ import annotations
 
 import logging
+import time
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
@@ -59,7 +60,6 @@ from .presence.presence import Presences
 from .presence.roster import Roster
 from .session.heartbeat import Heartbeat
 from .session.latecomers import Latecomers
-from .session.services import wall_clock
 from .upkeep.erasure import Eraser
 from .upkeep.retention import Retention
 
@@ -129,7 +129,7 @@ class Node:
         tally: Tally | None = None,
         admin_listeners: Sequence[socket.socket] = (),
         tls: ssl.SSLContext | None = None,
-        clock: Callable[[], float] = wall_clock,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """`bus` is the way to other nodes, `tally` keeps the rate limits in step with theirs.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 import trio
 from msgspec import Struct
 
-from chat4all_protocol.frames import Conv, Gap
+from chat4all_protocol.frames import Conv
 from chat4all_storage.ports.errors import StorageError
 from chat4all_storage.ports.logical_shards import logical_shard
 from chat4all_storage.ports.shard import Replay
@@ -42,16 +42,13 @@ class Latecomer(Reader, Protocol):
     """A session that does not read all its conversations yet."""
 
     @property
-    def closing(self) -> bool:
-        """Whether it is over."""
+    def over(self) -> bool:
+        """Whether it is closing, or closed."""
         ...
 
     missing: frozenset[int]
     departures: set[str] | None
     """When not None: conversations that the user leaves are noted here."""
-
-    def introduced(self, conv: Conv, gap: Gap | None) -> None:
-        """It reads this conversation from now on, and has missed some of its events."""
 
 
 class _Waiting(Struct, eq=False):
@@ -93,7 +90,7 @@ class Latecomers:
                     for waiting in due[start : start + AT_ONCE]:
                         nursery.start_soon(self._introduce, waiting, readable)
             self._waiting = [
-                each for each in self._waiting if each.session.missing and not each.session.closing
+                each for each in self._waiting if each.session.missing and not each.session.over
             ]
             await trio.sleep(INTERVAL)
 
@@ -131,20 +128,21 @@ class Latecomers:
     ) -> None:
         session, id_ = waiting.session, membership.conversation
         departed = session.departures is not None and id_ in session.departures
-        if session.closing or departed or session.user not in names:
+        if session.over or departed or session.user not in names:
             return
         if self._conversations.read_by(id_, session) is not None:
             return  # somebody has added the user meanwhile
         conversation = self._conversations.enter(id_, head, membership.type, session)
-        start, gap = conversation.head, None
-        after = waiting.cursors.get(id_)
-        if after is not None and after < start:
-            start, gap = after, Gap(conv=id_, from_=after + 1, to=start)
-        conv = Conv(
-            conv=id_,
-            type=membership.type,
-            title=membership.title,
-            members=names,
-            head=start,
+        head = conversation.head
+        start = min(waiting.cursors.get(id_, head), head)
+        session.entered(
+            Conv(
+                conv=id_,
+                type=membership.type,
+                title=membership.title,
+                members=names,
+                head=start,
+            )
         )
-        session.introduced(conv, gap)
+        if start < head:
+            session.missed(id_, start + 1, head)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
@@ -12,7 +12,6 @@ from chat4all_protocol.frames import (
     Create,
     Delete,
     Edit,
-    Error,
     Fetch,
     Info,
     Member,
@@ -29,26 +28,21 @@ from chat4all_protocol.frames import (
     Typing,
     Watch,
 )
-from chat4all_storage.ports.errors import InDoubt, StorageError
 from chat4all_storage.ports.events import event_size
-from chat4all_storage.ports.logical_shards import logical_shard
 
 from ..accounts.tokens import TokenRefused
-from ..conversation import appends
-from ..conversation.conversations import Refusal
-from ..conversation.posting import judge
 from ..kernel import ActorStopped, MailboxFull
-from ..limits.limits import MESSAGES
-from ..messages import Compose, MarkRead, Post
+from ..messages import Compose, MarkRead
 from ..presence.watching import TooManyWatched
-from ..tracing import current_trace_bytes
 from ..wire import message, not_found, refusal, unavailable
+from . import posts
+from .refusing import telling
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from chat4all_protocol.frames import AnyClientFrame, SendBody
-    from chat4all_storage.ports.events import Append, StoredEvent
+    from chat4all_protocol.frames import AnyClientFrame
+    from chat4all_storage.ports.events import StoredEvent
 
     from ..conversation.actor import ConversationActor
     from .session import Session
@@ -79,133 +73,13 @@ def handle(session: Session, frame: AnyClientFrame) -> Awaitable[None] | None:
     return None
 
 
-def _send(session: Session, frame: Send) -> Awaitable[None] | None:
-    if (error := _check(session, frame)) is not None:
-        session.send(error)
-        return None
-    append = appends.message(
-        frame.conv,
-        session.user,
-        frame.id,
-        frame.body,
-        reply_to=frame.reply_to,
-        meta=frame.meta,
-        trace=current_trace_bytes(),
-    )
-    return _post(session, append, frame.rid)
-
-
-def _edit(session: Session, frame: Edit) -> Awaitable[None] | None:
-    if (
-        error := _check_fit(session, frame.body, frame.rid) or _check_rate(session, frame.rid)
-    ) is not None:
-        session.send(error)
-        return None
-    trace = current_trace_bytes()
-    append = appends.edit(frame.conv, session.user, frame.id, frame.target, frame.body, trace=trace)
-    return _post(session, append, frame.rid)
-
-
-def _delete(session: Session, frame: Delete) -> Awaitable[None] | None:
-    if (error := _check_rate(session, frame.rid)) is not None:
-        session.send(error)
-        return None
-    trace = current_trace_bytes()
-    append = appends.delete(frame.conv, session.user, frame.id, frame.target, trace=trace)
-    return _post(session, append, frame.rid)
-
-
-def _post(session: Session, append: Append, rid: int) -> Awaitable[None] | None:
-    post = Post(append, rid, session)
-    conversation = session.services.conversations.read_by(append.conversation, session)
-    if conversation is None:
-        return _reach(session, post)
-    return _hand_over(session, post, conversation)
-
-
-async def _reach(session: Session, post: Post) -> None:
-    """Post to a conversation that the session does not read."""
-    id_ = post.append.conversation
-    if logical_shard(id_) in session.missing:  # it is introduced first, then sent to
-        session.send(unavailable(post.rid))
-        return
-    try:
-        conversation = await session.services.conversations.reach(id_, session)
-    except StorageError:
-        session.send(unavailable(post.rid))
-        return
-    if conversation is None:
-        session.send(not_found(post.rid))
-        return
-    if (wait := _hand_over(session, post, conversation)) is not None:
-        await wait
-
-
-def _hand_over(
-    session: Session, post: Post, conversation: ConversationActor
-) -> Awaitable[None] | None:
-    session.posted()
-    try:
-        conversation.tell_nowait(post)
-    except MailboxFull:
-        return _hand_over_patiently(session, post, conversation)
-    except ActorStopped:
-        session.lost(post)
-    return None
-
-
-async def _hand_over_patiently(
-    session: Session, post: Post, conversation: ConversationActor
-) -> None:
-    try:
-        await conversation.tell(post)
-    except ActorStopped:
-        session.lost(post)
-
-
-def _check(session: Session, frame: Send) -> Error | None:
-    """Why the message can't be taken, if so."""
-    if (
-        error := _check_fit(session, frame.body, frame.rid, frame.meta, frame.channels)
-    ) is not None:
-        return error
-    return _check_rate(session, frame.rid)
-
-
-def _check_fit(
-    session: Session,
-    body: SendBody,
-    rid: int,
-    meta: dict[str, Any] | None = None,
-    channels: list[str] | None = None,
-) -> Error | None:
-    unfit = judge(session.services.settings, body, meta, channels)
-    return None if unfit is None else refusal(unfit.code, unfit.message, rid, field=unfit.field)
-
-
-def _check_rate(session: Session, rid: int) -> Error | None:
-    if wait := session.services.limits.take(MESSAGES, session.user):
-        return Error(
-            code=ErrorCode.RATE_LIMITED,
-            message="too many messages",
-            temporary=True,
-            rid=rid,
-            retry_after_ms=int(wait * 1000) + 1,
-        )
-    return None
-
-
 async def _fetch(session: Session, frame: Fetch) -> None:
     conversations = session.services.conversations
     shards = conversations.storage.shards
     was_reader = conversations.read_by(frame.conv, session) is not None
-    try:
-        found = await shards.page(
-            frame.conv, session.user, after=frame.after, before=frame.before, limit=frame.limit
-        )
-    except StorageError:
-        session.send(unavailable(frame.rid))
-        return
+    found = await shards.page(
+        frame.conv, session.user, after=frame.after, before=frame.before, limit=frame.limit
+    )
     if found is None or (was_reader and conversations.read_by(frame.conv, session) is None):
         # Or it left while the store was asked: nothing follows its `left`.
         session.send(not_found(frame.rid))
@@ -273,14 +147,7 @@ def _watch(session: Session, frame: Watch) -> None:
 
 async def _mode(session: Session, frame: Mode) -> None:
     if frame.invisible is not None:
-        try:
-            await session.services.presence.set_invisible(session, frame.invisible)
-        except InDoubt:
-            session.close_internal()  # an error would say that nothing was changed
-            return
-        except StorageError:
-            session.send(unavailable(frame.rid))
-            return
+        await session.services.presence.set_invisible(session, frame.invisible)
     if frame.background is not None:
         if not frame.background:
             session.acted()
@@ -290,31 +157,19 @@ async def _mode(session: Session, frame: Mode) -> None:
 
 async def _create(session: Session, frame: Create) -> None:
     conversations = session.services.conversations
-    try:
-        stored, _ = await conversations.create(
-            frame.type, session.user, frame.members, frame.title, by=session
-        )
-    except Refusal as error:
-        session.send(refusal(error.code, error.message, frame.rid, field=error.field))
-    except InDoubt:
-        session.close_internal()  # an error would say that nothing was created
-    except StorageError:
-        session.send(unavailable(frame.rid))
-    else:
-        if stored.id not in session.conversations:
-            session.conversations.append(stored.id)
-        session.send(conversations.frame(stored, frame.rid))
-        session.services.presence.watching.met(session, stored.members)
+    stored, _ = await conversations.create(
+        frame.type, session.user, frame.members, frame.title, by=session
+    )
+    if stored.id not in session.conversations:
+        session.conversations.append(stored.id)
+    session.send(conversations.frame(stored, frame.rid))
+    session.services.presence.watching.met(session, stored.members)
 
 
 async def _info(session: Session, frame: Info) -> None:
     conversations = session.services.conversations
     was_reader = conversations.read_by(frame.conv, session) is not None
-    try:
-        stored = await conversations.storage.shards.conversation(frame.conv)
-    except StorageError:
-        session.send(unavailable(frame.rid))
-        return
+    stored = await conversations.storage.shards.conversation(frame.conv)
     left = was_reader and conversations.read_by(frame.conv, session) is None
     if stored is None or session.user not in stored.members or left:
         session.send(not_found(frame.rid))
@@ -350,18 +205,30 @@ def _ping(session: Session, frame: Ping) -> None:
     session.send(Pong(at=frame.at, now=session.now_ms()))
 
 
-_HANDLERS: Final[dict[type, Callable[[Session, Any], Awaitable[None] | None]]] = {
-    Create: _create,
-    Delete: _delete,
-    Edit: _edit,
-    Fetch: _fetch,
-    Info: _info,
-    Mode: _mode,
+_Handler: TypeAlias = "Callable[[Session, Any], Awaitable[None] | None]"
+
+
+def _asking(ask: Callable[[Session, Any], Awaitable[None]]) -> _Handler:
+    """A handler that waits for a store."""
+
+    def handler(session: Session, frame: Any) -> Awaitable[None]:
+        return telling(session, frame.rid, ask(session, frame))
+
+    return handler
+
+
+_HANDLERS: Final[dict[type, _Handler]] = {
+    Create: _asking(_create),
+    Delete: posts.delete,
+    Edit: posts.edit,
+    Fetch: _asking(_fetch),
+    Info: _asking(_info),
+    Mode: _asking(_mode),
     Ping: _ping,
     Read: _read,
     Recv: _recv,
     Refresh: _refresh,
-    Send: _send,
+    Send: posts.send,
     Typing: _typing,
     Watch: _watch,
 }

@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from chat4all_protocol.codes import CloseCode, ErrorCode
@@ -26,6 +25,7 @@ from ..accounts.tokens import TokenRefused
 from ..fanout import TooManySessions
 from ..limits.admission import Overloaded
 from ..wire import framed, message, refusal, unavailable
+from .held import Held
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Connect, Conv
@@ -41,49 +41,6 @@ logger = logging.getLogger(__name__)
 
 LISTED: Final = 200
 """Conversations that `ready` lists."""
-
-
-class _Hold(Struct):
-    chunks: list[bytes]
-    gap: tuple[int, int] | None = None
-
-
-class Held:
-    """Events that wait until older ones of their conversation have been replayed."""
-
-    def __init__(self, conversations: list[str], max_bytes: int) -> None:
-        self._holds: dict[str, _Hold] = {id_: _Hold([]) for id_ in conversations}
-        self._room = max_bytes
-
-    def take(self, conversation: str, first: int, last: int, data: bytes) -> bool:
-        """Hold events `first`..`last` back; False if nothing of the conversation is held."""
-        hold = self._holds.get(conversation)
-        if hold is None:
-            return False
-        if hold.gap is not None:
-            hold.gap = (hold.gap[0], last)
-        elif len(data) > self._room:
-            hold.gap = (first, last)
-        else:
-            self._room -= len(data)
-            hold.chunks.append(data)
-        return True
-
-    def release(self, conversation: str) -> bytes:
-        """Everything that was held of the conversation; from now on nothing is."""
-        hold = self._holds.pop(conversation, None)
-        if hold is None:
-            return b""
-        if hold.gap is not None:
-            hold.chunks.append(framed(Gap(conv=conversation, from_=hold.gap[0], to=hold.gap[1])))
-        return b"".join(hold.chunks)
-
-    def drop(self, conversation: str) -> None:
-        """The reader left the conversation."""
-        self._holds.pop(conversation, None)
-
-    def __contains__(self, conversation: str) -> bool:
-        return conversation in self._holds
 
 
 async def connect(session: Session, frame: Connect) -> None:

@@ -1,11 +1,8 @@
-"""What a session uses of its node, and what it tells a client about it."""
+"""What a session uses of its node."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Protocol
-
-from chat4all_protocol.frames import PROTOCOL_VERSION, Hello, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,25 +34,3 @@ class Services(Protocol):
     limits: RateLimits
     resumes: Turnstile
     wall_clock: Callable[[], float]
-
-
-def greeting(services: Services) -> Hello:
-    """The first frame of a connection."""
-    settings = services.settings
-    return Hello(
-        proto=PROTOCOL_VERSION,
-        node=services.node_id,
-        now=int(services.wall_clock() * 1000),
-        heartbeat_ms=int(settings.heartbeat * 1000),
-        limits=Limits(
-            frame=settings.max_frame,
-            text=settings.max_text,
-            inflight=settings.max_inflight,
-            rate=settings.rate_messages_per_minute,
-        ),
-    )
-
-
-def wall_clock() -> float:
-    """Seconds since the epoch."""
-    return time.time()

@@ -17,7 +17,7 @@ from chat4all_actors.conversation.heads import Heads
 from chat4all_actors.fanout import Passing, fan_out, fan_out_nowait
 from chat4all_actors.presence.presence import Presences
 from chat4all_actors.session import requests, resume
-from chat4all_actors.session.resume import Held
+from chat4all_actors.session.held import Held
 from chat4all_actors.session.session import Session
 from chat4all_storage.group_commit import ShardLog
 from chat4all_storage.memory.shard import MemoryShard

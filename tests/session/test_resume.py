@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from chat4all_actors.session.resume import Held
+from chat4all_actors.session.held import Held
 from chat4all_protocol.codec import decode_server, encode
 from chat4all_protocol.codes import CloseCode
 from chat4all_protocol.frames import (
