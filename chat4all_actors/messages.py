@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from chat4all_storage.group_commit import Refused
+from chat4all_storage.log.entries import Refused
 from chat4all_storage.ports.events import StoredEvent
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Error, TypingKind
-    from chat4all_storage.group_commit import Answer, Entry
+    from chat4all_storage.log.entries import Answer, Entry
     from chat4all_storage.ports.events import Append, Mark, Outcome
 
     from .conversation.watermarks import Risen

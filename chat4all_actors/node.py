@@ -32,7 +32,7 @@ import trio
 from msgspec import Struct
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.group_commit import ShardLog
+from chat4all_storage.log.shard_log import ShardLog
 from chat4all_storage.sharding.shard_logs import ShardLogs
 
 from .accounts.desk import Desk

@@ -17,7 +17,7 @@ import trio
 
 from chat4all_protocol.codec import decode_body, decode_meta
 from chat4all_protocol.frames import Member, MemberBody
-from chat4all_storage.group_commit import Entry, LogFull, Refused
+from chat4all_storage.log.entries import Entry, LogFull, Refused
 from chat4all_storage.ports.errors import Unavailable
 from chat4all_storage.ports.events import Outcome, Status, StoredEvent
 from chat4all_storage.ports.shard import Range
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from chat4all_protocol.frames import ConversationType
-    from chat4all_storage.group_commit import Answer
+    from chat4all_storage.log.entries import Answer
     from chat4all_storage.sharding.shard_logs import ShardLogs
     from chat4all_storage.sharding.shards import Shards
 

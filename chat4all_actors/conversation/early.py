@@ -10,7 +10,7 @@ from ..fanout import Passing
 from ..wire import framed, message
 
 if TYPE_CHECKING:
-    from chat4all_storage.group_commit import Answer, Entry
+    from chat4all_storage.log.entries import Answer, Entry
 
     from ..messages import Post, Relayed
 

@@ -64,7 +64,7 @@ async def test_a_part_that_fails_takes_down_what_stands_on_it_and_all_of_it_come
 ) -> None:
     async with running_node() as node:
         conversations, local = node.conversations, node.local
-        node.logs.all[0]._take_entries = None  # type: ignore[method-assign, assignment]
+        node.logs.all[0]._queue.take_entries = None  # type: ignore[method-assign, assignment]
         ana = await person(node, "ana")
         await ana.say(Create(rid=1, type="group", members=[]))
         conv = ana.outlet.of(Conv)[0].conv

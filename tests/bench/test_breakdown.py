@@ -21,7 +21,7 @@ SITE = sysconfig.get_path("purelib")
         (f"{SITE}/jwt/api_jwt.py", "authentication"),
         (f"{SITE}/quart_trio/asgi.py", "quart, werkzeug"),
         ("/x/chat4all_actors/conversation/actor.py", "conversation"),
-        ("/x/storage/chat4all_storage/group_commit.py", "commit: queue and bridge"),
+        ("/x/storage/chat4all_storage/log/shard_log.py", "commit: queue and bridge"),
         (f"{SITE}/trio/_core/_run.py", "trio"),
         (sysconfig.get_path("stdlib") + "/json/decoder.py", None),
     ],

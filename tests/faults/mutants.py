@@ -25,7 +25,9 @@ from chat4all_actors.__main__ import main
 from chat4all_actors.fanout import fan_out, fan_out_nowait
 from chat4all_actors.wire import framed
 from chat4all_protocol.frames import Gap
-from chat4all_storage.group_commit import Refused, ShardLog
+from chat4all_storage.log.entries import Refused
+from chat4all_storage.log.queue import Queue
+from chat4all_storage.log.telling import Telling
 from chat4all_storage.ports.errors import Unavailable
 from chat4all_storage.ports.events import CommitResult, Status
 from chat4all_storage.ports.shard import Page
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from chat4all_actors.fanout import Passing, Reader
     from chat4all_actors.session.session import Session
     from chat4all_protocol.frames import ServerFrame
-    from chat4all_storage.group_commit import Answer, Entry
+    from chat4all_storage.log.entries import Answer, Entry
     from chat4all_storage.ports.events import Append, Mark
 
 LAG: Final = 0.2
@@ -120,27 +122,27 @@ def store_under_another_id() -> None:
 
 def store_in_another_order() -> None:
     """A flush stores what it collected the other way round."""
-    take = ShardLog._take_entries
+    take = Queue.take_entries
 
-    def reversed_(log: ShardLog) -> list[Entry[Any]]:
-        return take(log)[::-1]
+    def reversed_(queue: Queue) -> list[Entry[Any]]:
+        return take(queue)[::-1]
 
-    patch(ShardLog, "_take_entries", reversed_)
+    patch(Queue, "take_entries", reversed_)
 
 
 def store_and_refuse() -> None:
     """One message in eight is refused although it was stored."""
-    answer = ShardLog._answer
+    tell = Telling.tell_nowait
 
-    def refusing(log: ShardLog, answers: Sequence[tuple[Entry[Any], Answer]]) -> None:
-        answer(log, [(entry, _refusal(entry, given) or given) for entry, given in answers])
+    def refusing(telling: Telling, answers: Sequence[tuple[Entry[Any], Answer]]) -> None:
+        tell(telling, [(entry, _refusal(entry, given) or given) for entry, given in answers])
 
     def _refusal(entry: Entry[Any], given: Answer) -> Refused | None:
         stored = not isinstance(given, Refused) and given.status is Status.STORED
         chosen = stored and entry.append.id[0] in "01"
         return Refused(Unavailable("a lie")) if chosen else None
 
-    patch(ShardLog, "_answer", refusing)
+    patch(Telling, "tell_nowait", refusing)
 
 
 def deliver_out_of_order() -> None:

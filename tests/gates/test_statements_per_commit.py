@@ -8,18 +8,18 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from chat4all_storage.group_commit import ShardLog
+from chat4all_storage.log.shard_log import ShardLog
 from chat4all_storage.ports.events import Mark
 from chat4all_storage.postgres.libpq import LibpqConnection
 from chat4all_storage.postgres.shard import PostgresShard
 from tests.storage.builders import append, new_conversation
-from tests.storage.scripted_store import Inbox, submit
+from tests.storage.scripted_store import Inbox, answer_to, submit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from chat4all_storage.bridge import Bridge
-    from chat4all_storage.group_commit import Answer, Entry
+    from chat4all_storage.log.entries import Answer, Entry
 
 pytestmark = pytest.mark.xdist_group("gates")
 
@@ -80,7 +80,7 @@ async def place(
 async def test_a_flush_is_one_statement_and_crosses_no_bridge(place: Place) -> None:
     conversations = [await new_conversation(place.store, *MEMBERS) for _ in range(CONVERSATIONS)]
     # The first time a connection is opened.
-    await place.log.append(append(conversations[0], MEMBERS[0]))
+    await answer_to(place.log, append(conversations[0], MEMBERS[0]))
     inbox = Counted(MESSAGES + 1)
     before = place.asked()
     submit(place.log, inbox, append(conversations[0], MEMBERS[0]))

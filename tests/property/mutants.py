@@ -19,7 +19,7 @@ from chat4all_actors.presence.presence import Presences
 from chat4all_actors.session import requests, resume
 from chat4all_actors.session.held import Held
 from chat4all_actors.session.session import Session
-from chat4all_storage.group_commit import ShardLog
+from chat4all_storage.log.queue import Queue
 from chat4all_storage.memory.shard import MemoryShard
 from chat4all_storage.ports.errors import InDoubt, Unavailable
 
@@ -73,12 +73,12 @@ def doubt_is_refusal() -> AbstractContextManager[Any]:
 
 def reordered_requests() -> AbstractContextManager[Any]:
     """The log writes the last first."""
-    take = ShardLog._take_entries
+    take = Queue.take_entries
 
-    def backwards(self: ShardLog) -> Any:
+    def backwards(self: Queue) -> Any:
         return take(self)[::-1]
 
-    return patch.object(ShardLog, "_take_entries", backwards)
+    return patch.object(Queue, "take_entries", backwards)
 
 
 def head_without_delivery() -> AbstractContextManager[Any]:

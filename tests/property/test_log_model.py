@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.group_commit import Entry, Refused, ShardLog
+from chat4all_storage.log.entries import Entry, Refused
+from chat4all_storage.log.shard_log import ShardLog
 from chat4all_storage.ports.errors import Unavailable
 from chat4all_storage.ports.events import Append, Outcome, Status
 from tests.storage.builders import append, events, join, leave, new_conversation
@@ -25,7 +26,7 @@ from tests.storage.scripted_store import (
 )
 
 if TYPE_CHECKING:
-    from chat4all_storage.group_commit import Answer
+    from chat4all_storage.log.entries import Answer
 
 PATIENCE = 3.0
 SENDERS = ("ann", "bob")

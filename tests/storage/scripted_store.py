@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from chat4all_storage.group_commit import Entry
+from chat4all_storage.log.entries import Entry
 from chat4all_storage.memory.shard import MemoryShard
 from chat4all_storage.ports.errors import InDoubt, Rejected, Unavailable
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from chat4all_storage.group_commit import Answer, ShardLog
+    from chat4all_storage.log.entries import Answer
+    from chat4all_storage.log.shard_log import ShardLog
     from chat4all_storage.ports.events import Append, CommitResult, Mark
 
 COMMIT_TIME = 1.0
@@ -94,6 +95,20 @@ IN_DOUBT_BUT_STORED = Stored("the connection broke")
 def submit(log: ShardLog, inbox: Inbox, *appends: Append) -> None:
     for each in appends:
         log.submit_nowait(Entry(each, inbox.receive, None))
+
+
+async def answer_to(log: ShardLog, append: Append) -> Answer:
+    """Submit an append and wait for its answer."""
+    answers: list[Answer] = []
+    answered = trio.Event()
+
+    def owner(results: list[tuple[Entry[None], Answer]]) -> None:
+        answers.append(results[0][1])
+        answered.set()
+
+    log.submit_nowait(Entry(append, owner, None))
+    await answered.wait()
+    return answers[0]
 
 
 async def settle() -> None:

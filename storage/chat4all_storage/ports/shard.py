@@ -155,7 +155,7 @@ class ShardStore(Queries, Upkeep, Protocol):
 
         A batch holds a (conversation, sender, id) once, nothing of a conversation after a `join`,
         `leave` or `change` of it, one `edit` or `delete` of a message, and one mark of a member
-        (`group_commit` sees to that). So references, targets and roles are judged by what stood
+        (`log/queue.py` sees to that). So references, targets and roles are judged by what stood
         before the batch.
 
         Marks only ever raise a watermark, and never above the head; `read` raises `recv`.

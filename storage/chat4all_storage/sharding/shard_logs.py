@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 from msgspec import Struct, field
 
-from ..group_commit import LogFull, MarkEntry, refuse
+from ..log.entries import LogFull, MarkEntry, refuse
 from ..ports.errors import Unavailable
 from ..ports.logical_shards import logical_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..group_commit import Entry, Returned, ShardLog
+    from ..log.entries import Entry, Returned
+    from ..log.shard_log import ShardLog
     from ..ports.events import Mark
     from .shards import Shards
 

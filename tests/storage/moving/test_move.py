@@ -13,7 +13,8 @@ import pytest
 import trio
 
 from chat4all_storage.bridge import open_bridge
-from chat4all_storage.group_commit import Entry, ShardLog
+from chat4all_storage.log.entries import Entry
+from chat4all_storage.log.shard_log import ShardLog
 from chat4all_storage.moving import copying
 from chat4all_storage.moving import move as moving
 from chat4all_storage.moving.move import MoveReport, ShardMove
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from chat4all_storage.bridge import Bridge
-    from chat4all_storage.group_commit import Answer
+    from chat4all_storage.log.entries import Answer
     from chat4all_storage.ports.events import StoredEvent
     from chat4all_storage.ports.shard import Conversation
     from tests.support.storage_servers import PostgresServer

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from chat4all_storage.group_commit import Refused, ShardLog
+from chat4all_storage.log.entries import Refused
+from chat4all_storage.log.shard_log import ShardLog
 from chat4all_storage.ports.errors import InDoubt, Unavailable
 from chat4all_storage.ports.events import Outcome, Status
 from chat4all_storage.ports.shard import Range
@@ -23,6 +24,7 @@ from tests.storage.builders import (
     new_conversation,
 )
 from tests.storage.probes import backend, locked, open_shard, until_blocked
+from tests.storage.scripted_store import answer_to
 from tests.support.storage_servers import PostgresServer, run_postgres
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ async def test_crashes_under_load_lose_and_double_nothing(
     async def write(name: str) -> None:
         while crashing:
             entry = append(conversation, name)
-            answer = await log.append(entry)
+            answer = await answer_to(log, entry)
             assert isinstance(answer, Outcome)
             assert answer.status in (Status.STORED, Status.DUPLICATE)
             answers[entry.id] = answer
@@ -152,12 +154,12 @@ async def test_a_log_refuses_during_an_outage_and_comes_back_after_it(
     log = ShardLog(fresh, patience=0.2)
     await nursery.start(log.run)
     with server.outage():
-        assert isinstance(await log.append(append(conversation, "ann")), Refused)
+        assert isinstance(await answer_to(log, append(conversation, "ann")), Refused)
         with pytest.raises(Unavailable):
-            await log.append(append(conversation, "ann"))
+            await answer_to(log, append(conversation, "ann"))
     while log.down:  # noqa: ASYNC110 - it comes back by itself
         await trio.sleep(0.01)
-    answer = await log.append(append(conversation, "ann"))
+    answer = await answer_to(log, append(conversation, "ann"))
     assert isinstance(answer, Outcome)
     assert (answer.status, answer.seq) == (Status.STORED, 1)
 

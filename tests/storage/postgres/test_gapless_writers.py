@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from chat4all_storage.group_commit import ShardLog
+from chat4all_storage.log.shard_log import ShardLog
 from chat4all_storage.ports.events import Append, Mark, Outcome, Status
 from chat4all_storage.postgres.shard import PostgresShard
 from tests.storage.builders import append, events, join, leave, new_conversation, watermarks
+from tests.storage.scripted_store import answer_to
 from tests.support.storage_servers import fetch
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ async def test_many_writers_with_duplicates_leave_a_gapless_log(
     answers: dict[str, list[Outcome]] = {}
 
     async def send(log: ShardLog, entry: Append) -> None:
-        answer = await log.append(entry)
+        answer = await answer_to(log, entry)
         assert isinstance(answer, Outcome)
         answers.setdefault(entry.id, []).append(answer)
 
@@ -83,7 +84,7 @@ async def test_an_answer_before_a_send_on_another_node_is_a_lower_seq(
     conversation = await new_conversation(stores[0], "ann", "bob")
     seqs = []
     for number in range(40):
-        answer = await logs[number % 2].append(append(conversation, ("ann", "bob")[number % 2]))
+        answer = await answer_to(logs[number % 2], append(conversation, ("ann", "bob")[number % 2]))
         assert isinstance(answer, Outcome)
         seqs.append(answer.seq)
     assert seqs == list(range(1, 41))

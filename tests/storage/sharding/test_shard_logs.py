@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from chat4all_storage.group_commit import Entry, LogFull, Refused, ShardLog
+from chat4all_storage.log.entries import Entry, LogFull, Refused
+from chat4all_storage.log.shard_log import ShardLog
 from chat4all_storage.memory.directory import MemoryDirectory
 from chat4all_storage.ports.errors import Rejected, Unavailable
 from chat4all_storage.ports.events import Mark, Outcome, Status

@@ -1,0 +1,129 @@
+"""What waits for the next flush of one database, in order and within bounds: no I/O, no wait."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from ..ports.events import Mark
+from .entries import LogFull, MarkEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .entries import Entry, Returned
+
+MAX_FLUSH_ENTRIES: Final = 1000
+MAX_FLUSH_BYTES: Final = 4 * 1024 * 1024
+MAX_FLUSH_MARKS: Final = 1000
+
+
+class Queue:
+    """Entries and marks that wait."""
+
+    def __init__(self, max_entries: int, max_bytes: int) -> None:
+        self.entries: deque[Entry[Any]] = deque()
+        self.size = 0
+        """Bytes of the entries."""
+        self.marks: dict[tuple[str, str], MarkEntry] = {}
+        """By conversation and user."""
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+
+    def put(self, entry: Entry[Any]) -> None:
+        """Put an entry behind the others.
+
+        Raises:
+            LogFull: too much is waiting.
+        """
+        size = entry.size
+        if len(self.entries) >= self._max_entries or self.size + size > self._max_bytes:
+            raise LogFull(f"{len(self.entries)} entries of {self.size} bytes wait")
+        self.entries.append(entry)
+        self.size += size
+
+    def put_again(self, entry: Entry[Any]) -> None:
+        """The same for an entry that was within bounds in another queue."""
+        self.entries.append(entry)
+        self.size += entry.size
+
+    def put_mark(self, mark: Mark, owner: Callable[[Mark], None]) -> None:
+        """Let a mark wait; with one of the same member that waits already it becomes one.
+
+        The later `owner` is told. When too many wait it is dropped.
+        """
+        key = (mark.conversation, mark.user)
+        if (waiting := self.marks.get(key)) is not None:
+            mark = Mark(
+                mark.conversation,
+                mark.user,
+                max(mark.recv, waiting.mark.recv),
+                max(mark.read, waiting.mark.read),
+            )
+        elif len(self.marks) >= self._max_entries:
+            return
+        self.marks[key] = MarkEntry(mark, owner)
+
+    def take_entries(self) -> list[Entry[Any]]:
+        """The next flush, in order.
+
+        A flush holds a (conversation, sender, id) once, one edit or deletion of a message, and
+        nothing of a conversation after a change of it or its members: so the statement decides
+        each entry by what stood before it. Such an entry, and what follows it in its conversation,
+        stays in front of the queue, in order.
+        """
+        taken: list[Entry[Any]] = []
+        kept: list[Entry[Any]] = []
+        seen: set[tuple[str, str, str | int | None]] = set()
+        closed: set[str] = set()
+        size = 0
+        while (
+            self.entries
+            and len(taken) < MAX_FLUSH_ENTRIES
+            and len(kept) < MAX_FLUSH_ENTRIES
+            and size < MAX_FLUSH_BYTES
+        ):
+            entry = self.entries.popleft()
+            append = entry.append
+            key = (append.conversation, append.sender, append.id)
+            if append.conversation in closed or key in seen:
+                closed.add(append.conversation)
+                kept.append(entry)
+                continue
+            if append.kind in ("edit", "delete"):
+                target = (append.conversation, "target", append.target)
+                if target in seen:
+                    closed.add(append.conversation)
+                    kept.append(entry)
+                    continue
+                seen.add(target)
+            seen.add(key)
+            if append.kind in ("join", "leave", "change"):
+                closed.add(append.conversation)
+            taken.append(entry)
+            size += entry.size
+        self.entries.extendleft(reversed(kept))
+        self.size -= size
+        return taken
+
+    def take_marks(self) -> list[MarkEntry]:
+        """The marks of the next flush."""
+        if len(self.marks) <= MAX_FLUSH_MARKS:
+            taken, self.marks = list(self.marks.values()), {}
+            return taken
+        keys = list(self.marks)[:MAX_FLUSH_MARKS]
+        return [self.marks.pop(key) for key in keys]
+
+    def take_certain(self) -> list[Entry[Any]]:
+        """All entries that were surely not stored; those in doubt stay."""
+        waiting = self.entries
+        self.entries = deque(entry for entry in waiting if entry.doubtful)
+        self.size = sum(entry.size for entry in self.entries)
+        return [entry for entry in waiting if not entry.doubtful]
+
+    def give_back(self, returned: Returned) -> None:
+        """Let `returned` have what waits here of its logical shards."""
+        kept, marks = returned.sort_out(self.entries, self.marks.values())
+        self.entries = deque(kept)
+        self.size = sum(entry.size for entry in kept)
+        self.marks = {(each.mark.conversation, each.mark.user): each for each in marks}
