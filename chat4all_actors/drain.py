@@ -1,4 +1,4 @@
-"""Moving the clients of a node that stops: told a batch at a time, not closed before they moved.
+"""Emptying a node that stops: clients are told a batch at a time, not closed before they moved.
 
 All clients at once would be a storm for the nodes that they come to. So each round a batch is told
 to connect elsewhere, and goes on being served here until it has (its device's new connection
@@ -7,6 +7,7 @@ replaces the session) or until its patience is over.
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 from typing import TYPE_CHECKING, Final, Protocol
@@ -15,7 +16,9 @@ import trio
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
+
+logger = logging.getLogger(__name__)
 
 SECONDS: Final = 1.0
 ROUND: Final = 0.1 * SECONDS
@@ -30,6 +33,8 @@ JITTER: Final = 0.25
 """Part of the patience over which the clients of a batch are spread."""
 ALONE_PATIENCE: Final = 0.5 * SECONDS
 """For clients that have nowhere to move to: only so that `reconnect` is read before the close."""
+LEAVING: Final = 0.05
+"""Part of the drain time that is kept for leaving the cluster."""
 ALONE_JITTER: Final = 2 * SECONDS
 """They come back to this node when it has started again, over so long a time."""
 
@@ -42,6 +47,26 @@ class Movable(Protocol):
 
     def finish(self) -> None:
         """Answer what was accepted, and close; nothing if it has ended."""
+
+
+class Door(Protocol):
+    """What lets clients in, as a drain sees it."""
+
+    @property
+    def sessions(self) -> Collection[Movable]:
+        """All there are."""
+        ...
+
+    @property
+    def open(self) -> int:
+        """Connections that are open."""
+        ...
+
+    def stop_accepting(self) -> None:
+        """Let nobody in any more."""
+
+    async def wait_empty(self) -> None:
+        """Wait until no connection is open."""
 
 
 class Plan(Struct, frozen=True):
@@ -66,6 +91,20 @@ def plan(clients: int, timeout: float, *, alone: bool) -> Plan:
     if alone:
         return Plan(batch, ALONE_JITTER, min(patience, ALONE_PATIENCE))
     return Plan(batch, JITTER * patience, patience)
+
+
+async def empty(door: Door, timeout: float, *, alone: bool) -> None:
+    """Move everybody away, and wait until no connection is open; bounded by `timeout`."""
+    door.stop_accepting()
+    sessions = list(door.sessions)
+    how = plan(len(sessions), timeout, alone=alone)
+    with trio.move_on_after((1 - LEAVING) * timeout) as patience:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(move_away, sessions, how)
+            await door.wait_empty()
+            nursery.cancel_scope.cancel()
+    if patience.cancelled_caught:
+        logger.warning("the drain took too long for %d connections", door.open)
 
 
 async def move_away(

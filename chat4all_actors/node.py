@@ -26,7 +26,7 @@ import logging
 import time
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import trio
 from msgspec import Struct
@@ -44,7 +44,7 @@ from .cluster.elsewhere import Elsewhere
 from .cluster.notices import NoticeBoard
 from .cluster.sweeper import Sweeper
 from .conversation.conversations import Conversations
-from .drain import move_away, plan
+from .drain import LEAVING, empty
 from .edge.http.docs import Docs
 from .edge.http.health import Health
 from .edge.listener import Edge
@@ -76,9 +76,6 @@ if TYPE_CHECKING:
     from .kernel import TreeNode
 
 logger = logging.getLogger(__name__)
-
-LEAVING: Final = 0.05
-"""Part of the drain time that is kept for leaving the cluster."""
 
 
 class NodeStatistics(Struct, frozen=True):
@@ -205,18 +202,7 @@ class Node:
         leaves the cluster then.
         """
         self._draining = True
-        self.edge.stop_accepting()
-        timeout = self.settings.drain_timeout
-        sessions = list(self.edge.sessions)
-        with trio.move_on_after((1 - LEAVING) * timeout) as patience:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(
-                    move_away, sessions, plan(len(sessions), timeout, alone=self.cluster.alone)
-                )
-                await self.edge.wait_empty()
-                nursery.cancel_scope.cancel()
-        if patience.cancelled_caught:
-            logger.warning("the drain took too long for %d connections", self.edge.open)
+        await empty(self.edge, self.settings.drain_timeout, alone=self.cluster.alone)
 
     def unready(self) -> str | None:
         """What keeps this node from accepting work, if anything."""

@@ -1,1 +1,1 @@
-"""edge."""
+"""What comes from outside: sockets, the first request of a connection, and what it leads to."""

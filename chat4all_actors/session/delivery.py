@@ -93,12 +93,12 @@ class Delivery:
             self._gaps is not None and now - self._gaps_since > patience
         )
 
-    def _announce(self, conversation: str) -> None:
+    def announce(self, conversation: str) -> None:
         """Say what was missed of this conversation, before something is sent that follows it."""
         if self._gaps is not None and (gap := self._gaps.pop(conversation, None)):
             self.send(Gap(conv=conversation, from_=gap[0], to=gap[1]))
 
-    def _forget(self, conversation: str) -> None:
+    def forget(self, conversation: str) -> None:
         """What was missed or held back of this conversation is not the client's any more."""
         if self._gaps is not None:
             self._gaps.pop(conversation, None)

@@ -195,7 +195,7 @@ class Session(Lifetime):
         if self.early is not None:
             self.early[frame.conv] = frame
             return
-        self._forget(frame.conv)
+        self.forget(frame.conv)
         self.send(frame)
         self.services.presence.watching.parted(self)
 
@@ -215,7 +215,7 @@ class Session(Lifetime):
 
     def stored(self, post: Post, seq: int, ts: int, *, dup: bool) -> None:
         """See `messages.Origin`."""
-        self._announce(post.append.conversation)
+        self.announce(post.append.conversation)
         self.send(_sent(post, seq, ts, dup))
         self._answered()
 

@@ -44,7 +44,6 @@ class Eraser:
     def __init__(self, erasures: Erasures, stores: Sequence[ShardStore]) -> None:
         self._erasures = erasures
         self._stores = stores
-        self.finished = 0
 
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -67,5 +66,4 @@ class Eraser:
                 done = await store.erase_user(erasure.username, erasure.pseudonym, AT_ONCE)
                 await trio.sleep(PAUSE)
         await self._erasures.finish(erasure.user_id)
-        self.finished += 1
         logger.info("user %s is erased", erasure.user_id)

@@ -31,8 +31,6 @@ class Retention:
         """`interval` is in seconds."""
         self._store = store
         self._interval = interval
-        self.emptied = 0
-        """Messages so far."""
 
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -54,7 +52,8 @@ class Retention:
                     "old messages of database %s can't be emptied: %s", self._store.name, error
                 )
                 return
-            self.emptied += done.messages
+            if done.messages:
+                logger.info("%d messages were kept long enough", done.messages)
             more = done.more
             if more:
                 await trio.sleep(PAUSE)

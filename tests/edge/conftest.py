@@ -5,8 +5,12 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
+
+from tests.edge.wire import Wire
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 
@@ -23,3 +27,15 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, 
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(cert, key)
     return server, ssl.create_default_context(cafile=cert)
+
+
+@pytest.fixture
+async def wire() -> AsyncIterator[Wire]:
+    """A transport and its other side."""
+    async with trio.open_nursery() as nursery:
+        wire = Wire(nursery)
+        try:
+            yield wire
+        finally:
+            wire.transport.close()
+            wire.peer.close()

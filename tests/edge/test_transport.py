@@ -10,87 +10,12 @@ from trio.testing import wait_all_tasks_blocked
 from chat4all_actors.edge.pump import Pump
 from chat4all_actors.edge.transport import LINGER, RECEIVE_BYTES, Transport
 from chat4all_actors.session.heartbeat import Heartbeat
+from tests.edge.wire import BIG
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
     from trio.testing import MockClock
 
-BIG = bytes(range(256)) * 4096
-"""A MiB: more than the kernel takes at once."""
-
-
-class Wire:
-    """A transport, its other end, and what it says."""
-
-    def __init__(self, nursery: trio.Nursery) -> None:
-        ours, self.peer = socket.socketpair()
-        ours.setblocking(False)
-        self.peer.setblocking(False)
-        self.ours = ours
-        self.heartbeat = Heartbeat()
-        self.senders = 0
-        self.stopping = False
-        self.drained = 0
-        self.broken = 0
-        self._nursery = nursery
-        self.transport = Transport(ours, heartbeat=self.heartbeat, spawn=self._spawn, pump=Pump())
-        self.transport.watch(on_drained=self._on_drained, on_broken=self._on_broken)
-
-    def _spawn(self, send: Callable[[], Awaitable[None]]) -> bool:
-        if self.stopping:
-            return False
-        self.senders += 1
-        self._nursery.start_soon(send)
-        return True
-
-    def _on_drained(self) -> None:
-        self.drained += 1
-
-    def _on_broken(self) -> None:
-        self.broken += 1
-
-    def fill(self) -> bytes:
-        """Send until something is queued; what was sent."""
-        self.transport.send_nowait(BIG)
-        assert 0 < self.transport.queued < len(BIG)
-        return BIG
-
-    def taken(self, size: int = 1 << 30) -> bytes:
-        """What the other end can read right now."""
-        data = bytearray()
-        while len(data) < size:
-            try:
-                chunk = self.peer.recv(min(65536, size - len(data)))
-            except BlockingIOError:
-                break
-            if not chunk:
-                break
-            data += chunk
-        return bytes(data)
-
-    async def read(self, size: int) -> bytes:
-        """So many bytes at the other end."""
-        data = b""
-        while len(data) < size:
-            await trio.lowlevel.wait_readable(self.peer)
-            data += self.taken(size - len(data))
-        return data
-
-    def close_peer(self) -> None:
-        """The other end goes away without a word."""
-        self.peer.close()
-
-
-@pytest.fixture
-async def wire() -> AsyncIterator[Wire]:
-    async with trio.open_nursery() as nursery:
-        wire = Wire(nursery)
-        try:
-            yield wire
-        finally:
-            wire.transport.close()
-            wire.peer.close()
+    from tests.edge.wire import Wire
 
 
 # Sending
@@ -194,104 +119,6 @@ async def test_who_is_told_of_the_drain_may_send_again(wire: Wire) -> None:
     )
     sent = wire.fill()
     assert await wire.read(len(sent) + 3) == sent + b"gap"
-
-
-# Behind
-
-
-async def test_stalled_since_is_the_tick_at_which_the_kernel_last_took_anything(
-    wire: Wire,
-) -> None:
-    wire.heartbeat.now = 100.0
-    sent = wire.fill()
-    wire.heartbeat.now = 105.0
-    wire.transport.send_nowait(b"more")
-    assert wire.transport.stalled_since == 100.0
-    head = wire.taken()
-    await wait_all_tasks_blocked()
-    assert wire.transport.queued
-    assert wire.transport.stalled_since == 105.0
-    await wire.read(len(sent) + 4 - len(head))
-    await wait_all_tasks_blocked()
-    assert wire.transport.stalled_since is None
-
-
-async def test_room_waits_until_less_than_that_is_queued(wire: Wire) -> None:
-    sent = wire.fill()
-    entered = False
-
-    async def wait() -> None:
-        nonlocal entered
-        await wire.transport.room(1000)
-        entered = True
-        assert wire.transport.queued < 1000
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(wait)
-        await wait_all_tasks_blocked()
-        assert not entered
-        await wire.read(len(sent))
-    assert entered
-
-
-async def test_there_is_room_at_once_when_little_is_queued(wire: Wire) -> None:
-    await wire.transport.room(1)
-    wire.fill()
-    await wire.transport.room(len(BIG) + 1)
-
-
-# Dropping the queue
-
-
-async def test_dropping_the_queue_keeps_what_was_begun_to_its_end(wire: Wire) -> None:
-    sent = wire.fill()
-    for _ in range(5):
-        wire.transport.send_nowait(b"dropped")
-    wire.transport.discard_queue()
-    wire.transport.send_nowait(b"last")
-    assert await wire.read(len(sent) + 4) == sent + b"last"
-    await wait_all_tasks_blocked()
-    assert wire.taken() == b""
-    assert wire.transport.queued == 0
-
-
-async def test_what_was_not_begun_is_dropped_and_who_waits_for_room_gets_it(wire: Wire) -> None:
-    filled = 0
-    while not wire.transport.queued:  # until a chunk is taken not at all
-        try:
-            filled += wire.ours.send(b"x" * 4096)
-        except BlockingIOError:
-            wire.transport.send_nowait(b"dropped")
-    assert wire.transport.queued == len(b"dropped")
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(wire.transport.room, 1)
-        await wait_all_tasks_blocked()
-        wire.transport.discard_queue()
-        assert wire.transport.queued == 0
-    wire.transport.send_nowait(b"last")
-    assert await wire.read(filled + 4) == b"x" * filled + b"last"
-
-
-async def test_what_the_sending_task_has_begun_is_kept_to_its_end_too(wire: Wire) -> None:
-    filled = 0
-    while not wire.transport.queued:  # until it is queued without a byte of it sent
-        try:
-            filled += wire.ours.send(b"x" * 4096)
-        except BlockingIOError:
-            wire.transport.send_nowait(BIG)
-    taken = wire.taken()
-    await wait_all_tasks_blocked()
-    assert 0 < wire.transport.queued < len(BIG)
-    wire.transport.discard_queue()
-    wire.transport.send_nowait(b"last")
-    sent = b"x" * filled + BIG + b"last"
-    assert taken + await wire.read(len(sent) - len(taken)) == sent
-
-
-async def test_dropping_an_empty_queue_changes_nothing(wire: Wire) -> None:
-    wire.transport.discard_queue()
-    wire.transport.send_nowait(b"on")
-    assert wire.taken() == b"on"
 
 
 # Receiving

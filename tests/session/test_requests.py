@@ -2,9 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 import trio
-from msgspec.structs import replace
 
 from chat4all_protocol.frames import (
     Composing,
@@ -12,7 +10,6 @@ from chat4all_protocol.frames import (
     Create,
     Error,
     Fetch,
-    FileBody,
     Info,
     Msg,
     Page,
@@ -23,7 +20,6 @@ from chat4all_protocol.frames import (
     Receipt,
     Recv,
     Send,
-    Sent,
     TextBody,
     Typing,
 )
@@ -44,24 +40,6 @@ def text(conv: str, rid: int = 1, words: str = "hi") -> Send:
     return Send(rid=rid, conv=conv, id=new_id(), body=TextBody(words))
 
 
-async def test_a_retry_gets_the_same_seq_and_another_body_a_conflict() -> None:
-    async with running_node() as node:
-        ana = await person(node, "ana")
-        conv = await begun(ana)
-        first = text(conv)
-        await ana.say(first)
-        await ana.say(replace(first, rid=2))
-        for other in (
-            replace(first, rid=3, body=TextBody("other")),
-            replace(first, rid=4, meta={"a": 1}),
-            replace(first, rid=5, reply_to=1),
-        ):
-            await ana.say(other)
-        assert [(s.rid, s.seq, s.dup) for s in ana.outlet.of(Sent)] == [(1, 1, False), (2, 1, True)]
-        errors = [(e.rid, e.code, e.field) for e in ana.outlet.of(Error)]
-        assert errors == [(rid, "CONFLICT", "id") for rid in (3, 4, 5)]
-
-
 async def test_missing_and_forbidden_conversations_look_the_same() -> None:
     async with running_node() as node:
         ana, carla = await person(node, "ana"), await person(node, "carla")
@@ -71,41 +49,6 @@ async def test_missing_and_forbidden_conversations_look_the_same() -> None:
         errors = {(e.code, e.message, e.rid) for e in carla.outlet.of(Error)}
         assert errors == {("NOT_FOUND", "no such conversation", 2)}
         assert len(carla.outlet.of(Error)) == 6
-
-
-@pytest.mark.parametrize(
-    ("fields", "code", "field"),
-    [
-        ({"body": TextBody("x" * 11)}, "TOO_LARGE", "body.text"),
-        ({"meta": {"a": "x" * 30}}, "TOO_LARGE", "meta"),
-        ({"body": FileBody(new_id())}, "INVALID_PAYLOAD", "body.type"),
-        ({"channels": ["telegram"]}, "CHANNEL_UNAVAILABLE", "channels"),
-        ({"reply_to": 1}, "INVALID_PAYLOAD", "reply_to"),
-    ],
-)
-async def test_a_message_beyond_a_limit_names_the_field(
-    fields: dict[str, object], code: str, field: str
-) -> None:
-    async with running_node(max_text=10, max_meta=20) as node:
-        ana = await person(node, "ana")
-        conv = await begun(ana)
-        await ana.say(replace(text(conv, 7), **fields))
-        (error,) = ana.outlet.of(Error)
-        assert (error.rid, error.code, error.field, error.temporary) == (7, code, field, False)
-        await ana.say(replace(text(conv, 8, "x" * 10), channels=["internal", "all"]))
-        assert ana.outlet.of(Sent)[0].seq == 1
-
-
-async def test_messages_beyond_the_rate_are_refused_with_the_time_to_wait() -> None:
-    async with running_node(rate_messages_per_minute=60, rate_burst=2) as node:
-        ana = await person(node, "ana")
-        conv = await begun(ana)
-        for rid in range(3):
-            await ana.say(text(conv, rid))
-        (error,) = ana.outlet.of(Error)
-        assert (error.rid, error.code, error.temporary) == (2, "RATE_LIMITED", True)
-        assert error.retry_after_ms is not None
-        assert 0 < error.retry_after_ms <= 1001
 
 
 async def test_a_page_says_whether_its_direction_goes_on_and_is_bounded_in_bytes() -> None:

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from chat4all_actors.session.held import Held
-from chat4all_protocol.codec import decode_server, encode
+from chat4all_protocol.codec import encode
 from chat4all_protocol.codes import CloseCode
 from chat4all_protocol.frames import (
     Connect,
@@ -238,18 +237,3 @@ async def test_a_client_that_reads_slowly_keeps_nobody_from_connecting() -> None
             assert len(nursery.child_tasks) == 1  # what it missed waits for room
             await person(node, "carla")
             nursery.cancel_scope.cancel()
-
-
-def test_held_events_beyond_the_bound_become_a_gap_behind_those_that_fit() -> None:
-    held = Held(["a"], max_bytes=10)
-    assert held.take("a", 1, 2, b"12345678")
-    assert held.take("a", 3, 3, b"12345678")
-    assert held.take("a", 4, 6, b"1")
-    assert not held.take("b", 1, 1, b"1")
-    data = held.release("a")
-    assert data.startswith(b"12345678")
-    gap = decode_server(data[8 + 2 :])
-    assert isinstance(gap, Gap)
-    assert (gap.from_, gap.to) == (3, 6)
-    assert not held.take("a", 7, 7, b"1")
-    assert held.release("a") == b""

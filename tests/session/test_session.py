@@ -53,51 +53,6 @@ async def test_the_sender_gets_sent_and_everybody_else_the_message() -> None:
         assert [one.seq for one in tablet.outlet.of(Msg)] == [1]
 
 
-async def test_without_connect_in_time_it_is_closed_and_then_cut(
-    autojump_clock: MockClock,
-) -> None:
-    async with running_node(connect_timeout=10, close_timeout=5) as node:
-        someone = Person(node)
-        await trio.sleep(9)
-        assert someone.outlet.closed is None
-        await trio.sleep(3)
-        assert someone.outlet.closed is not None
-        assert someone.outlet.closed[0] == CloseCode.NO_CONNECT
-        await trio.sleep(7)
-        assert someone.outlet.aborted
-
-
-async def test_a_quiet_client_is_pinged_and_then_closed(autojump_clock: MockClock) -> None:
-    async with running_node(heartbeat=25, heartbeat_grace=10) as node:
-        ana = await person(node, "ana")
-        await trio.sleep(24)
-        assert ana.outlet.pings == 0
-        await trio.sleep(8)
-        assert (ana.outlet.pings, ana.outlet.closed) == (1, None)
-        ana.session.touched()
-        await trio.sleep(20)
-        assert ana.outlet.closed is None
-        await trio.sleep(30)
-        assert ana.outlet.closed is not None
-        assert ana.outlet.closed[0] == CloseCode.NO_HEARTBEAT
-
-
-async def test_an_answer_that_lay_in_the_socket_when_it_was_due_still_counts(
-    autojump_clock: MockClock,
-) -> None:
-    async with running_node(heartbeat=25, heartbeat_grace=10) as node:
-        ana = await person(node, "ana")
-        session = ana.session
-        since = node.heartbeat.now
-        session.beat(since + 26)
-        assert ana.outlet.pings == 1
-        session.beat(since + 36)  # nothing was read yet
-        assert ana.outlet.closed is None
-        session.touched()
-        session.beat(node.heartbeat.now + 1)
-        assert ana.outlet.closed is None
-
-
 async def test_a_token_that_ends_closes_unless_it_is_refreshed(autojump_clock: MockClock) -> None:
     async with running_node(token_lifetime=60, heartbeat=3600) as node:
         ana, bob = await person(node, "ana"), await person(node, "bob")
@@ -141,16 +96,6 @@ async def test_a_hole_is_announced_before_an_own_message_passes_it() -> None:
         assert isinstance(gap, Gap)
         assert isinstance(sent, Sent)
         assert (gap.to, sent.seq) == (20, 21)
-
-
-async def test_a_client_that_stays_behind_is_closed_as_too_slow(autojump_clock: MockClock) -> None:
-    async with running_node(slow_timeout=30, heartbeat=3600) as node:
-        ana = await person(node, "ana")
-        ana.outlet.stalled_since = trio.current_time()
-        await trio.sleep(25)
-        assert ana.outlet.closed is None
-        await trio.sleep(15)
-        assert ana.outlet.closed == (CloseCode.TOO_SLOW, "too slow", True)
 
 
 async def test_it_reads_no_further_while_too_many_requests_wait() -> None:
