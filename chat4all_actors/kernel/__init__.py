@@ -1,9 +1,10 @@
-"""The actor kernel: mailboxes, actors on demand, pools, supervisors, registry and timers.
+"""The actor kernel: mailboxes, actors on demand, pools, supervisors and timers.
 
 Knows nothing of chat and imports only trio and the standard library.
 """
 
 from chat4all_actors.kernel.actor import Actor, ActorState, ActorStatistics
+from chat4all_actors.kernel.child import Child
 from chat4all_actors.kernel.errors import (
     ActorFailed,
     ActorStopped,
@@ -12,18 +13,13 @@ from chat4all_actors.kernel.errors import (
     KernelError,
     MailboxFull,
     PoolClosed,
-    PoolFull,
     RestartBudgetExceeded,
 )
 from chat4all_actors.kernel.faults import FaultHandler, report_fault, split_faults
 from chat4all_actors.kernel.mailbox import Mailbox, MailboxStatistics
 from chat4all_actors.kernel.pool import Member, Pool, PoolStatistics
-from chat4all_actors.kernel.registry import Registry, RegistryStatistics
 from chat4all_actors.kernel.reply import Reply
 from chat4all_actors.kernel.supervisor import (
-    Child,
-    Restart,
-    RestartHandler,
     Strategy,
     Supervisor,
     SupervisorStatistics,
@@ -48,14 +44,9 @@ __all__ = [
     "Member",
     "Pool",
     "PoolClosed",
-    "PoolFull",
     "PoolStatistics",
-    "Registry",
-    "RegistryStatistics",
     "Reply",
-    "Restart",
     "RestartBudgetExceeded",
-    "RestartHandler",
     "Strategy",
     "Supervisor",
     "SupervisorStatistics",

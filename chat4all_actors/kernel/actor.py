@@ -70,7 +70,7 @@ class Actor(ABC, Generic[M]):
     def __init__(self, name: str, pool: Pool, capacity: int = 1024) -> None:
         """Join `pool` as an idle actor whose mailbox holds `capacity` messages.
 
-        Raises `PoolFull` and `PoolClosed`.
+        Raises `PoolClosed`.
         """
         self.name = name
         self._pool = pool

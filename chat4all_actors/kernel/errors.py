@@ -7,9 +7,8 @@
     ├── ActorStopped            the actor is gone and will not handle the message
     │   └── ActorFailed         ... because it crashed; __cause__ is the fault
     ├── AskTimeout              no answer in time; the message may still be handled
-    ├── PoolFull                the pool holds as many members and actors as it may
     ├── PoolClosed              the pool does not run
-    ├── ChildReturned           a supervised child ended although it must not
+    ├── ChildReturned           a supervised child ended, which none may
     └── RestartBudgetExceeded   too many restarts; __cause__ is the last fault
 
 Misuse (a second answer to one ask, a supervisor run twice at once) is ``RuntimeError`` or
@@ -42,16 +41,12 @@ class AskTimeout(KernelError):
     """No answer in time; whether the message has or will have an effect is unknown."""
 
 
-class PoolFull(KernelError):
-    """The pool is at its limit; nothing was started."""
-
-
 class PoolClosed(KernelError):
     """The pool is not running yet, is stopping, or has stopped; nothing was started."""
 
 
 class ChildReturned(KernelError):
-    """A child returned although it is permanent, or before it reported that it is ready."""
+    """A child of a supervisor returned; they run until they are cancelled."""
 
 
 class RestartBudgetExceeded(KernelError):

@@ -38,7 +38,7 @@ class _Sender(Generic[M]):
 
 
 class Mailbox(Generic[M]):
-    """A first in, first out queue bounded by count, with one reader.
+    """A first in, first out queue bounded by count, whose one reader never waits for it.
 
     Whoever waits for room gets it in the order of waiting and before anybody who comes later:
     room that appears is filled from the waiting senders at once, so senders wait only at a full
@@ -52,7 +52,6 @@ class Mailbox(Generic[M]):
         "_high_watermark",
         "_items",
         "_name",
-        "_reader",
         "_refused",
         "_senders",
     )
@@ -69,7 +68,6 @@ class Mailbox(Generic[M]):
         # An empty deque is 0.7 KiB, so both containers exist only while they hold something.
         self._items: deque[M] | None = None
         self._senders: OrderedDict[trio.lowlevel.Task, _Sender[M]] | None = None
-        self._reader: trio.lowlevel.Task | None = None
         self._closed = False
         self._accepted = 0
         self._refused = 0
@@ -84,17 +82,14 @@ class Mailbox(Generic[M]):
         """Whether `put` would wait and `put_nowait` would refuse."""
         return len(self) >= self._capacity
 
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._closed
-
     def put_nowait(self, message: M) -> None:
         """Put a message if there is room; raises `MailboxFull` or `ActorStopped`."""
-        if not self._closed and self.full:
+        if self._closed:
+            raise self._stopped()
+        if self.full:
             self._refused += 1
             raise MailboxFull(f"{self._name}: {self._capacity} messages are waiting")
-        self.put_reply(message)
+        self._append(message)
 
     def put_reply(self, message: M) -> None:
         """Put the answer to a request that the reader made, over the capacity if need be.
@@ -105,9 +100,6 @@ class Mailbox(Generic[M]):
         if self._closed:
             raise self._stopped()
         self._append(message)
-        if self._reader is not None:
-            trio.lowlevel.reschedule(self._reader)
-            self._reader = None
 
     async def put(self, message: M) -> None:
         """Wait for room and put a message; a put that is cancelled has not put.
@@ -156,43 +148,16 @@ class Mailbox(Generic[M]):
             self._admit()
         return batch
 
-    async def take(self, limit: int) -> list[M]:
-        """Wait for at least one message and take up to `limit`; a cancelled take took nothing.
-
-        Raises `ActorStopped` when the mailbox is closed, before or during the wait, and
-        `trio.BusyResourceError` when somebody else is already waiting in here.
-        """
-        await trio.lowlevel.checkpoint_if_cancelled()
-        while self._items is None:
-            if self._closed:
-                raise self._stopped()
-            if self._reader is not None:
-                raise trio.BusyResourceError(f"{self._name}: another task is taking")
-            self._reader = trio.lowlevel.current_task()
-
-            def abort(_: object) -> trio.lowlevel.Abort:
-                self._reader = None
-                return trio.lowlevel.Abort.SUCCEEDED
-
-            await trio.lowlevel.wait_task_rescheduled(abort)
-        batch = self.take_nowait(limit)
-        await trio.lowlevel.cancel_shielded_checkpoint()
-        return batch
-
     def close(self) -> list[M]:
         """Refuse everything from now on and return what was in, oldest first, to be answered.
 
-        Waiting senders, and a waiting reader, wake up with `ActorStopped`; the message of a
-        waiting sender is not in the result, as it was never accepted. Closing again returns
-        nothing.
+        Waiting senders wake up with `ActorStopped`; their messages are not in the result, as they
+        were never accepted. Closing again returns nothing.
         """
         self._closed = True
         senders, self._senders = self._senders, None
         for task in senders or ():
             trio.lowlevel.reschedule(task)
-        if self._reader is not None:
-            trio.lowlevel.reschedule(self._reader)
-            self._reader = None
         items, self._items = self._items, None
         return list(items) if items is not None else []
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
-from chat4all_actors.kernel.errors import PoolClosed, PoolFull
+from chat4all_actors.kernel.errors import PoolClosed
 from chat4all_actors.kernel.faults import FaultHandler, report_fault, split_faults
 from chat4all_actors.kernel.tree import TreeNode
 
@@ -27,7 +27,6 @@ class PoolStatistics:
 
     members: int
     actors: int
-    limit: int | None
     started: int
     """Members ever started."""
     finished: int
@@ -90,15 +89,12 @@ class Pool:
     bursts that are busy by cancellation.
     """
 
-    def __init__(
-        self, name: str, *, limit: int | None = None, on_fault: FaultHandler | None = None
-    ) -> None:
-        """Make a pool for at most `limit` members and actors together (None: any number).
+    def __init__(self, name: str, *, on_fault: FaultHandler | None = None) -> None:
+        """Make an empty pool.
 
         `on_fault` gets the name of the member or actor and the exception; by default it is logged.
         """
         self.name = name
-        self._limit = limit
         self._on_fault = on_fault
         self._member_nursery: trio.Nursery | None = None
         self._burst_nursery: trio.Nursery | None = None
@@ -131,8 +127,8 @@ class Pool:
     def start_soon(
         self, name: str, async_fn: Callable[..., Awaitable[object]], *args: Any
     ) -> Member:
-        """Start ``async_fn(*args)`` as a member; raises `PoolFull` or `PoolClosed`."""
-        self._check_room()
+        """Start ``async_fn(*args)`` as a member; raises `PoolClosed`."""
+        self._check_open()
         assert self._member_nursery is not None  # open, hence running
         member = Member(name)
         self._members[member] = None
@@ -141,8 +137,8 @@ class Pool:
         return member
 
     def attach(self, actor: Resident) -> None:
-        """For actors: move in; raises `PoolFull` or `PoolClosed`."""
-        self._check_room()
+        """For actors: move in; raises `PoolClosed`."""
+        self._check_open()
         self._actors[actor] = None
 
     def detach(self, actor: Resident) -> None:
@@ -167,7 +163,6 @@ class Pool:
         return PoolStatistics(
             members=len(self._members),
             actors=len(self._actors),
-            limit=self._limit,
             started=self._started,
             finished=self._finished,
             faults=self._faults,
@@ -193,11 +188,9 @@ class Pool:
         }
         return TreeNode(self.name, "pool", state, detail, children, count - len(children))
 
-    def _check_room(self) -> None:
+    def _check_open(self) -> None:
         if not self._open:
             raise PoolClosed(f"pool {self.name} is not running")
-        if self._limit is not None and len(self._members) + len(self._actors) >= self._limit:
-            raise PoolFull(f"pool {self.name} is at its limit of {self._limit}")
 
     async def _house(self, closing: trio.Event, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as bursts:

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from chat4all_actors.kernel import Pool
+from tests.kernel.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,3 +27,8 @@ async def pool(faults: Faults) -> AsyncIterator[Pool]:
         await nursery.start(pool.run)
         yield pool
         nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()

@@ -42,7 +42,6 @@ def test_a_closed_mailbox_returns_what_was_left_once_and_takes_nothing() -> None
     mailbox.put_nowait(1)
     assert mailbox.close() == [1]
     assert mailbox.close() == []
-    assert mailbox.closed
     assert len(mailbox) == 0
     for put in (mailbox.put_nowait, mailbox.put_reply):
         with pytest.raises(ActorStopped):
@@ -157,10 +156,9 @@ async def test_a_put_that_was_let_in_is_done_even_when_cancelled_in_the_same_mom
     assert mailbox.take_nowait(1) == [1]
 
 
-async def test_close_wakes_everybody_who_waits_with_actor_stopped() -> None:
+async def test_close_wakes_all_who_wait_with_actor_stopped() -> None:
     mailbox: Mailbox[int] = Mailbox(1)
     mailbox.put_nowait(0)
-    empty: Mailbox[int] = Mailbox(1)
     stopped: list[int] = []
 
     async def put(message: int) -> None:
@@ -168,23 +166,14 @@ async def test_close_wakes_everybody_who_waits_with_actor_stopped() -> None:
             await mailbox.put(message)
         stopped.append(message)
 
-    async def take() -> None:
-        with pytest.raises(ActorStopped):
-            await empty.take(1)
-        stopped.append(0)
-
     async with trio.open_nursery() as nursery:
         nursery.start_soon(put, 1)
         nursery.start_soon(put, 2)
-        nursery.start_soon(take)
         await wait_all_tasks_blocked()
         assert mailbox.close() == [0]
-        assert empty.close() == []
-    assert sorted(stopped) == [0, 1, 2]
+    assert sorted(stopped) == [1, 2]
     with pytest.raises(ActorStopped):
         await mailbox.put(3)
-    with pytest.raises(ActorStopped):
-        await mailbox.take(1)
 
 
 async def test_a_put_that_was_let_in_before_the_close_is_done() -> None:
@@ -195,64 +184,6 @@ async def test_a_put_that_was_let_in_before_the_close_is_done() -> None:
         await wait_all_tasks_blocked()
         assert mailbox.take_nowait(1) == [0]
         assert mailbox.close() == [1]
-
-
-async def test_take_waits_for_the_first_message_and_takes_what_is_there() -> None:
-    mailbox: Mailbox[int] = Mailbox(9)
-    taken: list[list[int]] = []
-
-    async def take() -> None:
-        taken.append(await mailbox.take(2))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(take)
-        await wait_all_tasks_blocked()
-        assert taken == []
-        for message in range(3):
-            mailbox.put_nowait(message)
-    assert taken == [[0, 1]]
-    assert await mailbox.take(9) == [2]
-
-
-async def test_a_cancelled_take_took_nothing() -> None:
-    mailbox: Mailbox[int] = Mailbox(1)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(mailbox.take, 1)
-        await wait_all_tasks_blocked()
-        nursery.cancel_scope.cancel()
-    mailbox.put_nowait(1)
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        await mailbox.take(1)
-    assert mailbox.take_nowait(1) == [1]
-
-
-async def test_a_reader_whose_message_was_snatched_waits_on() -> None:
-    mailbox: Mailbox[int] = Mailbox(1)
-    taken: list[list[int]] = []
-
-    async def take() -> None:
-        taken.append(await mailbox.take(1))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(take)
-        await wait_all_tasks_blocked()
-        mailbox.put_nowait(1)
-        assert mailbox.take_nowait(1) == [1]
-        await wait_all_tasks_blocked()
-        assert taken == []
-        mailbox.put_nowait(2)
-    assert taken == [[2]]
-
-
-async def test_only_one_task_may_wait_for_messages() -> None:
-    mailbox: Mailbox[int] = Mailbox(1)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(mailbox.take, 1)
-        await wait_all_tasks_blocked()
-        with pytest.raises(trio.BusyResourceError):
-            await mailbox.take(1)
-        nursery.cancel_scope.cancel()
 
 
 class MailboxMachine(RuleBasedStateMachine):

@@ -10,7 +10,6 @@ from chat4all_actors.kernel import (
     ActorStopped,
     Pool,
     PoolClosed,
-    PoolFull,
     Reply,
 )
 
@@ -98,24 +97,6 @@ async def test_a_cancelled_member_ends_alone_even_before_it_began(pool: Pool) ->
     running.cancel()
     assert sibling.running
     assert pool.statistics().faults == 0
-
-
-async def test_the_limit_counts_members_and_actors_together() -> None:
-    pool = Pool("pool", limit=2)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(pool.run)
-        member = pool.start_soon("ann", trio.sleep_forever)
-        actor = Logger("actor", pool, [])
-        with pytest.raises(PoolFull, match="limit of 2"):
-            pool.start_soon("bob", trio.sleep_forever)
-        with pytest.raises(PoolFull):
-            Logger("other", pool, [])
-        actor.stop()
-        Logger("other", pool, [])
-        member.cancel()
-        await wait_all_tasks_blocked()
-        pool.start_soon("bob", trio.sleep_forever)
-        nursery.cancel_scope.cancel()
 
 
 async def test_a_pool_that_does_not_run_takes_nobody() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -281,8 +282,9 @@ class World:
         if at is None or at.unready() == "starting":
             return
         actor = at.conversations._alive.get(CONVERSATIONS[conv])
-        if actor is not None and not actor._mailbox.closed:
-            actor.reply_nowait(_Poison())  # type: ignore[arg-type] # nothing a session could send
+        if actor is not None:
+            with suppress(ActorStopped):
+                actor.reply_nowait(_Poison())  # type: ignore[arg-type] # no session could send it
 
     def do_fault(self, database: int, fault: Fault) -> None:
         self.databases[database].faults.append(fault)

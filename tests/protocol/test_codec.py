@@ -215,6 +215,10 @@ def test_a_rid_that_is_not_valid_is_not_handed_back(rid: Any) -> None:
     assert (error.field, error.rid) == ("rid", None)
 
 
+def test_the_least_rid_is_handed_back() -> None:
+    assert refusal(t="info", rid=0).rid == 0
+
+
 def test_a_stored_body_is_sent_on_byte_for_byte() -> None:
     stored = encode_body(frames.FileBody(file_id=ID, text="é"))
     assert decode_body(stored) == frames.FileBody(file_id=ID, text="é")
