@@ -144,7 +144,7 @@ async def open_storage(
             entries = settings.backbone_entries
             bus = RedisStreams(servers.redis, storage.cluster, max_entries=entries)
             stack.push_async_callback(bus.close)
-            tally = RedisTally(bridge, servers.redis, storage.cluster)
+            tally = RedisTally(servers.redis, storage.cluster)
             stack.push_async_callback(tally.close)
         yield Opened(bridge, storage, servers.redis, bus, tally, servers.embedded)
 

@@ -1,9 +1,7 @@
 """A connection to Redis that trio itself waits for, without a thread.
 
-A busy node appends and reads some 50 times a second each, and a call over the bridge wakes two
-threads that share the interpreter's lock: 0.6 ms of processor time, 7 to 9 of the 70 to 84 us that
-a message took with two workers. So the bus goes this way (`bus.py`); what is called
-rarely goes through redis-py (`connection.py`), which also reads the URL here.
+A call over the bridge wakes two threads that share the interpreter's lock: 0.6 ms of processor
+time, 7 to 9 of the 70 to 84 us that a message took with two workers. redis-py only reads the URL.
 
 https://redis.io/docs/latest/develop/reference/protocol-spec/ (RESP2, as every Redis speaks it)
 """

@@ -11,18 +11,16 @@ times as much.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..ports.tally import INTEREST, SECONDS, Standing
-from .connection import call, connect
+from .socket import RedisSocket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import redis.asyncio
-
-    from ..bridge import Bridge
     from ..ports.tally import Usage
+    from .socket import Argument
 
 COMMAND_TIMEOUT: Final = 1 * SECONDS
 """Then limits turn stricter: half of what the bus waits."""
@@ -71,41 +69,32 @@ return table.concat(standings)
 class RedisTally:
     """The tally of one cluster."""
 
-    def __init__(self, bridge: Bridge, url: str, cluster: str) -> None:
+    def __init__(self, url: str, cluster: str) -> None:
         """`cluster` keeps clusters that share a Redis apart."""
-        self._bridge = bridge
-        self._url = url
+        self._socket = RedisSocket(url)
         self._prefix = f"chat4all:{cluster}:limit:"
-        self._client: redis.asyncio.Redis | None = None
 
     async def exchange(self, node: str, usages: Sequence[Usage]) -> list[Standing]:
         """See `Tally.exchange`."""
-        return await call(self._bridge, self._exchange, node, usages, timeout=COMMAND_TIMEOUT)
-
-    async def close(self) -> None:
-        """See `Tally.close`."""
-        await call(self._bridge, self._close, timeout=COMMAND_TIMEOUT)
-
-    # --- on the asyncio loop ------------------------------------------------------------------
-
-    async def _exchange(self, node: str, usages: Sequence[Usage]) -> list[Standing]:
-        client = self._client = self._client or connect(self._url, timeout=COMMAND_TIMEOUT)
-        pipeline = client.pipeline(transaction=False)
-        for start in range(0, len(usages), CHUNK):
-            chunk = usages[start : start + CHUNK]
-            keys = [self._prefix + usage.key for usage in chunk]
-            packed = b"".join(
-                _USAGE.pack(usage.cost * MICRO, usage.known * MICRO, usage.ceiling * MICRO)
-                for usage in chunk
-            )
-            interest = round(INTEREST * MICRO)
-            pipeline.eval(_EXCHANGE, len(keys), *keys, node, interest, packed)
+        chunks = [usages[start : start + CHUNK] for start in range(0, len(usages), CHUNK)]
+        commands = [self._command(node, chunk) for chunk in chunks]
+        answers: Any = await self._socket.ask(commands, timeout=COMMAND_TIMEOUT)
         return [
             Standing(ahead / MICRO, nodes)
-            for answer in await pipeline.execute()
+            for answer in answers
             for ahead, nodes in _STANDING.iter_unpack(answer)
         ]
 
-    async def _close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
+    async def close(self) -> None:
+        """See `Tally.close`."""
+        await self._socket.close()
+
+    def _command(self, node: str, usages: Sequence[Usage]) -> list[Argument]:
+        packed = b"".join(
+            [
+                _USAGE.pack(usage.cost * MICRO, usage.known * MICRO, usage.ceiling * MICRO)
+                for usage in usages
+            ]
+        )
+        keys = [self._prefix + usage.key for usage in usages]
+        return ["EVAL", _EXCHANGE, len(keys), *keys, node, round(INTEREST * MICRO), packed]

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import struct
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, cast
 
 import pytest
 import redis
 import trio
 
-from chat4all_storage.bridge import open_bridge
 from chat4all_storage.embedded.embedded import EmbeddedServers, open_embedded
 from chat4all_storage.memory.tally import MemoryTally
 from chat4all_storage.ports.errors import Unavailable
@@ -38,11 +36,9 @@ async def servers(tmp_path: Path) -> AsyncIterator[EmbeddedServers]:
 
 @pytest.fixture
 async def redis_tally(servers: EmbeddedServers) -> AsyncIterator[RedisTally]:
-    async with AsyncExitStack() as stack:
-        bridge = await stack.enter_async_context(open_bridge())
-        tally = RedisTally(bridge, servers.redis_url, CLUSTER)
-        stack.push_async_callback(tally.close)
-        yield tally
+    tally = RedisTally(servers.redis_url, CLUSTER)
+    yield tally
+    await tally.close()
 
 
 @pytest.fixture
@@ -162,11 +158,10 @@ async def test_time_pays_what_was_used(redis_tally: RedisTally, admin: redis.Red
 async def test_clusters_do_not_see_each_other(
     redis_tally: RedisTally, servers: EmbeddedServers
 ) -> None:
-    async with open_bridge() as bridge:
-        other = RedisTally(bridge, servers.redis_url, "another")
-        await told(redis_tally, "one", used("a", 100))
-        assert (await told(other, "one", used("a", 0))).ahead == 0.0
-        await other.close()
+    other = RedisTally(servers.redis_url, "another")
+    await told(redis_tally, "one", used("a", 100))
+    assert (await told(other, "one", used("a", 0))).ahead == 0.0
+    await other.close()
 
 
 async def test_a_full_redis_is_out_of_reach(redis_tally: RedisTally, admin: redis.Redis) -> None:
