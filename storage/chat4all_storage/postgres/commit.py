@@ -16,22 +16,15 @@ from ..ports.errors import Rejected, Unavailable
 from ..ports.events import KINDS, CommitResult, Mark, Outcome, Status
 from ..ports.logical_shards import logical_shard
 from . import binary
-from .connections import (
-    ACQUIRE_TIMEOUT,
-    COMMAND_TIMEOUT,
-    CONNECT_TIMEOUT,
-    ERRORS,
-    POINT_LOOKUPS,
-    SETTINGS,
-    maybe_written,
-    not_written,
-)
-from .libpq import LibpqConnection, TimeLimit
+from .connections import ACQUIRE_TIMEOUT, COMMAND_TIMEOUT, ERRORS, maybe_written
+from .libpq import TimeLimit
+from .prepared import open_prepared
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from ..ports.events import Append, Rules
+    from .libpq import LibpqConnection
 
 _KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
 _STATUSES: Final = tuple(Status)
@@ -56,16 +49,17 @@ Row = tuple[int, ...]
 class CommitConnection:
     """One database's."""
 
-    def __init__(self, dsn: str, prepare: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, dsn: str, prepare: Callable[[], Awaitable[None]], rules: Rules) -> None:
         """`prepare()` has to succeed before each connection is opened."""
         self._dsn = dsn
+        self._rules = rules
         self._prepare = prepare
         self._connection: LibpqConnection | None = None
         self._turn = trio.Lock()
         self._closed = False
 
     async def commit(
-        self, appends: Sequence[Append], marks: Sequence[Mark], rules: Rules, writer: str
+        self, appends: Sequence[Append], marks: Sequence[Mark], writer: str
     ) -> CommitResult:
         """See `ShardStore.commit`; `writer` goes into the journal.
 
@@ -74,7 +68,7 @@ class CommitConnection:
             InDoubt: it may have been.
         """
         try:
-            values = _values(appends, marks, rules, writer)
+            values = _values(appends, marks, self._rules, writer)
         except ValueError as error:
             raise Rejected(f"a value can't be sent to PostgreSQL: {error}") from error
         await self._take_turn()
@@ -120,22 +114,8 @@ class CommitConnection:
         if self._closed:
             raise Unavailable("the store is closed")
         if self._connection is None:
-            await self._prepare()
-            try:
-                with TimeLimit(CONNECT_TIMEOUT):
-                    self._connection = await self._open()
-            except ERRORS as error:
-                raise not_written(error) from error
+            self._connection = await open_prepared(self._dsn, self._prepare, _NAME, _COMMIT)
         return self._connection
-
-    async def _open(self) -> LibpqConnection:
-        connection = await LibpqConnection.open(self._dsn, SETTINGS | POINT_LOOKUPS)
-        try:
-            await connection.prepare(_NAME, _COMMIT)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

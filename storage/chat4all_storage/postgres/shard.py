@@ -104,21 +104,15 @@ class PostgresShard(PostgresQueries, PostgresUpkeep):
         """`prepare`: see `Database`."""
         self.name = name
         self._database = Database(bridge, dsn, prepare=prepare)
-        self._committing = CommitConnection(dsn, self._database.ready)
+        self._committing = CommitConnection(dsn, self._database.ready, rules)
         self._starting = StartConnections(dsn, self._database.ready, RESUME)
         self._resuming = Together(self._resume, most=MAX_STARTS, at_once=STARTS_AT_ONCE)
-        self._rules = rules
         self._writer = secrets.token_hex(8)
         """Tells what this store wrote from what others did."""
 
     async def commit(self, appends: Sequence[Append], marks: Sequence[Mark]) -> CommitResult:
         """See `ShardStore.commit`."""
-        return await self._commit(appends, marks, self._writer)
-
-    async def _commit(
-        self, appends: Sequence[Append], marks: Sequence[Mark], writer: str
-    ) -> CommitResult:
-        return await self._committing.commit(appends, marks, self._rules, writer)
+        return await self._committing.commit(appends, marks, self._writer)
 
     async def history(self, ranges: Sequence[Range]) -> list[list[StoredEvent]]:
         """See `ShardStore.history`."""

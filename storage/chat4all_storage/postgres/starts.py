@@ -10,20 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..ports.errors import Rejected, Unavailable
-from .connections import (
-    COMMAND_TIMEOUT,
-    CONNECT_TIMEOUT,
-    ERRORS,
-    POINT_LOOKUPS,
-    SETTINGS,
-    not_written,
-)
-from .libpq import LibpqConnection, TimeLimit
+from .connections import COMMAND_TIMEOUT, ERRORS, not_written
+from .libpq import TimeLimit
+from .prepared import open_prepared
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from .libpq import Row
+    from .libpq import LibpqConnection, Row
 
 _NAME: Final = b"start"
 
@@ -47,7 +41,7 @@ class StartConnections:
         """
         if self._closed:
             raise Unavailable("the store is closed")
-        connection = self._idle.pop() if self._idle else await self._opened()
+        connection = self._idle.pop() if self._idle else await self._open()
         try:
             with TimeLimit(COMMAND_TIMEOUT):
                 rows = await connection.rows(_NAME, values)
@@ -76,16 +70,5 @@ class StartConnections:
         else:
             self._idle.append(connection)
 
-    async def _opened(self) -> LibpqConnection:
-        await self._prepare()
-        try:
-            with TimeLimit(CONNECT_TIMEOUT):
-                connection = await LibpqConnection.open(self._dsn, SETTINGS | POINT_LOOKUPS)
-                try:
-                    await connection.prepare(_NAME, self._query)
-                except BaseException:
-                    connection.close()
-                    raise
-        except ERRORS as error:
-            raise not_written(error) from error
-        return connection
+    async def _open(self) -> LibpqConnection:
+        return await open_prepared(self._dsn, self._prepare, _NAME, self._query)

@@ -8,9 +8,7 @@ from ..ports.leaving import Group, departures, successions
 from ..ports.upkeep import Expired
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ..ports.events import Append, CommitResult, Mark
+    from .commit import CommitConnection
     from .connections import Database
 
 _EXPIRE: Final = "SELECT messages, more FROM expire_messages($1, $2)"
@@ -38,11 +36,7 @@ class PostgresUpkeep:
     """The part of `PostgresShard` that does it."""
 
     _database: Database
-
-    async def _commit(
-        self, appends: Sequence[Append], marks: Sequence[Mark], writer: str
-    ) -> CommitResult:
-        raise NotImplementedError
+    _committing: CommitConnection
 
     async def expire(self, limit: int, *, now: int | None = None) -> Expired:
         """See `Upkeep.expire`."""
@@ -55,7 +49,7 @@ class PostgresUpkeep:
         if rows:
             groups = [Group(str(id_), successor) for id_, successor in rows]
             for appends in (successions(user, groups), departures(user, groups)):
-                await self._commit(appends, [], WRITER)
+                await self._committing.commit(appends, [], WRITER)
             return False
         done: bool = await self._database.write(
             lambda c: c.fetchval(_ERASE, user, pseudonym, limit)

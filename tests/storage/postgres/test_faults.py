@@ -14,6 +14,7 @@ from chat4all_storage.ports.events import Outcome, Status
 from chat4all_storage.ports.shard import Range
 from chat4all_storage.postgres import commit as postgres_commit
 from chat4all_storage.postgres import connections as postgres
+from chat4all_storage.postgres import prepared as postgres_prepared
 from chat4all_storage.postgres.connections import Database
 from tests.storage.builders import (
     append,
@@ -66,8 +67,9 @@ async def connections(bridge: Bridge, server: PostgresServer) -> AsyncIterator[D
 
 def shorten_timeouts(patch: pytest.MonkeyPatch) -> None:
     for name in ("CONNECT_TIMEOUT", "COMMAND_TIMEOUT", "ACQUIRE_TIMEOUT"):
-        patch.setattr(postgres, name, 0.3)
-        patch.setattr(postgres_commit, name, 0.3)
+        for module in (postgres, postgres_commit, postgres_prepared):
+            if hasattr(module, name):
+                patch.setattr(module, name, 0.3)
 
 
 async def test_crashes_under_load_lose_and_double_nothing(
