@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-import trio
-
 from ..ports.errors import StorageError, Unavailable
-from ..ports.logical_shards import ALL_SHARDS, logical_shard
+from ..ports.logical_shards import logical_shard
 from ..ports.shard import Range
-from .shards import RESUME_RETRIES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,7 +25,7 @@ class _Placed(Protocol):
 PAGE: Final = 100
 """Conversations read at once from each database, where all are wanted."""
 
-P = TypeVar("P", bound=_Placed)
+C = TypeVar("C", bound=_Placed)
 
 
 async def find(shards: Shards, id_: str, reader: str) -> list[Found]:
@@ -87,31 +83,16 @@ async def export(shards: Shards, mine: Listed, after: int, limit: int) -> list[S
 
 
 async def _gather(
-    shards: Shards, read: Callable[[ShardStore], Awaitable[Portion[P]]]
-) -> tuple[list[P], StorageError | None]:
+    shards: Shards, read: Callable[[ShardStore], Awaitable[Portion[C]]]
+) -> tuple[list[C], StorageError | None]:
     """What the databases know, each of the shards that it serves; why any of it is missing."""
-    found: list[P] = []
-    missing = ALL_SHARDS
-    failed: dict[int, StorageError] = {}
-
-    async def ask(index: int, wanted: frozenset[int]) -> None:
-        nonlocal missing
-        try:
-            portion = await shards.breakers[index].call(partial(read, shards.all[index]))
-        except StorageError as error:
-            failed[index] = error
-            return
-        served = wanted - portion.unserved
-        missing -= served
-        found.extend(each for each in portion.items if logical_shard(each.conversation) in served)
-
-    for delay in RESUME_RETRIES:
-        await shards.ask_each(ask, missing, failed)
-        if all(shards.placement.of(shard) in failed for shard in missing):
-            break
-        # What was answered with a fence has moved, or is just moving.
-        await shards.refresh()
-        await trio.sleep(delay)
-    if not missing:
+    told = await shards.ask_all(lambda store, _: read(store))
+    found = [
+        each
+        for portion, served in told.answers
+        for each in portion.items
+        if logical_shard(each.conversation) in served
+    ]
+    if not told.missing:
         return found, None
-    return found, next(iter(failed.values()), Unavailable("a shard is on the move"))
+    return found, told.error or Unavailable("a shard is on the move")

@@ -9,8 +9,9 @@ through `shard_logs`.
 from __future__ import annotations
 
 import logging
+import math
 from functools import partial
-from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NoReturn, Protocol, TypeVar
 
 import trio
 from msgspec import Struct
@@ -21,14 +22,22 @@ from .breaker import Breaker
 from .placement import Placement
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from chat4all_protocol.frames import ConversationType
 
     from ..ports.directory import Directory
     from ..ports.events import StoredEvent
     from ..ports.queries import Receipt, Revision
-    from ..ports.shard import Conversation, Membership, Page, Range, Replay, ShardStore
+    from ..ports.shard import (
+        Conversation,
+        Membership,
+        Page,
+        Range,
+        Replay,
+        Resumed,
+        ShardStore,
+    )
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +50,31 @@ WATCH_INTERVAL: Final = 0.25 * SECONDS
 REFRESH_TIMEOUT: Final = 1 * SECONDS
 MOVE_RETRIES: Final = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 """Seconds before each further try for a shard on the move: for a moment it is in neither place."""
-RESUME_RETRIES: Final = (0.0, 0.05, 0.0)
-"""Likewise when a session starts: what it does not get then is introduced a little later."""
+PORTION_RETRIES: Final = (0.0, 0.05, 0.0)
+"""Likewise when all databases are asked: what a session does not get then comes a little later."""
+
+
+class Portioned(Protocol):
+    """What one database answers, of the logical shards that it serves."""
+
+    @property
+    def unserved(self) -> frozenset[int]:
+        """Logical shards of which nothing is in the answer."""
+        ...
+
+
+P = TypeVar("P", bound=Portioned)
+
+
+class Told(Struct, Generic[P], frozen=True):
+    """What all databases have answered."""
+
+    answers: list[tuple[P, frozenset[int]]]
+    """Each with the logical shards that it is the answer for; what it says of others is old."""
+    missing: frozenset[int]
+    """The logical shards of which nothing is known now."""
+    error: StorageError | None
+    """Why a database has not answered, if one has not."""
 
 
 class Resumption(Struct, frozen=True):
@@ -117,59 +149,72 @@ class Shards:
         Raises:
             Unavailable: not one of them has answered.
         """
+
+        def read(store: ShardStore, wanted: frozenset[int]) -> Awaitable[Resumed]:
+            here = {id_: at for id_, at in cursors.items() if logical_shard(id_) in wanted}
+            return store.resume(user, here, details=details, replay=replay)
+
+        told = await self.ask_all(read, shards=shards, patience=patience)
+        if told.error is not None and told.missing == shards:
+            raise told.error
         memberships: list[Membership] = []
         events: dict[str, list[StoredEvent]] = {}
+        for found, served in told.answers:
+            memberships += [
+                each for each in found.memberships if logical_shard(each.conversation) in served
+            ]
+            for id_, missed in found.events.items():
+                if logical_shard(id_) in served:
+                    events[id_] = missed
+        memberships.sort(key=lambda each: (-each.active_at, each.conversation))
+        return Resumption(memberships, events, told.missing)
+
+    async def ask_all(
+        self,
+        read: Callable[[ShardStore, frozenset[int]], Awaitable[P]],
+        *,
+        shards: frozenset[int] = ALL_SHARDS,
+        patience: float = math.inf,
+    ) -> Told[P]:
+        """What every database answers to `read` that has any of the shards, with those; at once.
+
+        Shards that turn out to be served elsewhere are asked for there. A database that fails, or
+        has not answered after `patience` seconds, is left out.
+        """
+        answers: list[tuple[P, frozenset[int]]] = []
         missing = shards
         failed: dict[int, StorageError] = {}
 
         async def ask(index: int, wanted: frozenset[int]) -> None:
             nonlocal missing
-            here = {id_: at for id_, at in cursors.items() if logical_shard(id_) in wanted}
-            read = partial(self.all[index].resume, user, here, details=details, replay=replay)
+            call = partial(read, self.all[index], wanted)
             try:
-                found = await self.breakers[index].call(read, patience=patience)
+                answer = await self.breakers[index].call(call, patience=patience)
             except StorageError as error:
                 failed[index] = error
                 return
-            served = wanted - found.unserved
+            served = wanted - answer.unserved
             missing -= served
-            memberships.extend(
-                each for each in found.memberships if logical_shard(each.conversation) in served
-            )
-            events.update(
-                (id_, each) for id_, each in found.events.items() if logical_shard(id_) in served
-            )
+            answers.append((answer, served))
 
-        for delay in RESUME_RETRIES:
-            await self.ask_each(ask, missing, failed)
+        for delay in PORTION_RETRIES:
+            wanted = [
+                (index, held & missing)
+                for index in range(len(self.all))
+                if index not in failed and (held := self.placement.held_by(index)) & missing
+            ]
+            if len(wanted) == 1:
+                await ask(*wanted[0])
+            else:
+                async with trio.open_nursery() as nursery:
+                    for index, held in wanted:
+                        nursery.start_soon(ask, index, held)
             if all(self.placement.of(shard) in failed for shard in missing):
                 break
             # What was answered with a fence has moved, or is just moving.
             await self.refresh()
             await trio.sleep(delay)
-        if failed and missing == shards:
-            raise next(iter(failed.values()))
-        memberships.sort(key=lambda each: (-each.active_at, each.conversation))
-        return Resumption(memberships, events, missing)
-
-    async def ask_each(
-        self,
-        ask: Callable[[int, frozenset[int]], Awaitable[None]],
-        shards: frozenset[int],
-        failed: Collection[int],
-    ) -> None:
-        """Call `ask` for each database that has any of the shards, with those; at once."""
-        wanted = [
-            (index, held & shards)
-            for index in range(len(self.all))
-            if index not in failed and (held := self.placement.held_by(index)) & shards
-        ]
-        if len(wanted) == 1:
-            await ask(*wanted[0])
-            return
-        async with trio.open_nursery() as nursery:
-            for index, held in wanted:
-                nursery.start_soon(ask, index, held)
+        return Told(answers, missing, next(iter(failed.values()), None))
 
     async def conversation(self, conversation: str) -> Conversation | None:
         """See `ShardStore.conversation`."""
