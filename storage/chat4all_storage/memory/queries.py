@@ -17,23 +17,15 @@ from ..ports.queries import (
     receipt,
 )
 from ..ports.shard import UNREAD_LIMIT
+from .conversations import MemoryConversations
 
 if TYPE_CHECKING:
     from ..ports.queries import Place
     from .log import Log
 
 
-class MemoryQueries:
+class MemoryQueries(MemoryConversations):
     """The part of `MemoryShard` that answers them."""
-
-    _logs: dict[str, Log]
-    moved_shards: set[int]
-
-    def _served(self) -> list[Log]:
-        raise NotImplementedError
-
-    def _check_served(self, *conversations: str) -> None:
-        raise NotImplementedError
 
     async def find(self, id_: str, reader: str) -> Portion[Found]:
         """See `Queries.find`."""

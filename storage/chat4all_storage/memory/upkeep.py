@@ -15,31 +15,14 @@ from ..ports.errors import Moved
 from ..ports.leaving import Group, departures, successions
 from ..ports.logical_shards import logical_shard
 from ..ports.upkeep import Expired
+from .conversations import MemoryConversations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from ..ports.events import Append, CommitResult, Mark
-    from ..ports.shard import JournalRow
     from .log import Log
 
 
-class MemoryUpkeep:
+class MemoryUpkeep(MemoryConversations):
     """The part of `MemoryShard` that does it."""
-
-    _logs: dict[str, Log]
-    _clock_ms: Callable[[], int]
-    _journal: list[tuple[int, JournalRow]]
-
-    async def commit(self, appends: Sequence[Append], marks: Sequence[Mark]) -> CommitResult:
-        """See `ShardStore.commit`."""
-        raise NotImplementedError
-
-    def _fenced(self, conversation: str) -> bool:
-        raise NotImplementedError
-
-    def _write_journal(self, heads: list[tuple[str, int]], joined: list[tuple[str, str]]) -> None:
-        raise NotImplementedError
 
     async def expire(self, limit: int, *, now: int | None = None) -> Expired:
         """See `Upkeep.expire`."""
@@ -72,7 +55,7 @@ class MemoryUpkeep:
         ]
         if groups:
             for appends in (successions(user, groups), departures(user, groups)):
-                await self.commit(appends, [])
+                self._decide(appends, [])
             return False
         self._journal = [
             (
