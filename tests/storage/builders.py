@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
@@ -87,6 +88,11 @@ def join(conversation: str, sender: str, subject: str, role: str = "member") -> 
 
 def leave(conversation: str, sender: str, subject: str) -> Append:
     return append(conversation, sender, None, kind="leave", subject=subject)
+
+
+def conversation_of(shard: int) -> str:
+    """A conversation that belongs to a logical shard."""
+    return str(uuid.UUID(int=uuid.uuid4().int >> 6 << 6 | shard))
 
 
 async def new_conversation(

@@ -28,6 +28,7 @@ from tests.storage.builders import (
     append,
     change,
     commit,
+    conversation_of,
     delete,
     edit,
     events,
@@ -37,7 +38,6 @@ from tests.storage.builders import (
     new_conversation,
 )
 from tests.storage.scripted_store import Inbox
-from tests.storage.sharding.test_placement import conversation_of
 from tests.support.storage_servers import execute, fetch
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from chat4all_storage.memory.shard import MemoryShard
 from chat4all_storage.ports.errors import Moved
 from chat4all_storage.ports.events import Mark, Status
 from chat4all_storage.ports.shard import Range
-from tests.storage.builders import append, commit, new_conversation
-from tests.storage.sharding.test_placement import conversation_of
+from tests.storage.builders import append, commit, conversation_of, new_conversation
 from tests.support.storage_servers import execute
 
 if TYPE_CHECKING:

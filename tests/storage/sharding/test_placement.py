@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from chat4all_storage.ports.errors import Rejected
 from chat4all_storage.ports.logical_shards import LOGICAL_SHARDS, default_placement, logical_shard
 from chat4all_storage.postgres.directory import PostgresDirectory
 from chat4all_storage.sharding.placement import Placement
+from tests.storage.builders import conversation_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from chat4all_storage.bridge import Bridge
 
 TWO = ["00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"]
-
-
-def conversation_of(shard: int) -> str:
-    """A conversation that belongs to a logical shard."""
-    return str(uuid.UUID(int=uuid.uuid4().int >> 6 << 6 | shard))
 
 
 @pytest.fixture

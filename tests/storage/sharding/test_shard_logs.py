@@ -17,7 +17,7 @@ from chat4all_storage.ports.logical_shards import default_placement, logical_sha
 from chat4all_storage.sharding import shard_logs
 from chat4all_storage.sharding.shard_logs import ShardLogs
 from chat4all_storage.sharding.shards import Shards
-from tests.storage.builders import append, events, join, new_conversation
+from tests.storage.builders import append, conversation_of, events, join, new_conversation
 from tests.storage.scripted_store import (
     COMMIT_TIME,
     IN_DOUBT,
@@ -28,7 +28,6 @@ from tests.storage.scripted_store import (
     ScriptedStore,
     settle,
 )
-from tests.storage.sharding.test_placement import conversation_of
 
 if TYPE_CHECKING:
     from trio.testing import MockClock

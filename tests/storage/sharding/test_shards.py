@@ -14,8 +14,7 @@ from chat4all_storage.ports.errors import Moved, Unavailable
 from chat4all_storage.ports.logical_shards import default_placement, logical_shard
 from chat4all_storage.ports.shard import Range, Replay
 from chat4all_storage.sharding.shards import POLL_INTERVAL, Resumption, Shards
-from tests.storage.builders import fill, new_conversation
-from tests.storage.sharding.test_placement import conversation_of
+from tests.storage.builders import conversation_of, fill, new_conversation
 
 if TYPE_CHECKING:
     from trio.testing import MockClock

@@ -1,0 +1,97 @@
+"""Whoever implements a port can be called as it says; mypy compares the types, we the rest."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chat4all_storage.memory.answers import MemoryAnswers
+from chat4all_storage.memory.audit import MemoryAudit
+from chat4all_storage.memory.bus import MemoryBus
+from chat4all_storage.memory.clients import MemoryClients
+from chat4all_storage.memory.directory import MemoryDirectory
+from chat4all_storage.memory.erasures import MemoryErasures
+from chat4all_storage.memory.factors import MemoryFactors
+from chat4all_storage.memory.keys import MemoryKeys
+from chat4all_storage.memory.logins import MemoryLogins
+from chat4all_storage.memory.profiles import MemoryProfiles
+from chat4all_storage.memory.shard import MemoryShard
+from chat4all_storage.memory.tally import MemoryTally
+from chat4all_storage.ports.answers import Answers
+from chat4all_storage.ports.audit import Audit
+from chat4all_storage.ports.bus import Bus
+from chat4all_storage.ports.clients import Clients
+from chat4all_storage.ports.directory import Directory
+from chat4all_storage.ports.erasures import Erasures
+from chat4all_storage.ports.factors import Factors
+from chat4all_storage.ports.keys import Keys
+from chat4all_storage.ports.logins import Logins
+from chat4all_storage.ports.profiles import Profiles
+from chat4all_storage.ports.shard import ShardStore
+from chat4all_storage.ports.tally import Tally
+from chat4all_storage.postgres.answers import PostgresAnswers
+from chat4all_storage.postgres.audit import PostgresAudit
+from chat4all_storage.postgres.clients import PostgresClients
+from chat4all_storage.postgres.directory import PostgresDirectory
+from chat4all_storage.postgres.erasures import PostgresErasures
+from chat4all_storage.postgres.factors import PostgresFactors
+from chat4all_storage.postgres.keys import PostgresKeys
+from chat4all_storage.postgres.logins import PostgresLogins
+from chat4all_storage.postgres.profiles import PostgresProfiles
+from chat4all_storage.postgres.shard import PostgresShard
+from chat4all_storage.redis.bus import RedisStreams
+from chat4all_storage.redis.tally import RedisTally
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Assigned one by one, so that mypy compares each with its port.
+ANSWERS: list[type[Answers]] = [MemoryAnswers, PostgresAnswers]
+AUDIT: list[type[Audit]] = [MemoryAudit, PostgresAudit]
+BUS: list[type[Bus]] = [MemoryBus, RedisStreams]
+CLIENTS: list[type[Clients]] = [MemoryClients, PostgresClients]
+DIRECTORY: list[type[Directory]] = [MemoryDirectory, PostgresDirectory]
+ERASURES: list[type[Erasures]] = [MemoryErasures, PostgresErasures]
+FACTORS: list[type[Factors]] = [MemoryFactors, PostgresFactors]
+KEYS: list[type[Keys]] = [MemoryKeys, PostgresKeys]
+LOGINS: list[type[Logins]] = [MemoryLogins, PostgresLogins]
+PROFILES: list[type[Profiles]] = [MemoryProfiles, PostgresProfiles]
+SHARD: list[type[ShardStore]] = [MemoryShard, PostgresShard]
+TALLY: list[type[Tally]] = [MemoryTally, RedisTally]
+
+PORTS: list[tuple[Any, list[Any]]] = [
+    (Answers, ANSWERS),
+    (Audit, AUDIT),
+    (Bus, BUS),
+    (Clients, CLIENTS),
+    (Directory, DIRECTORY),
+    (Erasures, ERASURES),
+    (Factors, FACTORS),
+    (Keys, KEYS),
+    (Logins, LOGINS),
+    (Profiles, PROFILES),
+    (ShardStore, SHARD),
+    (Tally, TALLY),
+]
+
+
+def methods(port: Any) -> Iterator[str]:
+    for name, member in inspect.getmembers(port, inspect.isfunction):
+        if not name.startswith("_"):
+            assert inspect.iscoroutinefunction(member)
+            yield name
+
+
+@pytest.mark.parametrize(
+    ("port", "implementation"), [(port, each) for port, all_ in PORTS for each in all_]
+)
+def test_every_method_takes_what_the_port_says(port: Any, implementation: Any) -> None:
+    names = list(methods(port))
+    assert names
+    for name in names:
+        made = getattr(implementation, name)
+        assert inspect.iscoroutinefunction(made), name
+        assert inspect.signature(made) == inspect.signature(getattr(port, name)), name
+        assert inspect.getdoc(made) is not None
