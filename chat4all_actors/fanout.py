@@ -30,6 +30,7 @@ class Passing(Struct, frozen=True, eq=False):
     ts: int
     data: bytes
     """Its `msg`, as a WebSocket frame."""
+    sender: str
     post: Post | None = None
     """What it was, if it was sent through this node: its origin gets `sent` in its place."""
     dup: bool = False

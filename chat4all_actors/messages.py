@@ -17,7 +17,7 @@ from chat4all_storage.ports.events import StoredEvent
 if TYPE_CHECKING:
     from chat4all_protocol.frames import Error, TypingKind
     from chat4all_storage.log.entries import Answer, Entry
-    from chat4all_storage.ports.events import Append, Mark, Outcome
+    from chat4all_storage.ports.events import Append, Mark
 
     from .conversation.watermarks import Risen
     from .fanout import Reader
@@ -43,16 +43,16 @@ class Post(Struct, frozen=True, eq=False):
     rid: int
     origin: Origin
 
-    def event(self, outcome: Outcome) -> StoredEvent:
+    def event(self, seq: int, ts: int) -> StoredEvent:
         """The event that it has become."""
         append = self.append
         return StoredEvent(
             conversation=append.conversation,
-            seq=outcome.seq,
+            seq=seq,
             id=append.id,
             sender=append.sender,
             kind=append.kind,
-            ts=outcome.ts,
+            ts=ts,
             body=append.body,
             reply_to=append.reply_to,
             target=append.target,

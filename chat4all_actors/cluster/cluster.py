@@ -107,15 +107,15 @@ class Cluster:
         """See `relay.Relay`."""
         return self._backbone.working and bool(self._backbone.peers.living)
 
-    def events(self, room: Room, events: Sequence[Passing], senders: Sequence[str]) -> None:
+    def events(self, room: Room, events: Sequence[Passing]) -> None:
         """See `relay.Relay`."""
         nodes = self._nodes(room.members)
         if not nodes:
             return
         frames = [event.data for event in events]
         for some in portions(map(len, frames), MAX_EVENTS):
-            first = events[some.start].seq
-            item = Events(room.id, first, list(senders[some]), frames[some])
+            senders = [event.sender for event in events[some]]
+            item = Events(room.id, events[some.start].seq, senders, frames[some])
             self._backbone.send_nowait(nodes, encode_item(item))
 
     def changed(self, room: Room, seq: int, user: str | None, *, joined: bool) -> None:

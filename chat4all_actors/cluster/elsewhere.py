@@ -16,7 +16,7 @@ from chat4all_storage.ports.errors import StorageError
 from chat4all_storage.ports.logical_shards import logical_shard
 
 from ..kernel import ActorStopped, PoolClosed
-from ..messages import ComposingElsewhere, MembersRead, Overtaken, Relayed, RisenElsewhere
+from ..messages import ComposingElsewhere, MembersRead, Relayed, RisenElsewhere
 from ..wire import view
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_RELAYED: Final = 1024 * 1024
-"""Bytes of events that wait in one conversation; what is beyond is read from its store later."""
 RETRY_FIRST: Final = 0.1
 RETRY_MAX: Final = 2.0
 
@@ -59,22 +57,20 @@ class Elsewhere:
         actor = self._conversations.get(conversation)
         if actor is None:
             self._conversations.heads.note(conversation, seq)
-        elif seq > max(actor.head, actor.overtaken):
-            actor.overtaken = seq
-            self._tell(conversation, Overtaken(seq))
+        else:
+            with suppress(ActorStopped, PoolClosed):
+                actor.stands(seq)
 
     def events(
         self, conversation: str, first: int, senders: list[str], frames: list[bytes]
     ) -> None:
         """Consecutive events, `first` and after, were stored through another node."""
-        last = first + len(frames) - 1
         actor = self._conversations.get(conversation)
-        if actor is None or actor.relayed_bytes > MAX_RELAYED:
-            self.stands(conversation, last)
-        elif last > actor.head:
-            relayed = Relayed(first, senders, frames)
-            actor.relayed_bytes += relayed.size
-            self._tell(conversation, relayed)
+        if actor is None:
+            self._conversations.heads.note(conversation, first + len(frames) - 1)
+        else:
+            with suppress(ActorStopped, PoolClosed):
+                actor.hear(Relayed(first, senders, frames))
 
     def marks(self, conversation: str, risen: list[Risen]) -> None:
         """Watermarks were written through another node."""

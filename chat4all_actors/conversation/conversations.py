@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from ..fanout import LocalReaders, Reader
     from ..kernel import Pool, Timers
     from ..messages import Origin
+    from .members import Asking
     from .relay import Relay
+    from .surroundings import Alive
 
 
 class Refusal(Exception):
@@ -50,7 +52,7 @@ class Refusal(Exception):
 
 
 class Conversations:
-    """Conversations by id; also the surroundings that each of them works in."""
+    """Conversations by id; also the `Surroundings` that each of them works in."""
 
     def __init__(
         self,
@@ -65,12 +67,13 @@ class Conversations:
     ) -> None:
         self.settings = settings
         self.storage = storage
+        self.shards = storage.shards
         self.logs = logs
         self.pool = pool
         self.timers = timers
         self.local = local
         self.relay = relay
-        self.read_members = MemberReader(storage.shards, pool).read
+        self._member_reader = MemberReader(storage.shards, pool)
         self.heads = Heads()
         self._alive: dict[str, ConversationActor] = {}
 
@@ -129,7 +132,7 @@ class Conversations:
             StorageError: the store failed.
         """
         with self.heads.reading():
-            stored = await self.storage.shards.conversation(id_)
+            stored = await self.shards.conversation(id_)
             if stored is None or reader.user not in stored.members:
                 return None
             conversation = self._awake(id_, stored.head, stored.type)
@@ -154,7 +157,7 @@ class Conversations:
         conversation = self._alive.get(append.conversation)
         if conversation is None:
             with self.heads.reading():
-                stored = await self.storage.shards.conversation(append.conversation)
+                stored = await self.shards.conversation(append.conversation)
                 if stored is None:
                     origin.refused(post, not_found(rid))
                     return
@@ -247,7 +250,7 @@ class Conversations:
         wanted = [type_, creator, title, sorted(roles.items())]
         digest = digest_of(repr(wanted).encode() + (encoded or b""))
         with self.heads.reading():
-            stored, made = await self.storage.shards.create(
+            stored, made = await self.shards.create(
                 id_,
                 type_,
                 title,
@@ -289,12 +292,16 @@ class Conversations:
 
     # --- for the conversations ----------------------------------------------------------------
 
-    def release(self, conversation: ConversationActor) -> None:
+    def read_members(self, conversation: Asking) -> None:
+        """Let the conversation be told its members, soon."""
+        self._member_reader.read(conversation)
+
+    def release(self, conversation: Alive) -> None:
         """End a conversation that nobody needs."""
         if not conversation.needed and self._alive.get(conversation.id) is conversation:
             conversation.stop()
 
-    def forget(self, conversation: ConversationActor, seq: int) -> None:
+    def forget(self, conversation: Alive, seq: int) -> None:
         """A conversation has ended; its events are stored up to `seq` at least."""
         self.heads.note(conversation.id, seq)
         if self._alive.get(conversation.id) is conversation:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
@@ -22,12 +22,23 @@ if TYPE_CHECKING:
     from chat4all_storage.sharding.shards import Shards
 
     from ..kernel import Pool
-    from .actor import ConversationActor
 
 logger = logging.getLogger(__name__)
 
 AT_ONCE: Final = 200
 RETRY: Final = 1.0
+
+
+class Asking(Protocol):
+    """A conversation that wants to know its members."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+    def reply_nowait(self, message: MembersRead, /) -> None:
+        """Be told. Raises `ActorStopped`."""
 
 
 class MemberReader:
@@ -36,10 +47,10 @@ class MemberReader:
     def __init__(self, shards: Shards, pool: Pool) -> None:
         self._shards = shards
         self._pool = pool
-        self._wanted: dict[int, dict[str, ConversationActor]] = {}
+        self._wanted: dict[int, dict[str, Asking]] = {}
         """By logical shard, what is asked for; there while it is being read."""
 
-    def read(self, conversation: ConversationActor) -> None:
+    def read(self, conversation: Asking) -> None:
         """Let the conversation be told its members, soon."""
         shard = logical_shard(conversation.id)
         wanted = self._wanted.get(shard)
@@ -59,7 +70,7 @@ class MemberReader:
         finally:
             del self._wanted[shard]
 
-    async def _read(self, some: dict[str, ConversationActor]) -> None:
+    async def _read(self, some: dict[str, Asking]) -> None:
         try:
             found = await self._shards.members(list(some))
         except StorageError as error:

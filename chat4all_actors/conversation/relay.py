@@ -44,7 +44,7 @@ class Relay(Protocol):
         """Whether other nodes, of which there are some, can tell now what they have stored."""
         ...
 
-    def events(self, room: Room, events: Sequence[Passing], senders: Sequence[str]) -> None:
+    def events(self, room: Room, events: Sequence[Passing]) -> None:
         """Consecutive events were stored through this node; none of them changes the members."""
 
     def changed(self, room: Room, seq: int, user: str | None, *, joined: bool) -> None:

@@ -19,15 +19,15 @@ from chat4all_protocol.frames import Receipt
 from chat4all_storage.ports.events import Mark
 
 from ..kernel import ActorStopped
-from ..messages import MarkDue, Marked, ReceiptsDue
+from ..messages import MarkDue, Marked, MarkRead, ReceiptsDue
 from ..wire import framed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from ..fanout import Reader
-    from ..messages import MarkRead, ToConversation
-    from .conversations import Conversations
+    from ..messages import RisenElsewhere, ToConversation
+    from .surroundings import Surroundings
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Room(Protocol):
     private: bool
     senders: list[str] | None
     """Who sent the last events, up to the head."""
-    surroundings: Conversations
+    surroundings: Surroundings
 
     @property
     def readers(self) -> Collection[Reader]:
@@ -108,6 +108,19 @@ class Watermarks:
         self._viewers[reader] = trio.current_time()
         if len(self._viewers) > len(self._room.readers):
             self._look_round()  # else sessions that have ended would gather here
+
+    def receive(self, message: MarkRead | MarkDue | Marked | ReceiptsDue | RisenElsewhere) -> None:
+        """Handle what concerns watermarks."""
+        if isinstance(message, MarkRead):
+            self.mark(message)
+        elif isinstance(message, Marked):
+            self.written(message.mark)
+        elif isinstance(message, MarkDue):
+            self.mark_due(message.user)
+        elif isinstance(message, ReceiptsDue):
+            self.receipts_due()
+        else:
+            self.told(message.risen)
 
     # --- from the clients to the log ----------------------------------------------------------
 

@@ -90,7 +90,7 @@ def post(origin: FakeReader, rid: int = 1) -> Post:
 
 def passing(seq: int, origin: FakeReader | None = None, *, dup: bool = False) -> Passing:
     of = None if origin is None else post(origin, rid=100 + seq)
-    return Passing(seq=seq, ts=1000 + seq, data=b"<%d>" % seq, post=of, dup=dup)
+    return Passing(seq=seq, ts=1000 + seq, data=b"<%d>" % seq, sender="ana", post=of, dup=dup)
 
 
 # fan_out

@@ -112,7 +112,7 @@ class Scene:
     def routed(self, *members: str) -> set[str]:
         """The nodes that learn of an event in a conversation of these members."""
         room = Room("room", list(members) or None)
-        self.cluster.events(room, [Passing(1, 0, b"event")], ["ana"])
+        self.cluster.events(room, [Passing(1, 0, b"event", "ana")])
         return set().union(*(nodes for nodes, _ in self.backbone.lately()))
 
 
@@ -208,7 +208,7 @@ def test_after_a_shock_a_node_that_was_awaited_before_is_still_awaited() -> None
 def test_nothing_at_all_is_sent_while_the_backbone_does_not_work() -> None:
     scene, room = Scene(), Room("room", ["ana"])
     scene.backbone.working = False
-    scene.cluster.events(room, [Passing(1, 0, b"event")], ["ana"])
+    scene.cluster.events(room, [Passing(1, 0, b"event", "ana")])
     scene.cluster.changed(room, 2, "bob", joined=True)
     scene.cluster.created(Conversation("room", "group", None, "bob", 0, 0, {"bob": MEMBER}))
     scene.cluster.marks(room, [Risen("ana", 5, 3, 4, 2)])
@@ -232,8 +232,8 @@ def test_nobody_is_told_while_there_is_nobody_or_no_way() -> None:
 
 def test_events_that_just_fit_are_one_item() -> None:
     scene = Scene()
-    half = [Passing(seq, 0, bytes(MAX_EVENTS // 2)) for seq in (1, 2, 3)]
-    scene.cluster.events(Room("room", ["bob"]), half, ["v", "w", "x"])
+    half = [Passing(seq, 0, bytes(MAX_EVENTS // 2), "ana") for seq in (1, 2, 3)]
+    scene.cluster.events(Room("room", ["bob"]), half)
     items = [item for _, item in scene.backbone.lately()]
     assert [len(item.frames) for item in items if isinstance(item, Events)] == [2, 1]
 
@@ -248,9 +248,9 @@ def test_what_one_node_shows_as_composed_another_takes_for_new() -> None:
 
 def test_consecutive_events_are_one_item_up_to_a_size() -> None:
     scene = Scene()
-    small = [Passing(seq, 0, b"%d" % seq) for seq in range(5, 8)]
-    large = [Passing(seq, 0, bytes(MAX_EVENTS - 1)) for seq in range(8, 10)]
-    scene.cluster.events(Room("room", ["bob"]), [*small, *large], ["v", "w", "x", "y", "z"])
+    small = [Passing(seq, 0, b"%d" % seq, sender) for seq, sender in enumerate("vwx", 5)]
+    large = [Passing(seq, 0, bytes(MAX_EVENTS - 1), sender) for seq, sender in enumerate("yz", 8)]
+    scene.cluster.events(Room("room", ["bob"]), [*small, *large])
     items = [item for _, item in scene.backbone.lately()]
     assert items == [
         Events("room", 5, ["v", "w", "x"], [b"5", b"6", b"7"]),

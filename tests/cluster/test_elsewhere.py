@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from chat4all_actors.cluster.elsewhere import MAX_RELAYED, RETRY_MAX, Elsewhere
+from chat4all_actors.cluster.elsewhere import RETRY_MAX, Elsewhere
+from chat4all_actors.conversation.actor import MAX_RELAYED
 from chat4all_actors.wire import framed, message
 from chat4all_protocol.codec import encode_body
 from chat4all_protocol.frames import Conv, Create, Gap, MemberBody, Msg, TextBody

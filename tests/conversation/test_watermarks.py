@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pytest
     from trio.testing import MockClock
 
-    from chat4all_actors.conversation.conversations import Conversations
+    from chat4all_actors.conversation.surroundings import Surroundings
     from chat4all_actors.fanout import Reader
     from chat4all_actors.messages import ToConversation
 
@@ -84,7 +84,7 @@ class FakeRoom:
         self._local = LocalReaders()
         self.sessions = {user: self.enter(user) for user in users}
         self.surroundings = cast(
-            "Conversations",
+            "Surroundings",
             SimpleNamespace(
                 logs=self.log,
                 timers=timers,
@@ -110,17 +110,12 @@ class FakeRoom:
         self.told_others += risen
 
     def reply_nowait(self, message: ToConversation) -> None:
-        if isinstance(message, Marked):
-            self.watermarks.written(message.mark)
-        elif isinstance(message, MarkDue):
-            self.watermarks.mark_due(message.user)
-        else:
-            assert isinstance(message, ReceiptsDue)
-            self.watermarks.receipts_due()
+        assert isinstance(message, (Marked, MarkDue, ReceiptsDue))
+        self.watermarks.receive(message)
 
     def mark(self, user: str, recv: int, read: int = 0) -> None:
         """Somebody says how far it has got, and the log writes it."""
-        self.watermarks.mark(MarkRead(self.sessions[user], recv, read))
+        self.watermarks.receive(MarkRead(self.sessions[user], recv, read))
         self.log.answer()
 
     def lately(self) -> dict[str, list[tuple[str, int, int]]]:

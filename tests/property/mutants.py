@@ -14,7 +14,8 @@ from chat4all_actors.conversation import actor as conversation
 from chat4all_actors.conversation.actor import ConversationActor
 from chat4all_actors.conversation.conversations import Conversations
 from chat4all_actors.conversation.heads import Heads
-from chat4all_actors.fanout import Passing, fan_out, fan_out_nowait
+from chat4all_actors.conversation.order import Early
+from chat4all_actors.fanout import fan_out, fan_out_nowait
 from chat4all_actors.presence.presence import Presences
 from chat4all_actors.session import requests, resume
 from chat4all_actors.session.held import Held
@@ -24,7 +25,7 @@ from chat4all_storage.memory.shard import MemoryShard
 from chat4all_storage.ports.errors import InDoubt, Unavailable
 
 from .cluster_programs import apart, introduced, mingled, moving, woken
-from .programs import alone, anything, away, behind, curious, expelled, outage, overtaken
+from .programs import alone, anything, away, behind, curious, expelled, outage, overtaken, vacated
 from .sim_store import FaultyShard
 from .sim_world import SilentOrigin
 
@@ -105,7 +106,7 @@ def hole_not_filled() -> AbstractContextManager[Any]:
     async def skip(self: ConversationActor, upto: int) -> None:
         self.head = max(self.head, upto)
 
-    return patch.object(ConversationActor, "_catch_up", skip)
+    return patch.object(ConversationActor, "_read", skip)
 
 
 def gap_not_announced() -> AbstractContextManager[Any]:
@@ -232,22 +233,17 @@ def journal_not_followed() -> AbstractContextManager[Any]:
 def relayed_at_any_head() -> AbstractContextManager[Any]:
     """Events of other nodes are passed as they come."""
 
-    async def pass_on(self: ConversationActor, relayed: Relayed) -> None:
-        self.relayed_bytes -= relayed.size
-        events = [Passing(seq, 0, frame) for seq, frame in enumerate(relayed.frames, relayed.first)]
-        await self._deliver(events, relayed.senders)
+    relayed = Early.relayed
 
-    return patch.object(ConversationActor, "_relayed", pass_on)
+    def pass_on(self: Early, head: int, came: Relayed) -> None:
+        relayed(self, head, replace(came, first=head + 1))
+
+    return patch.object(Early, "relayed", pass_on)
 
 
 def own_event_as_message() -> AbstractContextManager[Any]:
     """What is read from the store is passed to its sender before the log has answered."""
-    catch_up = ConversationActor._catch_up
-
-    async def hasty(self: ConversationActor, upto: int, *, waiting: bool = True) -> None:
-        await catch_up(self, upto, waiting=False)
-
-    return patch.object(ConversationActor, "_catch_up", hasty)
+    return patch.object(Early, "before_own", lambda *_: True)
 
 
 def introduced_without_gap() -> AbstractContextManager[Any]:
@@ -275,12 +271,11 @@ CLUSTER_MUTANTS = [
     (journal_not_followed, apart()),
     (relayed_at_any_head, mingled()),
     (own_event_as_message, mingled()),
-    (stopped_at_work, mingled()),
     (introduced_without_gap, introduced()),
     (woken_where_it_was_read, woken()),
     (former_session_kept, moving()),
 ]
-"""Those that show on several nodes, most of them there only."""
+"""Those that show on several nodes only."""
 
 MUTANTS = [
     (ack_before_commit, anything),
@@ -300,5 +295,6 @@ MUTANTS = [
     (page_cut_short, anything),
     (marks_overwritten, curious()),
     (stale_heads, alone()),
+    (stopped_at_work, vacated()),
 ]
 """Each with the kind of scene in which it shows soonest."""

@@ -172,6 +172,27 @@ def alone(draw: DrawFn) -> list[Step]:
 
 
 @st.composite
+def vacated(draw: DrawFn) -> list[Step]:
+    """The last one goes while what another writer stored is being read, and somebody comes."""
+    conv, slow = draw(conversations), draw(slowness)
+    one, other = draw(st.sampled_from([(0, 2), (2, 0), (0, 3), (0, 0)]))
+    foreign: Step = ("foreign", conv, None)
+    return [
+        ("connect", one, None),
+        *[("drop", device, False, None) for device in range(len(DEVICES)) if device != one],
+        *[foreign] * draw(st.integers(1, 9)),
+        ("lag", conv % 2, slow, 0, None),
+        draw(waits),
+        draw(step("drop", st.just(one), st.booleans())),
+        ("lag", conv % 2, 0, 0, None),
+        ("connect", other, None),
+        draw(waits),
+        foreign,
+        *draw(few_steps),
+    ]
+
+
+@st.composite
 def outage(draw: DrawFn) -> list[Step]:
     """A database loses commits or takes its time, and more goes wrong meanwhile."""
     conv, fault = draw(conversations), draw(st.sampled_from(Fault))
@@ -226,7 +247,7 @@ def made_of(*scenes: SearchStrategy[list[Step]]) -> SearchStrategy[list[Step]]:
 
 
 programs = made_of(
-    anything, behind(), away(), overtaken(), alone(), outage(), expelled(), curious()
+    anything, behind(), away(), overtaken(), alone(), vacated(), outage(), expelled(), curious()
 )
 
 

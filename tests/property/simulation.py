@@ -16,7 +16,7 @@ import trio
 from trio.testing import MockClock
 
 from chat4all_actors import fanout
-from chat4all_actors.conversation import actor as conversation
+from chat4all_actors.conversation import reading
 from chat4all_actors.kernel import RestartBudgetExceeded
 from chat4all_actors.session import resume, session
 from chat4all_storage.ports.errors import Rejected
@@ -81,7 +81,7 @@ def _small_batches() -> Iterator[None]:
     """Let a few events be many: every bound is met within a short program."""
     with (
         patch.object(resume, "FETCH_LIMIT", 6),
-        patch.object(conversation, "CATCH_UP_BATCH", 2),
+        patch.object(reading, "BATCH", 2),
         patch.object(fanout, "CHECKPOINT_EVERY", 2),
     ):
         yield
