@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from chat4all_protocol.codec import encode
+from chat4all_actors.conversation import appends
+from chat4all_actors.session import resume
 from chat4all_protocol.codes import CloseCode
 from chat4all_protocol.frames import (
     Connect,
@@ -13,6 +14,7 @@ from chat4all_protocol.frames import (
     Create,
     Error,
     Gap,
+    Hello,
     Msg,
     Ready,
     Send,
@@ -20,10 +22,15 @@ from chat4all_protocol.frames import (
 )
 from chat4all_protocol.ids import new_id
 from chat4all_storage.ports.errors import Unavailable
+from chat4all_storage.ports.logins import EndedLogin
+from chat4all_storage.ports.shard import Replay
 
-from ..actors.harness import Person, memory_with_users, person, running_node
+from ..actors.harness import EPOCH, Person, memory_with_users, person, running_node
+from ..conversation.test_posts import Inbox
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from chat4all_actors.node import Node
     from chat4all_storage.ports.shard import Resumed
     from chat4all_storage.storage import Storage
@@ -149,91 +156,185 @@ async def test_a_store_that_is_away_refuses_for_now(monkeypatch: pytest.MonkeyPa
         assert ana.outlet.closed[0] == CloseCode.OVERLOADED
 
 
-class SlowStore:
-    """Holds the answers to who connects back until it is told to `go`."""
+async def refused(node: Node, token: str) -> tuple[list[str], int | None]:
+    """What somebody with this token is told, and the close code."""
+    someone = Person(node)
+    await someone.say(Connect(token=token, device="d"))
+    closed = someone.outlet.closed
+    return [error.code for error in someone.outlet.of(Error)], closed and closed[0]
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, storage: Storage) -> None:
-        self.go = trio.Event()
+
+async def test_a_token_that_does_not_count_opens_no_session() -> None:
+    async with running_node() as node:
+        node.revocations.end([EndedLogin("old", "ana", int(EPOCH * 1000))])
+        for token, code in [
+            (node.tokens.issue("id of ana", "ana", login="old"), CloseCode.REVOKED),
+            (node.tokens.issue_for_client("id", "billing", ["act_as"]), CloseCode.BAD_TOKEN),
+        ]:
+            assert await refused(node, token) == (["UNAUTHENTICATED"], code)
+        assert node.statistics().sessions == 0
+
+
+async def test_ready_tells_whose_session_it_is_and_how_each_conversation_stands(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    async with running_node() as node:
+        ana = await person(node, "ana")
+        conv = await group(ana, 3)
+        await ana.say(Create(rid=1, type="private", members=["bob"]))
+        bob = await person(node, "bob")
+        (ready,) = bob.outlet.of(Ready)
+        assert (ready.session, ready.user) == (bob.session.id, "bob")
+        assert ready.now == int((EPOCH + trio.current_time()) * 1000)
+        states = {state.conv: state for state in ready.convs}
+        assert not ready.more
+        assert (states[conv].type, states[conv].title, states[conv].head) == ("group", "t", 3)
+        assert (states[conv].unread, states[conv].read, states[conv].recv) == (3, 0, 0)
+        private = ana.outlet.of(Conv)[-1].conv
+        assert (states[private].type, states[private].peer) == ("private", "ana")
+
+
+async def test_conversations_where_nothing_happened_since_are_read_and_not_listed() -> None:
+    async with running_node() as node:
+        ana = await person(node, "ana")
+        quiet = await group(ana, 1)
+        (store,) = node.conversations.storage.shards.all
+        nothing = Replay(each=0, events=0, size=0)
+        found = await store.resume("bob", {}, details=0, replay=nothing)
+        (membership,) = found.memberships
+        bob = await person(node, "bob", since=membership.active_at + 1)
+        assert bob.outlet.of(Ready)[0].convs == []
+        await ana.say(Send(rid=9, conv=quiet, id=new_id(), body=TextBody("hi")))
+        assert [one.seq for one in bob.outlet.of(Msg)] == [2]
+        carla = await person(node, "bob", "other", since=membership.active_at)
+        assert [state.conv for state in carla.outlet.of(Ready)[0].convs] == [quiet]
+
+
+async def test_ready_lists_so_many_conversations_and_says_that_there_are_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resume, "LISTED", 2)
+    async with running_node() as node:
+        ana = await person(node, "ana")
+        convs = [await group(ana, 0) for _ in range(2)]
+        assert not (await Person(node).connect("bob")).more
+        convs.append(await group(ana, 0))
+        bob = await person(node, "bob", "other")
+        (ready,) = bob.outlet.of(Ready)
+        assert (len(ready.convs), ready.more) == (2, True)
+        assert sorted(bob.session.conversations) == sorted(convs)
+
+
+class During:
+    """Something happens when the stores have been asked by who connects, and before it is told."""
+
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        storage: Storage,
+        act: Callable[[], Awaitable[object]],
+    ) -> None:
         (store,) = storage.shards.all
         self._resume = store.resume
-        monkeypatch.setattr(store, "resume", self._wait)
+        self._act = act
+        monkeypatch.setattr(store, "resume", self._answer)
 
-    async def _wait(self, user: str, cursors: Any, **options: Any) -> Resumed:
-        await self.go.wait()
-        return await self._resume(user, cursors, **options)
-
-
-async def begin(nursery: trio.Nursery, node: Node, user: str, device: str = "d") -> Person:
-    """Somebody whose `connect` is being answered."""
-    someone = Person(node)
-    token = node.tokens.issue(f"id of {user}", user)
-    nursery.start_soon(someone.session.receive, encode(Connect(token=token, device=device)))
-    await trio.testing.wait_all_tasks_blocked()
-    return someone
+    async def _answer(self, *arguments: Any, **options: Any) -> Resumed:
+        found = await self._resume(*arguments, **options)
+        await self._act()
+        return found
 
 
-async def test_when_too_many_connect_the_last_are_told_when_to_come_back(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+@pytest.mark.parametrize("known", [False, True], ids=["new to the client", "with a cursor"])
+async def test_who_is_added_while_connecting_is_introduced_behind_ready(
+    monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
     storage = await memory_with_users()
-    limits: dict[str, Any] = {
-        "max_connecting": 1,
-        "max_connecting_waiting": 1,
-        "connecting_patience": 5.0,
-    }
-    async with running_node(storage, **limits) as node:
-        live = await person(node, "bob", "d")
-        store = SlowStore(monkeypatch, storage)
-        async with trio.open_nursery() as nursery:
-            first = await begin(nursery, node, "ana")
-            second = await begin(nursery, node, "carla")
-            third = await begin(nursery, node, "bob")
-            (error,) = third.outlet.of(Error)
-            assert (error.code, error.temporary, error.rid) == ("UNAVAILABLE", True, None)
-            assert error.retry_after_ms is not None
-            assert 5000 <= error.retry_after_ms < 10_000
-            assert third.outlet.closed is not None
-            assert third.outlet.closed[0] == CloseCode.OVERLOADED
-            assert live.outlet.closed is None  # nothing took its place
-            assert first.outlet.of(Ready) == second.outlet.of(Ready) == []
-            store.go.set()
-            await trio.testing.wait_all_tasks_blocked()
-            assert len(first.outlet.of(Ready)) == len(second.outlet.of(Ready)) == 1
-        assert node.statistics().refused == 1
-
-
-async def test_who_waits_too_long_to_connect_is_told_when_to_come_back(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
-) -> None:
-    storage = await memory_with_users()
-    async with running_node(storage, max_connecting=1, connecting_patience=5.0) as node:
-        store = SlowStore(monkeypatch, storage)
-        async with trio.open_nursery() as nursery:
-            await begin(nursery, node, "ana")
-            late = await begin(nursery, node, "bob")
-            await trio.sleep(5)
-            await trio.testing.wait_all_tasks_blocked()
-            assert late.outlet.closed is not None
-            assert late.outlet.closed[0] == CloseCode.OVERLOADED
-            assert [error.code for error in late.outlet.of(Error)] == ["UNAVAILABLE"]
-            store.go.set()
-        assert len(node.resumes) == 0
-
-
-async def test_a_client_that_reads_slowly_keeps_nobody_from_connecting() -> None:
-    async with running_node(max_connecting=1, max_connecting_waiting=0, max_outbound=4096) as node:
+    async with running_node(storage) as node:
         ana = await person(node, "ana")
-        await ana.say(Create(rid=1, type="private", members=["bob"]))
-        conv = ana.outlet.of(Conv)[0].conv
-        await ana.say(Send(rid=2, conv=conv, id=new_id(), body=TextBody("hi")))
-        slow = Person(node)
-        slow.outlet.stuck = True
-        slow.outlet.held.append(bytes(8192))
-        async with trio.open_nursery() as nursery:
-            token = node.tokens.issue("id of bob", "bob")
-            connect = encode(Connect(token=token, device="d", cursors={conv: 0}))
-            nursery.start_soon(slow.session.receive, connect)
+        await ana.say(Create(rid=0, type="group", members=[], title="t"))
+        conv = ana.outlet.of(Conv)[-1].conv
+        await ana.say(Send(rid=1, conv=conv, id=new_id(), body=TextBody("hi")))
+
+        async def add() -> None:
+            append = appends.join(conv, "ana", new_id(), "bob", "member")
+            await node.conversations.post(append, Inbox())
             await trio.testing.wait_all_tasks_blocked()
-            assert len(nursery.child_tasks) == 1  # what it missed waits for room
-            await person(node, "carla")
-            nursery.cancel_scope.cancel()
+            await ana.say(Send(rid=2, conv=conv, id=new_id(), body=TextBody("welcome")))
+
+        During(monkeypatch, storage, add)
+        bob = await person(node, "bob", cursors={conv: 1} if known else {})
+        order = [type(frame) for frame in bob.outlet.taken]
+        assert bob.outlet.of(Ready)[0].convs == []
+        (introduced,) = bob.outlet.of(Conv)
+        assert introduced.conv == conv
+        if known:  # what follows its cursor is replayed
+            assert (introduced.head, order[-3:]) == (3, [Conv, Msg, Msg])
+            assert [one.seq for one in bob.outlet.of(Msg)] == [2, 3]
+        else:
+            assert introduced.head == 2
+            assert [(gap.from_, gap.to) for gap in bob.outlet.of(Gap)] == [(3, 3)]
+        await ana.say(Send(rid=3, conv=conv, id=new_id(), body=TextBody("how are you?")))
+        assert bob.outlet.of(Msg)[-1].seq == 4
+
+
+async def test_who_is_removed_while_connecting_hears_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = await memory_with_users()
+    async with running_node(storage) as node:
+        ana = await person(node, "ana")
+        conv = await group(ana, 2)
+
+        async def remove() -> None:
+            append = appends.leave(conv, "ana", new_id(), "bob")
+            await node.conversations.post(append, Inbox())
+            await trio.testing.wait_all_tasks_blocked()
+
+        During(monkeypatch, storage, remove)
+        bob = await person(node, "bob", cursors={conv: 0})
+        await ana.say(Send(rid=9, conv=conv, id=new_id(), body=TextBody("alone")))
+        assert [type(frame) for frame in bob.outlet.taken] == [Hello, Ready]
+        assert bob.outlet.of(Ready)[0].convs == []
+
+
+async def test_what_can_not_be_read_of_what_was_missed_is_a_gap(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def away(*_: object, **__: object) -> object:
+        raise Unavailable("gone")
+
+    storage = await memory_with_users()
+    async with running_node(storage) as node:
+        ana = await person(node, "ana")
+        conv = await group(ana, 2)
+
+        async def speak() -> None:
+            await ana.say(Send(rid=9, conv=conv, id=new_id(), body=TextBody("meanwhile")))
+
+        During(monkeypatch, storage, speak)
+        monkeypatch.setattr(storage.shards.all[0], "history", away)
+        bob = await person(node, "bob", cursors={conv: 1})
+        assert [one.seq for one in bob.outlet.of(Msg)] == [2]
+        assert [(gap.from_, gap.to) for gap in bob.outlet.of(Gap)] == [(3, 3)]
+        assert bob.session.held is None
+        assert "missed events could not be read" in caplog.text
+
+
+async def test_what_happens_during_a_replay_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_node() as node:
+        ana = await person(node, "ana")
+        convs = [await group(ana, 1) for _ in range(2)]
+        bob = Person(node)
+
+        async def room(below: int) -> None:
+            """Waited for before each conversation's replay: they speak while the first waits."""
+            if not bob.outlet.of(Msg):
+                for conv in convs:
+                    await ana.say(Send(rid=5, conv=conv, id=new_id(), body=TextBody("now")))
+
+        monkeypatch.setattr(bob.outlet, "room", room)
+        await bob.connect("bob", cursors=dict.fromkeys(convs, 0))
+        told = [(one.conv, one.seq) for one in bob.outlet.of(Msg)]
+        assert told == [(conv, seq) for conv in convs for seq in (1, 2)]
+        assert bob.session.held is None

@@ -4,26 +4,38 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from msgspec.structs import replace
 
+from chat4all_actors.conversation import appends
+from chat4all_actors.messages import Post
 from chat4all_protocol.codec import encode
 from chat4all_protocol.codes import CloseCode
+from chat4all_protocol.connection import MAX_BAD_FRAMES
 from chat4all_protocol.frames import (
+    Connect,
     Conv,
     Create,
+    Edit,
     Error,
     Gap,
+    Hello,
+    Limits,
     Msg,
     Ping,
     Pong,
+    Presence,
+    Ready,
     Reconnect,
     Refresh,
     Send,
     Sent,
     TextBody,
+    Watch,
 )
 from chat4all_protocol.ids import new_id
 
-from ..actors.harness import Person, person, running_node
+from ..actors.harness import EPOCH, Person, person, running_node
+from ..conversation.test_posts import Inbox
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -142,3 +154,219 @@ async def test_an_ended_session_is_read_by_nobody() -> None:
         await ana.say(text(conv))
         assert bob.outlet.of(Msg) == []
         assert node.statistics().sessions == 1
+
+
+def told(someone: Person) -> list[tuple[str, int]]:
+    """Events and answers in the order in which they came."""
+    kinds = (Msg, Sent)
+    return [
+        (type(frame).__name__, frame.seq)
+        for frame in someone.outlet.taken
+        if isinstance(frame, kinds)
+    ]
+
+
+async def test_what_may_not_be_sent_now_is_refused_and_repeated_nonsense_ends_it() -> None:
+    async with running_node() as node:
+        someone = Person(node)
+        await someone.say(text(new_id(), 7))
+        assert [(e.rid, e.code) for e in someone.outlet.of(Error)] == [(7, "UNAUTHENTICATED")]
+        assert someone.outlet.closed is None
+        for _ in range(MAX_BAD_FRAMES):
+            await someone.session.receive(b"nonsense")
+        assert someone.outlet.closed is not None
+        assert someone.outlet.closed[:2] == (
+            CloseCode.INVALID_DATA,
+            someone.outlet.of(Error)[-1].message,
+        )
+
+
+async def test_who_connects_twice_is_closed_as_a_client_that_breaks_the_rules() -> None:
+    async with running_node() as node:
+        ana = await person(node, "ana")
+        token = node.tokens.issue("id of ana", "ana")
+        await ana.say(Connect(token=token, device="device"))
+        assert ana.outlet.closed is not None
+        assert ana.outlet.closed[0] == CloseCode.BAD_FRAME
+
+
+async def test_the_client_is_greeted_with_what_holds_here() -> None:
+    async with running_node(
+        heartbeat=25, max_frame=8192, max_text=100, max_inflight=3, rate_messages_per_minute=60
+    ) as node:
+        (hello,) = Person(node).outlet.of(Hello)
+        assert (hello.proto, hello.node, hello.heartbeat_ms) == (1, node.node_id, 25_000)
+        assert hello.limits == Limits(frame=8192, text=100, inflight=3, rate=60)
+        assert 0 <= hello.now - int(EPOCH * 1000) <= trio.current_time() * 1000
+        assert len(node.heartbeat) == 1
+
+
+async def test_nothing_is_read_from_a_client_that_is_being_closed() -> None:
+    async with running_node() as node:
+        ana, _, conv = await talk(node)
+        ana.session.close_internal()
+        assert ana.session.begin(encode(text(conv))) is None
+        assert node.statistics().stored == 0
+
+
+async def test_it_reads_no_further_while_the_client_does_not_take_its_answers(
+    nursery: trio.Nursery,
+) -> None:
+    async with running_node(max_outbound=4096) as node:
+        ana = await person(node, "ana")
+        ana.outlet.stuck = True
+        ana.outlet.held.append(bytes(4096))
+        read = trio.Event()
+
+        async def say() -> None:
+            await ana.session.receive(encode(Ping(at=1)))  # its answer is beyond the bound
+            read.set()
+
+        nursery.start_soon(say)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not read.is_set()
+        ana.outlet.held[0] = b""
+        ana.outlet.release(ana.session)
+        await read.wait()
+        assert [pong.at for pong in ana.outlet.of(Pong)] == [1]
+
+
+async def test_an_own_message_and_what_others_say_in_the_same_flush_keep_their_order() -> None:
+    async with running_node() as node:
+        ana, bob, conv = await talk(node)
+        for number in range(3):
+            for someone in (ana, bob):
+                await someone.session.receive(encode(text(conv, number)))
+        await trio.testing.wait_all_tasks_blocked()
+        for someone in (ana, bob):
+            seqs = [seq for _, seq in told(someone)]
+            assert seqs == sorted(seqs) == list(range(1, 7))
+            assert [kind for kind, _ in told(someone)].count("Sent") == 3
+
+
+async def test_behind_a_full_queue_others_become_a_gap_and_own_answers_follow_it() -> None:
+    async with running_node(max_outbound=4096) as node:
+        ana, bob, conv = await talk(node)
+        bob.outlet.stuck = True
+        bob.outlet.held.append(b"")
+        for number in range(20):
+            await ana.say(text(conv, number, "x" * 500))
+        for someone in (ana, bob, ana):
+            await someone.session.receive(encode(text(conv, 50)))
+        await trio.testing.wait_all_tasks_blocked()
+        bob.outlet.release(bob.session)
+        order = [
+            (type(frame).__name__, frame.to if isinstance(frame, Gap) else frame.seq)
+            for frame in bob.outlet.taken
+            if isinstance(frame, Gap | Msg | Sent)
+        ]
+        assert order[-3:] == [("Gap", 21), ("Sent", 22), ("Gap", 23)]
+        assert bob.session._inflight == 0
+
+
+async def test_a_refusal_is_an_answer_too() -> None:
+    async with running_node(max_inflight=1) as node:
+        ana, _, conv = await talk(node)
+        for rid in range(3):
+            await ana.say(Edit(rid=rid, conv=conv, id=new_id(), target=9, body=TextBody("b")))
+        assert [error.rid for error in ana.outlet.of(Error)] == [0, 1, 2]
+        assert ana.session._inflight == 0
+
+
+async def test_when_what_became_of_a_message_is_lost_the_client_comes_back_to_find_out() -> None:
+    async with running_node() as node:
+        ana, _, conv = await talk(node)
+        post = Post(appends.delete(conv, "ana", new_id(), 1), 1, ana.session)
+        ana.session.posted()
+        ana.session.lost(post)
+        assert ana.outlet.closed is not None
+        assert ana.outlet.closed[0] == CloseCode.INTERNAL
+
+
+async def test_who_is_told_to_move_before_its_first_frame_is_closed_and_later_served_on() -> None:
+    async with running_node() as node:
+        early = Person(node)
+        early.session.drain(100)
+        assert early.outlet.closed == (CloseCode.DRAINING, "this node is stopping", False)
+        early.session.drain(200)
+        assert early.outlet.of(Reconnect) == []
+        ana, _, conv = await talk(node)
+        ana.session.drain(100)
+        await ana.say(text(conv))
+        assert [sent.seq for sent in ana.outlet.of(Sent)] == [1]
+        ana.session.finish()
+        await ana.session.receive(encode(text(conv)))
+        assert len(ana.outlet.of(Sent)) == 1
+        assert ana.outlet.closed is not None
+
+
+async def test_who_is_told_to_move_while_connecting_hears_of_it_behind_ready() -> None:
+    async with running_node() as node:
+        ana = Person(node)
+        ana.session._moving = 300
+        await ana.connect("ana")
+        assert [type(frame) for frame in ana.outlet.taken[-2:]] == [Ready, Reconnect]
+        assert ana.outlet.of(Reconnect)[0].after_ms == 300
+
+
+async def test_who_is_closed_while_connecting_hears_of_no_event() -> None:
+    async with running_node() as node:
+        ana = await person(node, "ana")
+        ana.session.close_internal()
+        ana.session.went_live()
+        assert not ana.session.hears
+
+
+async def test_a_new_member_is_introduced_and_one_that_left_hears_no_more() -> None:
+    async with running_node() as node:
+        ana, bob = await person(node, "ana"), await person(node, "bob")
+        await ana.say(Create(rid=1, type="group", members=[], title="t"))
+        conv = ana.outlet.of(Conv)[0].conv
+        join = appends.join(conv, "ana", new_id(), "bob", "member")
+        await node.conversations.post(join, Inbox())
+        await trio.testing.wait_all_tasks_blocked()
+        assert bob.session.conversations == [conv]
+        await ana.say(text(conv))
+        bob.session.departures = set()
+        await node.conversations.post(appends.leave(conv, "ana", new_id(), "bob"), Inbox())
+        await trio.testing.wait_all_tasks_blocked()
+        await ana.say(text(conv))
+        assert [(frame.conv, frame.left) for frame in bob.outlet.of(Conv)] == [
+            (conv, False),
+            (conv, True),
+        ]
+        assert bob.outlet.of(Msg)[-1].seq == 2
+        assert bob.session.departures == {conv}
+
+
+async def test_while_connect_is_being_answered_changes_of_membership_are_kept_for_it() -> None:
+    async with running_node() as node:
+        ana = await person(node, "ana")
+        taken = len(ana.outlet.taken)
+        ana.session.early = {}
+        came = Conv(conv=new_id(), type="group", members=["ana"], head=0)
+        went = replace(came, conv=new_id(), left=True)
+        ana.session.entered(came)
+        ana.session.left(went)
+        assert ana.session.early == {came.conv: came, went.conv: went}
+        assert len(ana.outlet.taken) == taken
+
+
+async def test_the_presence_of_whom_it_met_is_shown_and_of_whom_it_parted_from_no_more() -> None:
+    async with running_node() as node:
+        ana, bob = await person(node, "ana"), await person(node, "bob")
+        await ana.say(Watch(users=["bob"]))
+        assert ana.outlet.of(Presence)[-1].status == "offline"
+        await bob.say(Create(rid=1, type="private", members=["ana"]))
+        assert ana.outlet.of(Presence)[-1].status == "online"
+
+
+async def test_what_an_ended_session_held_is_given_back() -> None:
+    async with running_node() as node:
+        ana, _, conv = await talk(node)
+        ana.session.ended()
+        assert ana.session.over
+        assert ana.session.conversations == []
+        assert len(node.heartbeat) == 1
+        assert node.conversations.read_by(conv, ana.session) is None
+        assert node.roster.standing("ana").devices == 0
