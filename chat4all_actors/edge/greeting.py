@@ -10,7 +10,7 @@ from .. import tracing
 from .doorkeeper import stopping
 from .http.answers import refusal
 from .http.errors import Refused
-from .http.head import HeadReader
+from .http.head import HeadReader, path_of, read_head
 from .http.origins import Origins
 from .http.rules import HEALTH
 from .patience import Patience
@@ -84,8 +84,13 @@ class Greeter:
         """
         reader, head = HeadReader(self._settings.max_head), None
         try:
-            head = await self._head(transport, reader, self._patience)
-            return None if head is None else self._judge(head, reader, peer)
+            if not await self._read(transport, reader, self._patience):
+                return None
+            # Of a request for the application no more is read here: its protocol reads it all.
+            if (path := path_of(reader.raw)) is None or _is_ours(path):
+                head = read_head(reader.raw)
+                return self._judge(head, reader, peer)
+            return Requests(reader.raw + reader.trailing)
         except Refused as error:
             return refusal(error, head=head)
 
@@ -93,8 +98,10 @@ class Greeter:
         """The answer to a request on the admin port; None to a client that went away."""
         reader, head = HeadReader(self._settings.max_head), None
         try:
-            head = await self._head(transport, reader, self._admin_patience)
-            return None if head is None else self._health.answer(head)
+            if not await self._read(transport, reader, self._admin_patience):
+                return None
+            head = read_head(reader.raw)
+            return self._health.answer(head)
         except Refused as error:
             return refusal(error, head=head)
 
@@ -114,7 +121,7 @@ class Greeter:
     def _judge(
         self, head: RequestHead, reader: HeadReader, peer: str
     ) -> Upgrade | Requests | bytes:
-        if head.path != WEBSOCKET and not head.path.startswith(HEALTH):
+        if not _is_ours(head.path):
             return Requests(reader.raw + reader.trailing)
         tracing.current.set(tracing.continue_trace(head.get_all(b"traceparent")))
         self._rules.check(head)
@@ -124,30 +131,33 @@ class Greeter:
         address, _ = self._proxies.client(head, peer, "http")
         return Upgrade(response, reader.trailing, address)
 
-    async def _head(
-        self, transport: Transport, reader: HeadReader, patience: Patience
-    ) -> RequestHead | None:
-        """The first head; None of a client that went away.
+    async def _read(self, transport: Transport, reader: HeadReader, patience: Patience) -> bool:
+        """Wait for the first head; False if the client went away.
 
         Usually it has come as a whole already, and nobody has to be waited for.
 
         Raises:
-            Refused: it is none, or took too long.
+            Refused: it is too large, can't be one, or took too long.
         """
-        if self._tls is None and (head := reader.receive_data(transport.receive_nowait())):
-            return head
+        if self._tls is None and reader.receive_data(transport.receive_nowait()):
+            return True
         with patience.limit(self._settings.head_timeout):
-            return await self._read_head(transport, reader)
+            return await self._read_patiently(transport, reader)
         raise stopping() if patience.over else Refused(408, "the request took too long")
 
-    async def _read_head(self, transport: Transport, reader: HeadReader) -> RequestHead | None:
+    async def _read_patiently(self, transport: Transport, reader: HeadReader) -> bool:
         if self._tls is not None:
             try:
                 await transport.handshake(self._tls)
             except OSError as error:
                 logger.debug("no TLS: %s", error)
-                return None
+                return False
         while data := await transport.receive():
-            if (head := reader.receive_data(data)) is not None:
-                return head
-        return None
+            if reader.receive_data(data):
+                return True
+        return False
+
+
+def _is_ours(path: str) -> bool:
+    """Whether the edge answers by itself what is asked for."""
+    return path == WEBSOCKET or path.startswith(HEALTH)

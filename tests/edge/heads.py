@@ -7,7 +7,7 @@ from typing import Any
 
 import h11
 
-from chat4all_actors.edge.http.head import HeadReader, RequestHead
+from chat4all_actors.edge.http.head import HeadReader, RequestHead, read_head
 
 RFC_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 RFC_ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -33,9 +33,9 @@ def head_bytes(
 
 
 def parse(data: bytes) -> RequestHead:
-    head = HeadReader().receive_data(data)
-    assert head is not None
-    return head
+    reader = HeadReader()
+    assert reader.receive_data(data)
+    return read_head(reader.raw)
 
 
 def answer(response: bytes, method: str = "GET") -> tuple[int, dict[str, str], dict[str, Any]]:

@@ -53,6 +53,7 @@ def test_an_event_goes_out_while_there_is_room(way: Way) -> None:
 
 
 def test_nothing_is_for_a_client_that_is_not_live(way: Way) -> None:
+    assert Delivery(way.surroundings.services, way.outlet).hears is False
     way.delivery.hears = False
     way.delivery.deliver("a", 1, 1, EVENT)
     assert not way.delivery.pass_on(EVENT)
@@ -64,14 +65,14 @@ def test_what_does_not_fit_is_one_gap_for_each_conversation_once_the_queue_is_em
     way: Way,
 ) -> None:
     way.fill()
-    way.delivery.deliver("a", 4, 4, EVENT)
+    way.delivery.deliver("a", 3, 4, EVENT)
     way.delivery.deliver("b", 1, 2, EVENT)
     way.delivery.deliver("a", 5, 7, EVENT)
     assert way.outlet.passed == []
     way.catch_up()
-    assert way.gaps == [("a", 4, 7), ("b", 1, 2)]
+    assert way.gaps == [("a", 3, 7), ("b", 1, 2)]
     way.catch_up()
-    assert way.gaps == [("a", 4, 7), ("b", 1, 2)]
+    assert way.gaps == [("a", 3, 7), ("b", 1, 2)]
 
 
 def test_behind_a_hole_everything_is_missed_though_there_is_room(way: Way) -> None:
@@ -81,8 +82,9 @@ def test_behind_a_hole_everything_is_missed_though_there_is_room(way: Way) -> No
     way.delivery.deliver("a", 2, 2, EVENT)
     way.delivery.deliver("b", 9, 9, EVENT)
     way.delivery.missed("b", 10, 12)
+    way.delivery.missed("c", 5, 6)
     way.catch_up()
-    assert (way.events, way.gaps) == (0, [("a", 1, 2), ("b", 9, 12)])
+    assert (way.events, way.gaps) == (0, [("a", 1, 2), ("b", 9, 12), ("c", 5, 6)])
     way.delivery.deliver("a", 3, 3, EVENT)
     assert way.events == 1
 

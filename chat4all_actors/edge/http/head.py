@@ -1,7 +1,8 @@
 """The head of an HTTP/1.1 request, without I/O.
 
 `HeadReader` collects one from a stream, and keeps what it took from the socket as `raw` and
-`trailing`, for whoever serves the request. Plain heads are read here, all others by h11.
+`trailing`, for whoever serves the request. `path_of` tells who that is; `read_head` reads it all:
+plain heads here, all others by h11.
 """
 
 from __future__ import annotations
@@ -71,12 +72,13 @@ _HEAD_END = re.compile(rb"\n\r?\n")
 _PLAIN_HEAD: Final = re.compile(
     rb"GET (/[!-~]*+) HTTP/1\.1\r\n((?:[A-Za-z0-9-]++: [!-~]++(?: ++[!-~]++)*+\r\n)++)\r\n"
 )
+_PLAIN_LINE: Final = re.compile(rb"[A-Z]+ (/[!->@-~]*)(?:\?[!-~]*)? HTTP/1\.1\r\n")
 _PLAIN_FIELD: Final = re.compile(rb"([^:]+): ([^\r]+)\r\n")
 _NOT_PLAIN: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class HeadReader:
-    """Reads one request head from a stream; of no use after it has raised or returned a head.
+    """Takes one request head from a stream; of no use after it has raised or has it whole.
 
     Attributes:
         raw: The bytes of the head as received, once it is complete.
@@ -94,11 +96,11 @@ class HeadReader:
         self.raw = b""
         self.trailing = b""
 
-    def receive_data(self, data: bytes | bytearray | memoryview) -> RequestHead | None:
-        """Return the head when `data` completes it, else None.
+    def receive_data(self, data: bytes | bytearray | memoryview) -> bool:
+        """Return whether `data` completes the head.
 
         Raises:
-            Refused: If the bytes are no acceptable head. At most `max_bytes` are kept while
+            Refused: If the head is too large, or can't be one. At most `max_bytes` are kept while
                 waiting, and what cannot be HTTP (a TLS hello, say) is refused at its first byte.
         """
         buffer = self._buffer
@@ -112,13 +114,24 @@ class HeadReader:
             message = f"the request head is over {self._max_bytes} bytes"
             raise Refused(431, message)
         if match is None:
-            return None
+            return False
         self.raw = bytes(buffer[:size])
         self.trailing = bytes(buffer[size:])
-        return _parse_head(self.raw)
+        return True
 
 
-def _parse_head(raw: bytes) -> RequestHead:
+def path_of(raw: bytes) -> str | None:
+    """The path that a head asks for, by its first line alone; None if that is not plain."""
+    match = _PLAIN_LINE.match(raw)
+    return None if match is None else match[1].decode("ascii")
+
+
+def read_head(raw: bytes) -> RequestHead:
+    """The whole head.
+
+    Raises:
+        Refused: It is no acceptable one.
+    """
     return read_plain(raw) or _read_any(raw)
 
 

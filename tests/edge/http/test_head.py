@@ -11,6 +11,8 @@ from chat4all_actors.edge.http.head import (
     HeadReader,
     RequestHead,
     head_of,
+    path_of,
+    read_head,
     read_plain,
 )
 from tests.edge.heads import answer, head_bytes, parse
@@ -75,19 +77,41 @@ def test_a_plain_head_is_what_the_library_reads_too(
         assert connection.trailing_data[0] == b""
 
 
+@pytest.mark.parametrize(
+    ("first", "path"),
+    [
+        (b"GET /ws HTTP/1.1\r\n", "/ws"),
+        (b"POST /v1/messages?a=b?c HTTP/1.1\r\n", "/v1/messages"),
+        (b"GET /%77s HTTP/1.1\r\n", "/%77s"),
+        (b"GET /? HTTP/1.1\r\n", "/"),
+        (b"GET /ws HTTP/1.0\r\n", None),
+        (b"GET /ws HTTP/1.1\n", None),
+        (b"GET  /ws HTTP/1.1\r\n", None),
+        (b"GET /w s HTTP/1.1\r\n", None),
+        (b"get /ws HTTP/1.1\r\n", None),
+        (b"GET http://x/ws HTTP/1.1\r\n", None),
+        (b"GET /\xe9 HTTP/1.1\r\n", None),
+        (b"\nGET /ws HTTP/1.1\r\n", None),
+        (b"GET /ws", None),
+    ],
+)
+def test_the_first_line_tells_the_path_if_it_is_plain(first: bytes, path: str | None) -> None:
+    assert path_of(first + b"what follows is not looked at") == path
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 50, 10_000])
 @pytest.mark.parametrize("trailing", [b"", b"{}", b"\r\n\r\nGET / HTTP/1.1\r\n\r\n"])
 def test_the_bytes_of_the_head_and_behind_it_are_kept(trailing: bytes, size: int) -> None:
     raw = head_bytes(method="POST", Content_Length="2")
     reader = HeadReader()
     stream = raw + trailing
-    head = None
+    whole = False
     taken = 0
-    while head is None:
-        head = reader.receive_data(stream[taken : taken + size])
+    while not whole:
+        whole = reader.receive_data(stream[taken : taken + size])
         taken += size
-    assert head.method == "POST"
     assert reader.raw == raw
+    assert read_head(raw).method == "POST"
     assert reader.raw + reader.trailing == stream[:taken]
 
 
@@ -95,9 +119,9 @@ def test_a_head_may_come_from_a_reused_buffer() -> None:
     raw = head_bytes()
     buffer = bytearray(raw + b"rest")
     reader = HeadReader()
-    assert reader.receive_data(memoryview(buffer)[:20]) is None
+    assert not reader.receive_data(memoryview(buffer)[:20])
     assert (reader.raw, reader.trailing) == (b"", b"")
-    assert reader.receive_data(memoryview(buffer)[20:]) == parse(raw)
+    assert reader.receive_data(memoryview(buffer)[20:])
     buffer[:] = bytes(len(buffer))
     assert (reader.raw, reader.trailing) == (raw, b"rest")
 
@@ -108,9 +132,8 @@ def test_an_http_1_0_head_without_host_is_read() -> None:
 
 def read_in_pieces(reader: HeadReader, data: bytes, size: int) -> RequestHead | None:
     for start in range(0, len(data), size):
-        head = reader.receive_data(data[start : start + size])
-        if head is not None:
-            return head
+        if reader.receive_data(data[start : start + size]):
+            return read_head(reader.raw)
     return None
 
 
@@ -189,7 +212,7 @@ def test_a_head_of_exactly_the_limit_is_read_and_one_byte_more_is_answered_431()
 
 def test_a_head_without_end_is_answered_431_when_it_reaches_the_limit() -> None:
     reader = HeadReader(max_bytes=100)
-    assert reader.receive_data(b"G" * 99) is None
+    assert not reader.receive_data(b"G" * 99)
     with pytest.raises(Refused) as caught:
         reader.receive_data(b"G")
     assert caught.value.status == 431
