@@ -159,18 +159,22 @@ async def mark_read(call: Call, conversation: str, user: str, seq: int) -> None:
         ApiError: the user is no member (any more).
         StorageError: the store can't be read.
     """
-    conversations = call.services.conversations
-    while True:
-        written = trio.Event()
-
-        def on_written(mark: Mark, written: trio.Event = written) -> None:
-            conversations.marked(mark)
-            written.set()
-
-        conversations.logs.mark_nowait(Mark(conversation, user, seq, seq), on_written)
-        with trio.move_on_after(MARK_PATIENCE):
-            await written.wait()
-            return
+    while not await _mark(call, Mark(conversation, user, seq, seq)):
         stored = await conversation_of(call, conversation)
         if stored.members[user].read >= seq:
             return
+
+
+async def _mark(call: Call, mark: Mark) -> bool:
+    """Whether something was heard of the mark, which stands then."""
+    conversations = call.services.conversations
+    written = trio.Event()
+
+    def on_written(stands: Mark) -> None:
+        conversations.marked(stands)
+        written.set()
+
+    conversations.logs.mark_nowait(mark, on_written)
+    with trio.move_on_after(MARK_PATIENCE):
+        await written.wait()
+    return written.is_set()
