@@ -11,9 +11,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
-from chat4all_storage.log.entries import Entry, LogFull, Refused
+from chat4all_storage.log.entries import Entry, LogFull
 from chat4all_storage.ports.errors import Unavailable
-from chat4all_storage.ports.events import Outcome, Status
 
 from ..fanout import CHECKPOINT_EVERY, fan_out, fan_out_nowait
 from ..kernel import Actor, ActorStopped, MailboxFull
@@ -30,10 +29,11 @@ from ..messages import (
     ToConversation,
     stored_up_to,
 )
-from ..wire import explain, unavailable
+from ..wire import unavailable
 from . import composing
+from .answering import lose, tell
 from .changes import pass_change
-from .order import CHANGES, Early, changes, in_line, read, stands
+from .order import CHANGES, Early, changes, in_line, read
 from .reading import read_events
 from .watermarks import RECENT, Watermarks
 
@@ -149,7 +149,9 @@ class ConversationActor(Actor[ToConversation]):
             elif isinstance(message, MembersRead):
                 self.take_members(message)
             elif isinstance(message, Compose):
-                self._compose(message)
+                self._composers = self._composers or composing.Composers(self)
+                if self._composers.compose(message):
+                    self._marks_of_all().view(message.reader)
             elif isinstance(message, ComposingElsewhere):
                 composing.show(self.id, self.readers, message.user, message.kind)
             else:
@@ -169,37 +171,17 @@ class ConversationActor(Actor[ToConversation]):
 
     def on_fault(self, error: BaseException, unhandled: list[ToConversation]) -> None:
         """Let clients connect again and resume: their sessions hold no position of their own."""
-        self._forget(unhandled)
+        self.on_stop(unhandled)
         for reader in list(self.readers):
             reader.close_internal()
-        self._lose(unhandled)
 
     def on_stop(self, unhandled: list[ToConversation]) -> None:
         """Who waits for an answer that won't come is told so."""
-        self._forget(unhandled)
-        self._lose(unhandled)
-
-    def _forget(self, unhandled: list[ToConversation]) -> None:
-        known = self.head if self._early is None else self._early.last(self.head)
+        known, early = self.head, list[Post]()
+        if self._early is not None:
+            known, early = self._early.last(self.head), self._early.posts()
         self.surroundings.forget(self, stored_up_to(unhandled, known))
-
-    def _lose(self, unhandled: list[ToConversation]) -> None:
-        """Let those connect again who would wait in vain: for an answer, to be let in or out."""
-        # Once each: one that waits here may be in the message in hand, too.
-        stored = dict.fromkeys(self._early.posts() if self._early is not None else ())
-        unknown: dict[Post, None] = {}
-        for message in unhandled:
-            if isinstance(message, Post):
-                unknown[message] = None
-            elif isinstance(message, Committed):
-                for entry, answer in message.answers:
-                    (stored if isinstance(answer, Outcome) else unknown)[entry.context] = None
-        for post in [*stored, *unknown]:
-            post.origin.lost(post)
-        for post in stored:
-            if post.append.subject is not None:
-                for reader in self.surroundings.local.of(post.append.subject):
-                    reader.close_internal()
+        lose(early, unhandled, self.surroundings.local)
 
     # --- storing ------------------------------------------------------------------------------
 
@@ -224,7 +206,7 @@ class ConversationActor(Actor[ToConversation]):
         except ActorStopped:
             unhandled: list[ToConversation] = [Committed(answers)]
             self.surroundings.overtaken(self.id, stored_up_to(unhandled, self.head))
-            self._lose(unhandled)
+            lose((), unhandled, self.surroundings.local)
 
     def _committed_nowait(self, answers: list[tuple[Entry[Post], Answer]]) -> bool:
         """The same as `_committed` where nothing is early, and the readers are few."""
@@ -242,7 +224,7 @@ class ConversationActor(Actor[ToConversation]):
     async def _committed(self, answers: list[tuple[Entry[Post], Answer]]) -> None:
         self._note_answered(answers)
         for post, answer in self._behind_head().answered(self.head, answers):
-            _answer(post, answer)
+            tell(post, answer)
         await self._go_on()
 
     def _note_answered(self, answers: list[tuple[Entry[Post], Answer]]) -> None:
@@ -304,7 +286,7 @@ class ConversationActor(Actor[ToConversation]):
             while run := early.following(self.head):
                 await self._pass(run)
             for post, answer in early.repeated(self.head):
-                _answer(post, answer)
+                tell(post, answer)
             upto = early.missing(self.head)
             if upto == self.head:
                 if not early.busy(self.head):
@@ -325,7 +307,7 @@ class ConversationActor(Actor[ToConversation]):
     def _on_hole_due(self) -> None:
         """Called by the timers."""
         if self._early is not None and self._early.hole == self.head:
-            self._early.hole = -1
+            self._early.hole = None
             with suppress(ActorStopped):
                 self.reply_nowait(HoleDue())
 
@@ -365,13 +347,12 @@ class ConversationActor(Actor[ToConversation]):
             if changes(first):
                 await self._pass_change(first.post.event(first.seq, first.ts), first)
                 return
-            told = self._early.told if self._early is not None else 0
+            told = self._behind_head().told
             self._tell_others([event for event in run if event.seq > told])
         await self.deliver(run)
 
     async def _pass_change(self, event: StoredEvent, passing: Passing) -> None:
-        if self._early is not None:
-            self._early.told = event.seq  # of later ones perhaps not all who are members now
+        self._behind_head().told = event.seq  # of later ones perhaps not all who are members now
         await pass_change(self, event, passing)
 
     def _tell_others(self, run: list[Passing]) -> None:
@@ -393,36 +374,7 @@ class ConversationActor(Actor[ToConversation]):
             self.senders = ((self.senders or []) + [event.sender for event in run])[-RECENT:]
         self.head = run[-1].seq
 
-    # --- typing -------------------------------------------------------------------------------
-
-    def _compose(self, wish: Compose) -> None:
-        user = wish.reader.user
-        if wish.reader not in self.readers:
-            return
-        if self.members is None and not self.private:
-            self.surroundings.read_members(self)  # there may be many; the client says it again
-            return
-        if len(self.members or ()) > composing.MAX_MEMBERS:
-            return
-        self._marks_of_all().view(wish.reader)
-        composers = self._composers = self._composers or composing.Composers()
-        if composers.may_show(user):
-            composing.show(self.id, self.readers, user, wish.kind)
-            self.surroundings.relay.composes(self, user, wish.kind)
-
-    # --- watermarks ---------------------------------------------------------------------------
-
     def _marks_of_all(self) -> Watermarks:
         if self._watermarks is None:
             self._watermarks = Watermarks(self)
         return self._watermarks
-
-
-def _answer(post: Post, answer: Answer) -> None:
-    """Tell who sent it, for what is not to be passed (any more)."""
-    if isinstance(answer, Refused):
-        post.origin.refused(post, explain(post.rid, answer.error))
-    elif stands(answer):
-        post.origin.stored(post, answer.seq, answer.ts, dup=answer.status is Status.DUPLICATE)
-    else:
-        post.origin.refused(post, explain(post.rid, answer.status))

@@ -81,9 +81,9 @@ class Early:
         """Retries of own ones; they are answered after them."""
         self.stored = 0
         """Up to where events are known to be stored: they are to be read at once."""
-        self.hole = -1
+        self.hole: int | None = None
         """The head behind which something was missing when it was looked at last."""
-        self.awaited = -1
+        self.awaited: int | None = None
         """The head behind which an event stands whose sender here has to be answered first."""
         self.told = 0
         """Up to where the other nodes know of the own ones."""
@@ -96,7 +96,7 @@ class Early:
         """Keep what the log has stored behind the head; the rest may be told its senders now:
         what was not stored, and what was passed before.
         """
-        self.awaited = -1
+        self.awaited = None
         rest: list[tuple[Post, Answer]] = []
         for entry, answer in answers:
             post = entry.context

@@ -5,10 +5,14 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from chat4all_protocol.frames import Conv, Create, Error, Recv, Send, TextBody
+from chat4all_actors.conversation.conversations import Refusal
+from chat4all_protocol.codec import encode_body
+from chat4all_protocol.frames import Conv, Create, Error, Msg, Receipt, Recv, Send, TextBody
 from chat4all_protocol.ids import new_id, private_conversation_id
+from chat4all_storage.ports.events import Append, Mark
 
 from ..actors.harness import person, running_node
+from .test_posts import Inbox
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -89,3 +93,127 @@ async def test_a_conversation_that_fails_sends_its_readers_to_connect_again() ->
         await trio.testing.wait_all_tasks_blocked()
         assert [p.outlet.closed is not None for p in (ana, bob, carla)] == [True, True, False]
         assert len(node.conversations) == 0
+
+
+async def test_what_nobody_reads_here_can_be_left_and_marked() -> None:
+    async with running_node() as node:
+        ana = await person(node, "ana")
+        node.conversations.leave(new_id(), ana.session)
+        node.conversations.marked(Mark(new_id(), "ana", 1, 1))
+        assert node.conversations.alive() == []
+
+
+async def test_watermarks_of_somebody_without_a_session_are_shown_the_others() -> None:
+    async with running_node() as node:
+        ana = await person(node, "ana")
+        await ana.say(Create(rid=1, type="private", members=["bob"]))
+        node.conversations.marked(Mark(ana.outlet.of(Conv)[0].conv, "bob", 2, 1))
+        await trio.testing.wait_all_tasks_blocked()
+        (shown,) = ana.outlet.of(Receipt)
+        assert (shown.user, shown.recv, shown.read) == ("bob", 2, 1)
+
+
+async def test_a_conversation_tells_what_was_stored_before_it_woke() -> None:
+    async with running_node() as node:
+        ana = await person(node, "ana")
+        id_ = new_id()
+        assert not node.conversations.unseen(id_, 0)
+        node.conversations.enter(id_, 3, "group", ana.session)
+        assert [node.conversations.unseen(id_, head) for head in (2, 3)] == [True, False]
+
+
+async def test_a_member_who_is_not_known_here_yet_is_let_in_and_told() -> None:
+    async with running_node() as node:
+        bob, carla, id_ = await person(node, "bob"), await person(node, "carla"), new_id()
+        store = node.conversations.shards.of(id_)
+        await store.create(id_, "group", "t", "ana", {"ana": "owner", "bob": "member"})
+        for who, there in ((bob, True), (bob, True), (carla, False)):
+            found = await node.conversations.reach(id_, who.session)
+            assert (found is not None) is there
+        assert [(conv.conv, conv.head) for conv in bob.outlet.of(Conv)] == [(id_, 0)]
+        assert carla.outlet.of(Conv) == []
+        assert await node.conversations.reach(new_id(), bob.session) is None
+
+
+async def test_who_was_a_member_before_the_members_changed_is_not_let_in() -> None:
+    async with running_node() as node:
+        ana, bob = await person(node, "ana"), await person(node, "bob")
+        id_ = new_id()
+        store = node.conversations.shards.of(id_)
+        await store.create(id_, "group", "t", "ana", {"ana": "owner", "bob": "member"})
+        conversation = node.conversations.enter(id_, 0, "group", ana.session)
+        conversation.changed_at = 1
+        assert await node.conversations.reach(id_, bob.session) is conversation
+        assert bob.outlet.of(Conv) == []
+
+
+async def test_what_an_ended_conversation_could_not_pass_the_next_one_reads() -> None:
+    async with running_node() as node:
+        ana, id_ = await person(node, "ana"), new_id()
+        store = node.conversations.shards.of(id_)
+        await store.create(id_, "group", "t", "ana", {"ana": "owner"})
+        node.conversations.overtaken(id_, 1)
+        body = encode_body(TextBody("hi"))
+        await store.commit([Append(id_, "ana", new_id(), "message", body, 1)], [])
+        node.conversations.enter(id_, 0, "group", ana.session)
+        assert ana.outlet.of(Msg) == []
+        node.conversations.overtaken(id_, 1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert [msg.seq for msg in ana.outlet.of(Msg)] == [1]
+
+
+async def test_a_conversation_is_woken_behind_what_a_read_has_missed() -> None:
+    async with running_node() as node:
+        ana, id_ = await person(node, "ana"), new_id()
+        store = node.conversations.shards.of(id_)
+        await store.create(id_, "group", "t", "ana", {"ana": "owner"})
+        body = encode_body(TextBody("hi"))
+        await store.commit([Append(id_, "ana", new_id(), "message", body, 1)], [])
+        with node.conversations.heads.reading():
+            node.conversations.heads.note(id_, 1)
+            conversation = node.conversations.enter(id_, 0, "group", ana.session)
+            await trio.testing.wait_all_tasks_blocked()
+        assert (conversation.born, conversation.head) == (0, 1)
+        assert [msg.seq for msg in ana.outlet.of(Msg)] == [1]
+
+
+async def test_a_group_needs_a_member_and_little_metadata() -> None:
+    async with running_node(max_metadata=10) as node:
+        for members, metadata, code in (([], None, "INVALID_PAYLOAD"), (["ana"], "x", "TOO_LARGE")):
+            with pytest.raises(Refusal) as refusal:
+                await node.conversations.create(
+                    "group",
+                    "ana",
+                    members,
+                    "t",
+                    metadata={"key": 10 * metadata} if metadata else None,
+                    joins=False,
+                )
+            assert refusal.value.code == code
+        assert node.conversations.alive() == []
+
+
+async def test_an_id_of_another_group_is_refused() -> None:
+    async with running_node() as node:
+        id_ = new_id()
+        for title in ("t", "t"):  # the second is a retry
+            await node.conversations.create("group", "ana", [], title, id_=id_)
+        with pytest.raises(Refusal) as refusal:
+            await node.conversations.create("group", "ana", [], "another", id_=id_)
+        assert (refusal.value.code, refusal.value.field) == ("CONFLICT", "id")
+
+
+async def test_a_post_of_a_conversation_that_has_just_ended_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running_node() as node:
+        ana = await person(node, "ana")
+        await ana.say(Create(rid=1, type="private", members=["bob"]))
+        conversation = node.conversations.get(ana.outlet.of(Conv)[0].conv)
+        assert conversation is not None
+        conversation.stop()
+        monkeypatch.setitem(node.conversations._alive, conversation.id, conversation)
+        inbox = Inbox()
+        append = Append(conversation.id, "ana", new_id(), "message", b"", 1)
+        await node.conversations.post(append, inbox)
+        assert inbox.answers == [("lost", 0)]

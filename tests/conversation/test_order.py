@@ -148,10 +148,15 @@ def test_a_retry_of_what_waits_is_answered_after_it() -> None:
 def test_another_node_s_event_has_its_sender_and_frame() -> None:
     early = Early()
     early.relayed(0, relayed(1, 2))
-    assert [(e.seq, e.sender, e.data, e.post) for e in early.following(0)] == [
-        (1, "sender 1", b"1", None),
-        (2, "sender 2", b"2", None),
+    assert [(e.seq, e.ts, e.sender, e.data, e.post) for e in early.following(0)] == [
+        (1, 0, "sender 1", b"1", None),
+        (2, 0, "sender 2", b"2", None),
     ]
+
+
+def test_events_without_senders_are_a_fault() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        Early().relayed(0, Relayed(1, ["bob"], [b"1", b"2"]))
 
 
 def test_an_event_that_was_read_is_the_message_it_was() -> None:
@@ -178,7 +183,13 @@ def test_what_was_passed_before_is_not_kept() -> None:
     early = Early()
     early.relayed(2, relayed(1, 3))
     assert seqs(early.following(2)) == [3]
+    early.relayed(3, relayed(2, 2))
+    assert early.following(3) == []
+    early = Early()
+    early.relayed(3, relayed(2, 2))
+    assert not early.busy(3)
     early.relayed(3, relayed(6))
+    assert early.busy(3)
     assert early.following(6) == []  # it was read from the store meanwhile
     assert not early.busy(0)
 
@@ -271,9 +282,9 @@ def test_nothing_is_read_while_an_answer_is_awaited() -> None:
     early.relayed(2, relayed(9))
     early.stored, early.awaited = 5, 2
     assert early.missing(2) == 2
-    assert early.missing(3) == 5
+    assert early.missing(1) == early.missing(3) == 5
     early.answered(2, [answered(Outcome(Status.NOT_MEMBER))])
-    assert early.missing(2) == 5
+    assert early.missing(1) == early.missing(2) == 5
 
 
 def test_what_stands_before_an_own_event_was_stored_before_it() -> None:
@@ -289,7 +300,10 @@ def test_what_stands_before_an_own_event_was_stored_before_it() -> None:
 
 def test_own_events_that_wait_are_told_once_in_runs() -> None:
     early = Early()
-    early.answered(0, [stored(2), stored(3), stored(5)])
+    early.answered(0, [stored(1)])
+    assert list(map(seqs, early.untold())) == [[1]]
+    early.following(1)
+    early.answered(1, [stored(2), stored(3), stored(5)])
     assert list(map(seqs, early.untold())) == [[2, 3], [5]]
     assert early.told == 5
     early.answered(0, [stored(6)])
