@@ -128,10 +128,11 @@ def add_result(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run a scenario; 1 when a threshold is broken, or a message was lost or out of order."""
-    from .pool import GeneratorFailed
-    from .runner import run as carry_out
-    from .target import SetupError, UsageError
-    from .thresholds import ThresholdError
+    from .aiming import target_of
+    from .running.pool import GeneratorFailed
+    from .running.runner import run as carry_out
+    from .running.thresholds import ThresholdError
+    from .targets.target import SetupError, UsageError
 
     name = options.scenario
     try:
@@ -141,7 +142,8 @@ def run(options: argparse.Namespace) -> int:
             done = cast("Whole", _module(name)).whole(options, command_line(sys.argv))
         else:
             check(options)
-            done = carry_out(cast("Scenario", _module(name)), name, options, command_line(sys.argv))
+            scenario = cast("Scenario", _module(name))
+            done = carry_out(scenario, name, options, command_line(sys.argv), target_of)
     except (UsageError, ThresholdError) as error:
         return _tell(str(error), USAGE)
     except SetupError as error:
@@ -163,7 +165,7 @@ def check(options: argparse.Namespace) -> None:
     Raises:
         UsageError: they don't.
     """
-    from .target import UsageError
+    from .targets.target import UsageError
 
     if options.url is None and options.pid:
         raise UsageError("--pid is of a server that runs: give --url too")
@@ -186,7 +188,7 @@ def show(done: Run, *, as_json: bool, out: str | None) -> int:
     import msgspec
 
     from . import reporting
-    from .runner import note_on_generator
+    from .running.runner import note_on_generator
 
     if out is not None:
         reporting.write(done, Path(out))

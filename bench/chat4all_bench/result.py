@@ -16,6 +16,13 @@ VERSION: Final = 1
 
 Better = Literal["lower", "higher", "neither"]
 
+QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999, "max": 1.0}
+"""Those of every latency; a figure is named by them: `ack_p99`, or `p99` of the main one."""
+COSTS: Final = ("server_cpu_us", "postgres_cpu_us", "redis_cpu_us")
+"""Processor time of each kind of process, for a message."""
+INTEGRITY: Final = ("lost", "doubled", "reordered", "errors", "generator_busy", "late_p99")
+"""What every run tells."""
+
 
 class Metric(Struct):
     """One figure, once for each round."""

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from chat4all_bench.dialects.base import Acknowledged, Delivered, Refused, Step
 from chat4all_bench.result import Target as TargetInfo
-from chat4all_bench.target import Person
+from chat4all_bench.targets.target import Person
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
     from chat4all_bench.dialects.base import Event, Session
-    from chat4all_bench.proc import Known
-    from chat4all_bench.target import Room
+    from chat4all_bench.measuring.proc import Known
+    from chat4all_bench.targets.target import Room
 
     Fault = Callable[[int], str]
     """What becomes of a room's n-th message: `drop`, `double`, `late`, `refuse`, `close`, or ``."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chat4all_bench.rest.http import Answer, NoAnswer, Server, request
+from chat4all_bench.http import Answer, NoAnswer, Server, request
 
 from .fake_server import answer, fake_server
 

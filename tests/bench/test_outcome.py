@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat4all_bench.fitting import fit
 from chat4all_bench.generator.plan import Last, Progress
 from chat4all_bench.histogram import Histogram, merged
-from chat4all_bench.measured import Gathering, Measured
-from chat4all_bench.meter import Spent
-from chat4all_bench.outcome import Outcome, merge
-from chat4all_bench.progress import Live
+from chat4all_bench.measuring.fitting import fit
+from chat4all_bench.measuring.meter import Spent
 from chat4all_bench.result import Series
+from chat4all_bench.running.measured import Gathering, Measured
+from chat4all_bench.running.outcome import Outcome, merge
+from chat4all_bench.running.progress import Live
 
 
 def histogram(*milliseconds: float) -> Histogram:

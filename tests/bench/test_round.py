@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chat4all_bench.progress import Live
-from chat4all_bench.round import Plan, Round
-from chat4all_bench.target import SetupError
+from chat4all_bench.running.progress import Live
+from chat4all_bench.running.round import Plan, Round
+from chat4all_bench.targets.target import SetupError
 
 from .fake_chat import FakeChat, fake_chat
 

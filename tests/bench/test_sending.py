@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from chat4all_bench.rest.http import Answer
+from chat4all_bench.http import Answer
 from chat4all_bench.rest.sending import carry_out, judged, message
 from chat4all_bench.rest.stages import Stage
 from chat4all_bench.rest.work import Done, Pair, Rate, Users, Window, Work

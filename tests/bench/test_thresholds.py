@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from chat4all_bench.result import Metric
-from chat4all_bench.thresholds import ThresholdError, check_names, judge, parse
+from chat4all_bench.running.thresholds import ThresholdError, check_names, judge, parse
 
 METRICS = {
     "delivery_p99": Metric([40.0, 60.0], "ms", "lower"),

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec import Struct
 
-from ..reporting.tables import QUANTILES, quantile_metrics
+from ..reporting.tables import quantile_metrics
+from ..result import QUANTILES
 from .resampling import of_counts, of_rounds, ratio
 
 if TYPE_CHECKING:

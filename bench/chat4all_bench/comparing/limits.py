@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from ..reporting.tables import QUANTILES
+from ..result import QUANTILES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from chat4all_storage.embedded.postgres_server import POSTGRES_MAJOR
 from chat4all_storage.embedded.processes import EmbeddedError, unprivileged_account
 from chat4all_storage.embedded.servers import package_dir
 
-from ..target import SetupError
+from ..targets.target import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..target import SetupError
+from ..targets.target import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from ..outcome import Outcome
+from ..running.outcome import Outcome
 
 if TYPE_CHECKING:
-    from ..round import Round
+    from ..running.round import Round
     from ..scenarios.base import Scenario
     from .catalogue import Scenario as Name
 

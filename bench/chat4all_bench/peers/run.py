@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from ..machine import this_machine
-from ..outcome import Outcome, merge
-from ..progress import Live
+from ..measuring.machine import this_machine
 from ..result import Integrity
-from ..round import Plan, Round
-from ..runner import TOO_BUSY
-from ..target import SetupError, UsageError
+from ..running.outcome import Outcome, merge
+from ..running.progress import Live
+from ..running.round import Plan, Round
+from ..running.runner import TOO_BUSY
+from ..targets.target import SetupError, UsageError
 from .catalogue import OURS, PEERS, SCENARIOS
 from .comparison import Comparison, Contestant, ratios
 from .installing import default_directory
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from ..target import Target
+    from ..targets.target import Target
     from .catalogue import Peer, Scenario
 
 WARM_UP: Final = 2.0

@@ -7,18 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .. import servers
-from ..proc import known, with_descendants
+from ..measuring.proc import known, with_descendants
 from ..result import Target as TargetInfo
-from ..target import Person
+from ..targets import servers
+from ..targets.target import Person
 from .catalogue import OURS
 from .starting import started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ..proc import Known
-    from ..target import Room, Target
+    from ..measuring.proc import Known
+    from ..targets.target import Room, Target
     from .catalogue import Peer, Scenario
     from .starting import Started
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from ..result import INTEGRITY, QUANTILES
 from .figures import UNKNOWN, figure, median, spread, unit_text, with_unit
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
     from ..result import Metric, Process, Run
 
-QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999, "max": 1.0}
-"""Of a latency: what is told of it everywhere, by its name in metrics."""
 _HEADINGS: Final = {"p999": "p99.9"}
 
 _GROUPS: Final = {
@@ -26,8 +25,6 @@ _GROUPS: Final = {
     "Memory": ("B", "KiB", "MiB", "GiB", "bytes", "KiB/min"),
 }
 _REST: Final = "Other figures"
-_TOLD: Final = ("lost", "doubled", "reordered", "errors", "generator_busy", "late_p99")
-"""The figures that the tables of integrity and of the load generator tell."""
 _NARROW: Final = ("p90", "p999", "max")
 """The quantiles whose range over rounds is not told."""
 
@@ -81,7 +78,7 @@ def metrics(run: Run) -> Table | None:
     groups: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     repeated = run.rounds > 1
     for name, metric in run.metrics.items():
-        if name in _TOLD or _quantile(name, run) in (_NARROW if repeated else QUANTILES):
+        if name in INTEGRITY or _quantile(name, run) in (_NARROW if repeated else QUANTILES):
             continue
         row = (name, figure(median(metric)), unit_text(metric.unit))
         groups[_group(metric)].append((*row, spread(metric)) if repeated else row)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from ..processes import server_process
+from ..targets.processes import server_process
 from .generator import generate
 from .load_test import measured, opened
 from .samples import faults, latency, span

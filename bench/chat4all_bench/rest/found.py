@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..outcome import Outcome
 from ..result import Generator, Integrity, Metric, Threshold
+from ..running.outcome import Outcome
 from .beside_bare import Beside
 from .breakdown import Breakdown
 from .load_test import Report

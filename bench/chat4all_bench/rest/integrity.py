@@ -10,7 +10,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .http import Server
+    from ..http import Server
     from .samples import Sample
     from .work import Pair
 

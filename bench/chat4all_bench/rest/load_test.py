@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from ..histogram import Histogram
-from ..meter import Usage, meter_of, usage
+from ..http import NoAnswer, Server
+from ..measuring.meter import Usage, meter_of, usage
 from . import place
 from .generator import generate
-from .http import NoAnswer, Server
 from .integrity import Integrity, verify
 from .samples import Latency, faults, latency, span
 from .verdict import Limits, Threshold, judge

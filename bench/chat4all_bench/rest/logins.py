@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from ..accounts import PASSWORD, tokens
+from ..http import NoAnswer, Server
+from ..targets.accounts import PASSWORD, tokens
 from . import place
 from .generator import START_TIME, generate
-from .http import NoAnswer, Server
 from .load_test import opened
 from .samples import faults, latency
 from .verdict import Threshold

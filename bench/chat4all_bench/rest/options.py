@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..target import UsageError
+from ..targets.target import UsageError
 
 if TYPE_CHECKING:
     import argparse

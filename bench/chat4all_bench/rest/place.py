@@ -8,16 +8,16 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from ..accounts import tokens
-from ..processes import server_process
-from ..target import SetupError
-from .http import NoAnswer, Server
+from ..http import NoAnswer, Server
+from ..targets.accounts import tokens
+from ..targets.processes import server_process
+from ..targets.target import SetupError
 from .work import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .http import Answer
+    from ..http import Answer
 
 PAIRS: Final = 100
 CLIENT: Final = ("test_client", "test_secret")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import uvloop
 
-from .http import TIMEOUT, NoAnswer, Server, request
+from ..http import TIMEOUT, NoAnswer, Server, request
 from .samples import GOOD, Sample
 from .stages import length, users_at
 from .work import Done, Rate, Users, Window, Work
@@ -22,7 +22,7 @@ from .work import Done, Rate, Users, Window, Work
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .http import Answer, Connection
+    from ..http import Answer, Connection
     from .work import Pair
 
 LOOK: float = 0.05

@@ -7,10 +7,10 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from .. import thresholds
-from ..machine import this_machine
+from ..measuring.machine import this_machine
 from ..result import Run, Target
-from ..servers import DURABILITY, installed_version
+from ..running import thresholds
+from ..targets.servers import DURABILITY, installed_version
 from . import found as found_
 from . import options as options_
 

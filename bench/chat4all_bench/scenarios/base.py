@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Protocol
 
+from ..result import QUANTILES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..dialects.base import Seat
-    from ..outcome import Outcome
     from ..result import Run
-    from ..round import Round
-
-QUANTILES = ("p50", "p90", "p99", "p999", "max")
-COSTS = ("server_cpu_us", "postgres_cpu_us", "redis_cpu_us")
-INTEGRITY = ("lost", "doubled", "reordered", "errors", "generator_busy", "late_p99")
+    from ..running.outcome import Outcome
+    from ..running.round import Round
 
 
 class Scenario(Protocol):

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .base import COSTS, add_crowd, amount, latency_names, percent, seat_crowd
+from ..result import COSTS
+from .base import add_crowd, amount, latency_names, percent, seat_crowd
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
     from ..dialects.base import Seat
-    from ..measured import Measured
-    from ..outcome import Outcome
-    from ..round import Round
-    from ..thresholds import Condition
+    from ..running.measured import Measured
+    from ..running.outcome import Outcome
+    from ..running.round import Round
+    from ..running.thresholds import Condition
 
 HELP = "raise the rate until a limit breaks; one number"
 PRIMARY = "ack"
@@ -56,10 +57,10 @@ def figures(options: argparse.Namespace) -> list[str]:
 
 def run(round_: Round, options: argparse.Namespace) -> Outcome:
     """See `base.Scenario`."""
-    from .. import thresholds
-    from ..outcome import Outcome
     from ..result import Curve
-    from ..target import UsageError
+    from ..running import thresholds
+    from ..running.outcome import Outcome
+    from ..targets.target import UsageError
 
     limits = [thresholds.parse(text) for text in options.limit or [LIMIT]]
     thresholds.check_names(limits, figures(options)[1:])
@@ -125,8 +126,8 @@ class _Search:
 
     def holds(self, rate: float, seconds: float) -> bool:
         """Whether everything is kept at this rate, for so long."""
-        from .. import thresholds
-        from ..outcome import Outcome
+        from ..running import thresholds
+        from ..running.outcome import Outcome
 
         gathering = self._round.gathering
         errors_before = dict(gathering.errors)

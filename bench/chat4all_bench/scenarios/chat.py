@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .base import COSTS, add_crowd, amount, latency_names, natural, positive, seat_crowd
+from ..result import COSTS
+from .base import add_crowd, amount, latency_names, natural, positive, seat_crowd
 
 if TYPE_CHECKING:
     import argparse
 
-    from ..outcome import Outcome
-    from ..round import Round
+    from ..running.outcome import Outcome
+    from ..running.round import Round
 
 HELP = "pairs and rooms that talk: rates, latency and cost of durable messages"
 PRIMARY = "delivery"
@@ -40,7 +41,7 @@ def figures(options: argparse.Namespace) -> list[str]:
 
 def run(round_: Round, options: argparse.Namespace) -> Outcome:
     """See `base.Scenario`."""
-    from ..outcome import Outcome
+    from ..running.outcome import Outcome
 
     talking = seat_crowd(round_, options)
     seats = list(talking)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from .base import COSTS, amount, latency_names, positive
+from ..result import COSTS
+from .base import amount, latency_names, positive
 
 if TYPE_CHECKING:
     import argparse
 
-    from ..outcome import Outcome
-    from ..round import Round
+    from ..running.outcome import Outcome
+    from ..running.round import Round
 
 HELP = "reconnect storm: resumes a second, what was missed is replayed, others' p99"
 PRIMARY = "resume"
@@ -46,7 +47,7 @@ def figures(options: argparse.Namespace) -> list[str]:
 
 def run(round_: Round, options: argparse.Namespace) -> Outcome:
     """See `base.Scenario`."""
-    from ..outcome import Outcome
+    from ..running.outcome import Outcome
 
     round_.gathering.primary = "delivery"
     seating = round_.seating

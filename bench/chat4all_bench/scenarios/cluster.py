@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import redis
 
     from ..dialects.base import Seat
-    from ..outcome import Outcome
-    from ..round import Round
+    from ..running.outcome import Outcome
+    from ..running.round import Round
 
 HELP = "several nodes: what a hop costs, and stream entries for a message to many"
 PRIMARY = "two_nodes"
@@ -49,7 +49,7 @@ def figures(options: argparse.Namespace) -> list[str]:
 
 def run(round_: Round, options: argparse.Namespace) -> Outcome:
     """See `base.Scenario`."""
-    from ..outcome import Outcome
+    from ..running.outcome import Outcome
 
     together = [(0,) if number % 2 else (1,) for number in range(options.pairs)]
     apart = [(0, 1) if number % 2 else (1, 0) for number in range(options.pairs)]
@@ -92,7 +92,7 @@ def _room(round_: Round, seats: list[Seat], rate: float, outcome: Outcome) -> No
     """Count the entries of the streams for messages to a room on all nodes."""
     import redis
 
-    from ..nodes import StartedNodes
+    from ..targets.nodes import StartedNodes
 
     target = round_.target
     assert isinstance(target, StartedNodes)

@@ -17,9 +17,9 @@ from .base import amount, latency_names, natural, positive
 
 if TYPE_CHECKING:
     from ..dialects.base import Seat
-    from ..outcome import Outcome
-    from ..round import Round
-    from ..target import Target
+    from ..running.outcome import Outcome
+    from ..running.round import Round
+    from ..targets.target import Target
 
 HELP = "ramp up and hold N sessions: memory of each, idle CPU, connect latency"
 PRIMARY = "connect"
@@ -65,9 +65,9 @@ def figures(options: argparse.Namespace) -> list[str]:
 
 def run(round_: Round, options: argparse.Namespace) -> Outcome:
     """See `base.Scenario`."""
-    from ..meter import Meter
-    from ..outcome import Outcome
-    from ..target import UsageError
+    from ..measuring.meter import Meter
+    from ..running.outcome import Outcome
+    from ..targets.target import UsageError
 
     in_rooms = options.rooms * options.room_size
     if in_rooms > options.sessions:
@@ -142,8 +142,8 @@ class _Memory:
 
     def read(self, sessions: int) -> None:
         """Note what it is now."""
-        from ..meter import memory_by_kind
-        from ..proc import kernel_memory
+        from ..measuring.meter import memory_by_kind
+        from ..measuring.proc import kernel_memory
 
         processes = self._target.processes()
         if processes:
@@ -153,7 +153,7 @@ class _Memory:
 
     def tell(self, outcome: Outcome) -> None:
         """Add the slopes; the server without sessions is no point of its line."""
-        from ..fitting import fit
+        from ..measuring.fitting import fit
         from ..result import Curve
 
         if not self._server:

@@ -13,8 +13,8 @@ from .base import amount, several
 if TYPE_CHECKING:
     import argparse
 
-    from ..outcome import Outcome
-    from ..round import Round
+    from ..running.outcome import Outcome
+    from ..running.round import Round
 
 HELP = "messages to many: time until all have one, server CPU of each delivered frame"
 PRIMARY = "all"
@@ -38,8 +38,8 @@ def figures(options: argparse.Namespace) -> list[str]:
 
 def run(round_: Round, options: argparse.Namespace) -> Outcome:
     """See `base.Scenario`."""
-    from ..outcome import Outcome
     from ..result import Curve
+    from ..running.outcome import Outcome
 
     sizes: list[int] = options.members
     people = iter(round_.seating.people(sum(sizes)))

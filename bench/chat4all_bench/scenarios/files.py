@@ -15,9 +15,9 @@ from .base import amount, latency_names, positive
 if TYPE_CHECKING:
     import argparse
 
-    from ..outcome import Outcome
-    from ..round import Round
-    from ..transfer import Transfers
+    from ..running.outcome import Outcome
+    from ..running.round import Round
+    from .transfer import Transfers
 
 HELP = "files up and down again in parts: throughput, latency, same bytes"
 PRIMARY = "upload"
@@ -41,10 +41,10 @@ def figures(options: argparse.Namespace) -> list[str]:
 
 def run(round_: Round, options: argparse.Namespace) -> Outcome:
     """See `base.Scenario`."""
-    from ..meter import Meter
-    from ..outcome import Outcome
-    from ..servers import RunningServer
-    from ..transfer import Transfers
+    from ..measuring.meter import Meter
+    from ..running.outcome import Outcome
+    from ..targets.servers import RunningServer
+    from .transfer import Transfers
 
     target = round_.target
     assert isinstance(target, RunningServer)
@@ -74,8 +74,8 @@ async def _all(round_: Round, transfers: Transfers, options: argparse.Namespace)
     Raises:
         SetupError: the server has no files.
     """
-    from ..target import SetupError
-    from ..transfer import NotServed, Wrong
+    from ..targets.target import SetupError
+    from .transfer import NotServed, Wrong
 
     gate = asyncio.Semaphore(options.at_once)
     errors = round_.integrity.errors

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .base import COSTS, amount, latency_names, percent, positive
+from ..result import COSTS
+from .base import amount, latency_names, percent, positive
 
 if TYPE_CHECKING:
     import argparse
 
-    from ..outcome import Outcome
-    from ..round import Round
+    from ..running.outcome import Outcome
+    from ..running.round import Round
 
 HELP = "some of the readers stall: the others' p99, gaps, and memory"
 PRIMARY = "delivery"
@@ -45,9 +46,9 @@ def figures(options: argparse.Namespace) -> list[str]:
 
 def run(round_: Round, options: argparse.Namespace) -> Outcome:
     """See `base.Scenario`."""
-    from ..meter import memory_by_kind
-    from ..outcome import Outcome
-    from ..seating import shuffled
+    from ..measuring.meter import memory_by_kind
+    from ..running.outcome import Outcome
+    from ..running.seating import shuffled
 
     size = max(3, options.room_size)
     people = round_.seating.people(options.rooms * size)

@@ -9,14 +9,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from .base import COSTS, add_crowd, amount, latency_names, percent, seat_crowd
+from ..result import COSTS
+from .base import add_crowd, amount, latency_names, percent, seat_crowd
 
 if TYPE_CHECKING:
     import argparse
 
     from ..dialects.base import Seat
-    from ..outcome import Outcome
-    from ..round import Round
+    from ..running.outcome import Outcome
+    from ..running.round import Round
 
 HELP = "talk for long, with churn: drift of memory and latency"
 PRIMARY = "delivery"
@@ -42,12 +43,12 @@ def figures(options: argparse.Namespace) -> list[str]:
 
 def run(round_: Round, options: argparse.Namespace) -> Outcome:
     """See `base.Scenario`."""
-    from ..fitting import fit
-    from ..measured import Measured
-    from ..meter import memory_by_kind
-    from ..outcome import Outcome
+    from ..measuring.fitting import fit
+    from ..measuring.meter import memory_by_kind
     from ..result import Series
-    from ..seating import shuffled
+    from ..running.measured import Measured
+    from ..running.outcome import Outcome
+    from ..running.seating import shuffled
 
     seats = seat_crowd(round_, options)
     round_.join(seats)

@@ -10,22 +10,22 @@ import msgspec
 import pytest
 
 from chat4all_bench import cli
-from chat4all_bench.outcome import Outcome
 from chat4all_bench.peers import run as running
 from chat4all_bench.peers.catalogue import NOTHING
 from chat4all_bench.peers.comparison import Comparison
 from chat4all_bench.peers.installing import NotInstallable
 from chat4all_bench.result import Target as TargetInfo
+from chat4all_bench.running.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from chat4all_bench.measuring.proc import Known
     from chat4all_bench.peers.catalogue import Peer, Scenario
     from chat4all_bench.peers.rounds import Load
-    from chat4all_bench.proc import Known
-    from chat4all_bench.round import Round
-    from chat4all_bench.target import Person, Room, Target
+    from chat4all_bench.running.round import Round
+    from chat4all_bench.targets.target import Person, Room, Target
 
 Capture = pytest.CaptureFixture[str]
 

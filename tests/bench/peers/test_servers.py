@@ -9,8 +9,8 @@ import pytest
 from chat4all_bench.peers.catalogue import PEERS, Scenario
 from chat4all_bench.peers.rounds import Load, run
 from chat4all_bench.peers.targets import opened
-from chat4all_bench.progress import Live
-from chat4all_bench.round import Plan, Round
+from chat4all_bench.running.progress import Live
+from chat4all_bench.running.round import Plan, Round
 from chat4all_bench.scenarios import connect
 
 if TYPE_CHECKING:

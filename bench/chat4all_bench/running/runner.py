@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from . import history, thresholds
-from .machine import this_machine
+from ..measuring.machine import this_machine
+from ..result import INTEGRITY, QUANTILES, Generator, Integrity, Metric, Run
+from . import thresholds
 from .outcome import Outcome, merge
 from .progress import Live
-from .result import Generator, Integrity, Metric, Run
 from .round import Plan, Round
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
-    from .scenarios.base import Scenario
-    from .target import Target
+    from ..scenarios.base import Scenario
+    from ..targets.target import Target
 
 TOO_BUSY: Final = 0.9
 """Of a core: a process that uses more can't write and read in time."""
@@ -31,40 +31,14 @@ TOO_MUCH: Final = 0.1
 PARAMETERS: Final = (str, int, float, bool, type(None))
 
 
-@contextmanager
-def target_of(options: argparse.Namespace) -> Iterator[Target]:
-    """The server that the arguments name: one that runs, or one that is started for them.
-
-    Raises:
-        SetupError: it can't be used, or does not start.
-    """
-    from .servers import RunningServer, started
-
-    if getattr(options, "nodes", 1) > 1:
-        from .nodes import started_nodes
-
-        with started_nodes(options.nodes, options.serve or "") as nodes:
-            yield nodes
-    elif options.url is not None:
-        running = RunningServer(options.url, pids=options.pid or (), tokens_file=options.tokens)
-        running.ask_version()
-        yield running
-    elif options.peer is not None:
-        from .peers.catalogue import PEERS
-        from .peers.installing import default_directory
-        from .peers.targets import opened
-
-        with opened(PEERS[options.peer], "chat", default_directory()) as other:
-            yield other
-    else:
-        with started(options.serve or "") as server:
-            if options.history:
-                history.fill(server.place, options.history, options.text_bytes)
-            yield server
-
-
-def run(scenario: Scenario, name: str, options: argparse.Namespace, command: Sequence[str]) -> Run:
-    """Carry out all rounds.
+def run(
+    scenario: Scenario,
+    name: str,
+    options: argparse.Namespace,
+    command: Sequence[str],
+    target_of: Callable[[argparse.Namespace], AbstractContextManager[Target]],
+) -> Run:
+    """Carry out all rounds, against what `target_of` opens for them.
 
     Raises:
         SetupError: it could not begin.
@@ -122,8 +96,6 @@ def run(scenario: Scenario, name: str, options: argparse.Namespace, command: Seq
 
 def known_figures(scenario: Scenario, options: argparse.Namespace) -> list[str]:
     """The metrics that a threshold may name; `p99` and the like are those of the primary one."""
-    from .scenarios.base import INTEGRITY, QUANTILES
-
     return [*QUANTILES, *scenario.figures(options), *INTEGRITY]
 
 

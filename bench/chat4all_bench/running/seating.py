@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Final
 
-from .dialects.base import Seat
-from .target import Room
+from ..dialects.base import Seat
+from ..targets.target import Room
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..targets.target import Person, Target
     from .progress import Live
-    from .target import Person, Target
 
 SPREAD: Final = 64
 """Members from which on those of a room are spread over the processes of the generator."""

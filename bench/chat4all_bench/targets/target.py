@@ -9,8 +9,8 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .proc import Known
-    from .result import Target as TargetInfo
+    from ..measuring.proc import Known
+    from ..result import Target as TargetInfo
 
 
 class SetupError(Exception):

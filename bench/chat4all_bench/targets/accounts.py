@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from .rest.http import NoAnswer, Server
+from ..http import NoAnswer, Server
 from .target import Person, SetupError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .rest.http import Answer
+    from ..http import Answer
 
 PASSWORD: Final = "bench-password"
 BATCH: Final = 500

@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, field
 
-from .histogram import Histogram
-from .meter import by_kind
-from .proc import POSTGRES, REDIS, SERVER
-from .result import Metric, Process
+from ..histogram import Histogram
+from ..measuring.meter import by_kind
+from ..measuring.proc import POSTGRES, REDIS, SERVER
+from ..result import QUANTILES, Metric, Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..measuring.meter import Spent
+    from ..result import Better, Curve, Series
     from .measured import Measured
-    from .meter import Spent
-    from .result import Better, Curve, Series
 
-QUANTILES: Final = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("max", 1.0))
 KINDS: Final = (SERVER, POSTGRES, REDIS)
 
 
@@ -43,7 +42,7 @@ class Outcome(Struct):
         """Add the quantiles of a histogram, and itself, unless it is empty."""
         if not histogram.buckets:
             return
-        for quantile, q in QUANTILES:
+        for quantile, q in QUANTILES.items():
             self.add(f"{name}_{quantile}{suffix}", histogram.quantile_ms(q), "ms")
         self.histograms[f"{name}{suffix}"] = histogram
 

@@ -6,7 +6,7 @@ import os
 import platform
 from pathlib import Path
 
-from .result import Machine
+from ..result import Machine
 
 
 def this_machine() -> Machine:

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import urlsplit
 
+from ..measuring.proc import known, listening_on, parents, with_descendants
+from ..result import Target as TargetInfo
 from . import accounts
-from .proc import known, listening_on, parents, with_descendants
-from .result import Target as TargetInfo
 from .target import SetupError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .proc import Known
+    from ..measuring.proc import Known
     from .target import Person, Room
 
 DIALECT: Final = "chat4all_bench.dialects.chat4all:Chat4all"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from chat4all_storage.embedded.embedded import find_embedded
 from chat4all_storage.embedded.servers import Layout
 
-from .proc import known, with_descendants
+from ..measuring.proc import known, with_descendants
 from .servers import ENVIRONMENT, StartedServer, serving
 from .target import SetupError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from chat4all_storage.embedded.embedded import Addresses
 
-    from .proc import Known
+    from ..measuring.proc import Known
 
 
 class StartedNodes(StartedServer):

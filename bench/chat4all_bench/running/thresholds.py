@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from . import result
+from .. import result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from .result import Metric
+    from ..result import Metric
 
 _FORM: Final = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|==|!=|<|>)\s*([0-9][0-9_.,]*)\s*(\S*)\s*")
 _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {

@@ -12,8 +12,8 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 from msgspec import Struct, field
 
-from .histogram import Histogram
-from .rest.http import Answer, NoAnswer, Server, request
+from ..histogram import Histogram
+from ..http import Answer, NoAnswer, Server, request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

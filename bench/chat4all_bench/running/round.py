@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from .generator import header
-from .generator.plan import (
+from ..generator import header
+from ..generator.plan import (
     Done,
     Join,
     Joined,
@@ -22,21 +22,21 @@ from .generator.plan import (
     Verified,
     Verify,
 )
+from ..measuring.meter import Meter, seconds_of
+from ..measuring.proc import GENERATOR, Known
+from ..result import Integrity
+from ..targets.target import SetupError
 from .measured import Gathering, Measured
-from .meter import Meter, seconds_of
 from .pool import Pool
-from .proc import GENERATOR, Known
-from .result import Integrity
 from .seating import Seating
-from .target import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from .dialects.base import Seat
-    from .generator.plan import Command, Progress
+    from ..dialects.base import Seat
+    from ..generator.plan import Command, Progress
+    from ..targets.target import Target
     from .progress import Live
-    from .target import Target
 
 PER_PROCESS: Final = 15_000
 """Connections of one process of the generator: most systems allow it 20,000 descriptors."""

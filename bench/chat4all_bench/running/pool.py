@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from .generator.plan import Done, Joined, Loaded, Progress, Quit, Reply, Verified
+from ..generator.plan import Done, Joined, Loaded, Progress, Quit, Reply, Verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from .generator.plan import Command
+    from ..generator.plan import Command
 
 _SIZE: Final = 4
 _READ: Final = 1 << 20

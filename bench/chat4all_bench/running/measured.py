@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from .histogram import Histogram, merged
-from .proc import GENERATOR
-from .result import Series
+from ..histogram import Histogram, merged
+from ..measuring.proc import GENERATOR
+from ..result import Series
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .generator.plan import Progress
-    from .meter import Spent
+    from ..generator.plan import Progress
+    from ..measuring.meter import Spent
 
 COLUMNS: Final = ("seconds", "sessions", "written", "acknowledged", "delivered", "p50", "p99")
 LOAD_COLUMNS: Final = [*COLUMNS, "errors"]

@@ -1,0 +1,1 @@
+"""What processes and the kernel use, what this machine is, and a line through points."""
