@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for action in (listed, rotate):
         action.add_argument("--json", action="store_true", help="a JSON line for each key")
-        add_settings(action, "data_dir", "postgres", "jwt_algorithm")
+    add_settings(listed, "data_dir", "postgres")
+    add_settings(rotate, "data_dir", "postgres", "jwt_algorithm")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -48,11 +49,11 @@ def run(options: argparse.Namespace) -> int:
 
 async def _run(options: argparse.Namespace) -> int:
     settings = settings_of(options)
-    sealing = Sealing(signing_key(settings))
     async with open_storage(settings, beside_server=True) as opened:
         store = opened.storage.accounts.keys
         try:
             if options.action == "rotate":
+                sealing = Sealing(signing_key(settings))
                 await add_key(store, sealing, settings.jwt_algorithm, SHELL)
             keys = await store.all()
         except StorageError as error:
