@@ -83,13 +83,14 @@ class Member:
         assert (await self.receive())["t"] == "ready"
 
     async def fetch_after(self, conv: str, after: int) -> list[dict[str, Any]]:
-        """Every event after a seq."""
+        """Every event after a seq; what else comes meanwhile is passed over."""
         found: list[dict[str, Any]] = []
         more = True
         while more:
             await self.send(Fetch(rid=1, conv=conv, after=after + len(found)))
-            page = await self.receive()
-            assert page["t"] == "page"
+            while (page := await self.receive()).get("rid") != 1:
+                pass
+            assert page["t"] == "page", page
             found += page["items"]
             more = page["more"]
         return found
