@@ -11,6 +11,7 @@ from tests.actors.harness import FakeOutlet
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chat4all_actors.presence.presence import Attendant
     from chat4all_actors.session.services import Services
 
 
@@ -31,7 +32,8 @@ class Presences:
     def __init__(self) -> None:
         self.away: list[bool] = []
 
-    def turn(self, session: object, *, away: bool) -> None:
+    def turn(self, session: Attendant, *, away: bool) -> None:
+        assert isinstance(session.over, bool)
         self.away.append(away)
 
 
@@ -82,6 +84,10 @@ class ByteOutlet(FakeOutlet):
 
     def send_nowait(self, data: bytes) -> None:
         self.passed.append(data)
+
+    def close(self, code: int, reason: str, *, discard: bool = False) -> None:
+        assert reason.isascii()  # it is for people, and travels in a frame
+        super().close(code, reason, discard=discard)
 
     def offer(self, data: bytes, most: int) -> bool:
         if self.backlog and self.backlog + len(data) > most:

@@ -57,6 +57,16 @@ def identity(**fields: Any) -> Identity:
     return replace(known, **fields)
 
 
+def test_before_a_token_is_shown_it_is_nobody_s_and_is_not_ended_by_one(life: Life) -> None:
+    session = life.session
+    assert (session.user, session.user_id, session.device, session.login) == ("", "", "", None)
+    assert (session.birth, session.issued_at, session.conversations) == (0, 0, [])
+    session.revoked(0)
+    session.touched()
+    life.at(1e6)
+    assert life.code is None
+
+
 def test_it_is_whose_token_was_shown_first_and_lives_as_long_as_the_last_one(life: Life) -> None:
     life.session.identify(identity(), "phone")
     assert (life.session.user, life.session.user_id, life.session.device) == ("ana", "id", "phone")
