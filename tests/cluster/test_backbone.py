@@ -2,109 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import trio
-from hypothesis import given
-from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chat4all_actors.cluster import backbone as backbone_module
 from chat4all_actors.cluster.backbone import BEAT, MAX_ENTRY, SILENT, Backbone
 from chat4all_actors.cluster.items import (
-    AnyItem,
     Bye,
-    Stands,
     decode_entry,
     encode_entry,
-    encode_item,
 )
 from chat4all_actors.cluster.peers import FORGOTTEN_AFTER, LOST_AFTER
-from chat4all_storage.memory.bus import MemoryBus
-from chat4all_storage.ports.errors import Unavailable
+from tests.cluster.bus_members import item, members
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     import pytest
 
     from chat4all_storage.ports.bus import Beat
-
-
-class Ear:
-    """Writes down what it is told."""
-
-    def __init__(self) -> None:
-        self.items: list[tuple[str, AnyItem]] = []
-        self.news: list[tuple[str, str]] = []
-
-    def arrived(self, sender: str, items: list[AnyItem]) -> None:
-        self.items += [(sender, item) for item in items]
-
-    def joined(self, node: str) -> None:
-        self.news.append(("joined", node))
-
-    def lost(self, node: str) -> None:
-        self.news.append(("lost", node))
-
-    def left(self, node: str) -> None:
-        self.news.append(("left", node))
-
-    def missed(self, node: str) -> None:
-        self.news.append(("missed", node))
-
-    def shaken(self) -> None:
-        self.news.append(("shaken", ""))
-
-    def seqs(self) -> list[int]:
-        """Of the items that came since the last call."""
-        items, self.items = self.items, []
-        return [item.seq for _, item in items if isinstance(item, Stands)]
-
-
-class Member:
-    """A backbone and its ear."""
-
-    def __init__(self, name: str, bus: MemoryBus) -> None:
-        self.backbone = Backbone(name, bus)
-        self.ear = Ear()
-        self.scope = trio.CancelScope()
-
-    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
-        with self.scope:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(self.backbone.run)
-                await nursery.start(self.backbone.hear, self.ear)
-                task_status.started()
-
-    def tell(self, node: str, *seqs: int) -> None:
-        for seq in seqs:
-            self.backbone.send_nowait([node], item(seq))
-
-    def lately(self) -> list[tuple[str, str]]:
-        """The news since the last call."""
-        news, self.ear.news = self.ear.news, []
-        return news
-
-
-def item(seq: int, padding: int = 0) -> bytes:
-    return encode_item(Stands("x" * padding, seq, []))
-
-
-@asynccontextmanager
-async def members(*names: str) -> AsyncIterator[tuple[MemoryBus, list[Member]]]:
-    """Members that know each other."""
-    bus = MemoryBus()
-    found = [Member(name, bus) for name in names]
-    async with trio.open_nursery() as nursery:
-        for member in found:
-            await nursery.start(member.run)
-        await trio.sleep(2 * BEAT)
-        for member in found:
-            member.lately()
-        yield bus, found
-        nursery.cancel_scope.cancel()
 
 
 async def test_what_is_told_arrives_in_order_and_in_one_entry(autojump_clock: MockClock) -> None:
@@ -331,94 +249,3 @@ async def test_without_a_bus_there_is_nobody_and_no_trouble() -> None:
     await backbone.leave()
     assert (backbone.working, backbone.trouble) == (False, None)
     assert backbone.statistics().dropped_items == 0
-
-
-# --- whatever becomes of the entries --------------------------------------------------------------
-
-
-class UnreliableBus(MemoryBus):
-    """Does to the next `append` what it was told."""
-
-    fault: str | None = None
-
-    async def append(self, entries: Sequence[tuple[str, bytes]]) -> None:
-        fault, self.fault = self.fault, None
-        if fault == "refuse":
-            raise Unavailable("refused")
-        if fault != "lose":
-            await super().append(entries)
-        if fault == "answer with an error":
-            raise Unavailable("it happened")
-
-
-class Listing(Ear):
-    """Lists everything in one order: seqs, and that something may be missing (None)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.list: list[int | None] = []
-
-    def arrived(self, sender: str, items: list[AnyItem]) -> None:
-        self.list += [each.seq for each in items if isinstance(each, Stands)]
-
-    def missed(self, node: str) -> None:
-        self.list.append(None)
-
-    def shaken(self) -> None:
-        self.list.append(None)
-
-
-faults = st.sampled_from(["refuse", "lose", "answer with an error"])
-steps = st.one_of(faults, st.integers(1, 3), st.sampled_from(["wait", "go down", "forget"]))
-
-
-@given(st.lists(steps, max_size=12))
-def test_whatever_the_bus_does_nothing_is_lost_without_a_word(
-    steps: list[str | int],
-) -> None:
-    listed, last = trio.run(_tell_through, steps, clock=MockClock(autojump_threshold=0))
-    came = [seq for seq in listed if seq is not None]
-    if "forget" not in steps:  # else what is there is read again from the start
-        assert came == sorted(set(came))
-    highest, warned = 0, False
-    for seq in listed:
-        if seq is None:
-            warned = True
-        elif seq > highest:
-            assert seq == highest + 1 or warned
-            highest, warned = seq, False
-    assert listed[-1] == last
-
-
-async def _tell_through(steps: list[str | int]) -> tuple[list[int | None], int]:
-    """What comes of consecutive seqs when these things happen, and the last of them."""
-    bus = UnreliableBus()
-    one, two = Member("one", bus), Member("two", bus)
-    two.ear = listing = Listing()
-    async with trio.open_nursery() as nursery:
-        for member in (one, two):
-            await nursery.start(member.run)
-        await trio.sleep(2 * BEAT)
-        listing.list.clear()
-        seq = 0
-        for step in steps:
-            if isinstance(step, int):
-                one.tell("two", *range(seq + 1, seq + 1 + step))
-                seq += step
-                await wait_all_tasks_blocked()
-            elif step == "wait":
-                await trio.sleep(2 * BEAT)
-            elif step == "go down":
-                bus.down = True
-                await trio.sleep(2 * BEAT)
-                bus.down = False
-            elif step == "forget":
-                bus.forget()
-            else:
-                bus.fault = step
-        bus.fault = None
-        await trio.sleep(5 * BEAT)
-        one.tell("two", seq + 1)
-        await wait_all_tasks_blocked()
-        nursery.cancel_scope.cancel()
-    return listing.list, seq + 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, UnsetType
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.events import Append, Change, Mark, Rules
+from chat4all_storage.ports.events import Append, Change, Mark, Rules, Status
 from chat4all_storage.ports.shard import Range, Replay
 
 if TYPE_CHECKING:
@@ -153,3 +153,15 @@ NO_REPLAY = Replay(each=0, events=0, size=0)
 async def memberships(store: ShardStore, user: str, *, details: int) -> list[Membership]:
     """All conversations of a user, as a session without cursors learns them."""
     return (await store.resume(user, {}, details=details, replay=NO_REPLAY)).memberships
+
+
+async def status_of(store: ShardStore, entry: Append) -> str:
+    outcome = await commit_one(store, entry)
+    assert (outcome.seq > 0) == (outcome.status is Status.STORED)
+    return outcome.status.name
+
+
+async def roles_of(store: ShardStore, conversation: str) -> dict[str, str]:
+    found = await store.conversation(conversation)
+    assert found is not None
+    return {name: member.role for name, member in found.members.items()}

@@ -1,4 +1,4 @@
-"""Edits, deletions, roles and changes: what every shard store does with them."""
+"""Edits and deletions: what every shard store does with them."""
 
 from __future__ import annotations
 
@@ -6,57 +6,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chat4all_storage.bridge import open_bridge
 from chat4all_storage.memory.shard import MemoryShard
-from chat4all_storage.ports.events import Outcome, Rules, Status
-from chat4all_storage.postgres.shard import PostgresShard
+from chat4all_storage.ports.events import Outcome, Status
 from tests.storage.builders import (
     append,
-    change,
-    change_role,
     commit,
     commit_one,
     delete,
     edit,
     events,
     fill,
-    join,
-    leave,
     new_conversation,
+    status_of,
 )
 from tests.storage.probes import ask
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from chat4all_storage.ports.events import Append
     from chat4all_storage.ports.shard import ShardStore
-
-
-@pytest.fixture
-async def group(shard_store: ShardStore) -> str:
-    """A group of an owner, two admins and a member, with a message of each; the first is Ann's."""
-    conversation = await new_conversation(
-        shard_store, "ann", "adam", "mia", "eve", admins=("adam", "eve"), title="before"
-    )
-    for sender in ("ann", "adam", "mia"):
-        await commit(shard_store, append(conversation, sender, f"of {sender}".encode()))
-    return conversation
-
-
-async def status(store: ShardStore, entry: Append) -> str:
-    outcome = await commit_one(store, entry)
-    assert (outcome.seq > 0) == (outcome.status is Status.STORED)
-    return outcome.status.name
-
-
-async def roles(store: ShardStore, conversation: str) -> dict[str, str]:
-    found = await store.conversation(conversation)
-    assert found is not None
-    return {name: member.role for name, member in found.members.items()}
-
-
-# --- edits ----------------------------------------------------------------------------------------
 
 
 async def test_an_edit_replaces_the_body_and_is_an_event_itself(
@@ -82,7 +48,7 @@ async def test_an_edit_keeps_what_else_the_message_has(shard_store: ShardStore) 
 
 async def test_nobody_edits_what_somebody_else_wrote(shard_store: ShardStore, group: str) -> None:
     for sender in ("ann", "adam"):
-        assert await status(shard_store, edit(group, sender, 3)) == "FORBIDDEN"
+        assert await status_of(shard_store, edit(group, sender, 3)) == "FORBIDDEN"
     assert (await events(shard_store, group))[2].body == b"of mia"
 
 
@@ -92,13 +58,13 @@ async def test_a_target_that_does_not_exist_is_a_bad_one(
 ) -> None:
     for kind in ("edit", "delete"):
         entry = append(group, "ann", kind=kind, target=target)
-        assert await status(shard_store, entry) == "BAD_TARGET"
+        assert await status_of(shard_store, entry) == "BAD_TARGET"
 
 
 async def test_only_messages_are_targets(shard_store: ShardStore, group: str) -> None:
     await commit(shard_store, edit(group, "ann", 1))
     for entry in (edit(group, "ann", 4), delete(group, "ann", 4)):
-        assert await status(shard_store, entry) == "BAD_TARGET"
+        assert await status_of(shard_store, entry) == "BAD_TARGET"
 
 
 async def test_a_retried_edit_or_deletion_changes_nothing_more(
@@ -124,9 +90,6 @@ async def test_an_edited_or_deleted_message_is_still_known_by_its_id(
         await commit(shard_store, later)
         again = await commit_one(shard_store, entry)
         assert (again.status, again.seq) == (Status.DUPLICATE, 1)
-
-
-# --- deletions ------------------------------------------------------------------------------------
 
 
 async def test_a_deletion_leaves_nothing_but_the_place(shard_store: ShardStore, group: str) -> None:
@@ -169,31 +132,31 @@ async def kept(store: ShardStore, database: str | None) -> list[tuple[int, int, 
 async def test_owners_and_admins_delete_what_anybody_wrote(
     shard_store: ShardStore, group: str
 ) -> None:
-    assert await status(shard_store, delete(group, "adam", 1)) == "STORED"
-    assert await status(shard_store, delete(group, "ann", 3)) == "STORED"
-    assert await status(shard_store, delete(group, "mia", 2)) == "FORBIDDEN"
+    assert await status_of(shard_store, delete(group, "adam", 1)) == "STORED"
+    assert await status_of(shard_store, delete(group, "ann", 3)) == "STORED"
+    assert await status_of(shard_store, delete(group, "mia", 2)) == "FORBIDDEN"
 
 
 async def test_nobody_deletes_what_the_other_wrote_in_private(shard_store: ShardStore) -> None:
     conversation = await new_conversation(shard_store, "ann", "bob", type="private")
     await fill(shard_store, conversation, "bob", 1)
-    assert await status(shard_store, delete(conversation, "ann", 1)) == "FORBIDDEN"
-    assert await status(shard_store, delete(conversation, "bob", 1)) == "STORED"
+    assert await status_of(shard_store, delete(conversation, "ann", 1)) == "FORBIDDEN"
+    assert await status_of(shard_store, delete(conversation, "bob", 1)) == "STORED"
 
 
 async def test_what_is_deleted_is_neither_deleted_nor_edited_again(
     shard_store: ShardStore, group: str
 ) -> None:
     await commit(shard_store, delete(group, "mia", 3))
-    assert await status(shard_store, delete(group, "mia", 3)) == "TARGET_DELETED"
-    assert await status(shard_store, delete(group, "ann", 3)) == "TARGET_DELETED"
-    assert await status(shard_store, edit(group, "mia", 3)) == "TARGET_DELETED"
+    assert await status_of(shard_store, delete(group, "mia", 3)) == "TARGET_DELETED"
+    assert await status_of(shard_store, delete(group, "ann", 3)) == "TARGET_DELETED"
+    assert await status_of(shard_store, edit(group, "mia", 3)) == "TARGET_DELETED"
 
 
 async def test_a_stranger_learns_nothing_from_a_target(shard_store: ShardStore, group: str) -> None:
     for target in (1, 99):
-        assert await status(shard_store, edit(group, "tom", target)) == "NOT_MEMBER"
-        assert await status(shard_store, delete(group, "tom", target)) == "NOT_MEMBER"
+        assert await status_of(shard_store, edit(group, "tom", target)) == "NOT_MEMBER"
+        assert await status_of(shard_store, delete(group, "tom", target)) == "NOT_MEMBER"
 
 
 async def test_several_messages_are_edited_and_deleted_in_one_batch(
@@ -211,24 +174,6 @@ async def test_several_messages_are_edited_and_deleted_in_one_batch(
     assert bodies == [b"better", None, b"best", b"new", b"better", None, b"best"]
 
 
-# --- time limits ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def limited(database_or_memory: str | None) -> AsyncIterator[ShardStore]:
-    """A store with windows of a second."""
-    rules = Rules(edit_window=1, delete_window=1)
-    if database_or_memory is None:
-        memory = MemoryShard(rules=rules)
-        memory._clock_ms = lambda: 1_000
-        yield memory
-        return
-    async with open_bridge() as bridge:
-        store = PostgresShard(bridge, database_or_memory, "limited", rules=rules)
-        yield store
-        await store.close()
-
-
 async def pass_seconds(store: ShardStore, database: str | None, seconds: int) -> None:
     if database is not None:
         await ask(database, f"UPDATE events SET ts = ts - {seconds * 1000}")
@@ -244,179 +189,10 @@ async def test_after_their_time_messages_are_only_deleted_by_owners_and_admins(
     conversation = await new_conversation(limited, "ann", "adam", "mia", admins=("adam",))
     await fill(limited, conversation, "mia", 2)
     await fill(limited, conversation, "ann", 1)
-    assert await status(limited, edit(conversation, "mia", 1)) == "STORED"
+    assert await status_of(limited, edit(conversation, "mia", 1)) == "STORED"
     await pass_seconds(limited, database_or_memory, 3600)
-    assert await status(limited, edit(conversation, "mia", 1)) == "TOO_LATE"
-    assert await status(limited, edit(conversation, "ann", 3)) == "TOO_LATE"
-    assert await status(limited, delete(conversation, "mia", 1)) == "TOO_LATE"
-    assert await status(limited, delete(conversation, "adam", 1)) == "STORED"
-    assert await status(limited, delete(conversation, "ann", 3)) == "STORED"
-
-
-# --- who may change the members -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("sender", "role", "expected"),
-    [
-        ("ann", "member", "STORED"),
-        ("ann", "admin", "STORED"),
-        ("ann", "owner", "STORED"),
-        ("adam", "member", "STORED"),
-        ("adam", "admin", "FORBIDDEN"),
-        ("adam", "owner", "FORBIDDEN"),
-        ("mia", "member", "FORBIDDEN"),
-        ("tom", "member", "NOT_MEMBER"),
-    ],
-)
-async def test_who_adds_members_and_in_which_roles(
-    limited: ShardStore, sender: str, role: str, expected: str
-) -> None:
-    conversation = await new_conversation(limited, "ann", "adam", "mia", admins=("adam",))
-    assert await status(limited, join(conversation, sender, "tom", role)) == expected
-    assert (await roles(limited, conversation)).get("tom") == (
-        role if expected == "STORED" else None
-    )
-
-
-@pytest.mark.parametrize(
-    ("sender", "subject", "expected"),
-    [
-        ("ann", "adam", "STORED"),
-        ("ann", "mia", "STORED"),
-        ("adam", "mia", "STORED"),
-        ("adam", "eve", "FORBIDDEN"),
-        ("adam", "ann", "FORBIDDEN"),
-        ("mia", "adam", "FORBIDDEN"),
-        ("mia", "nobody", "FORBIDDEN"),
-        ("adam", "nobody", "NO_SUCH_MEMBER"),
-        ("mia", "mia", "STORED"),
-        ("adam", "adam", "STORED"),
-        ("ann", "ann", "LAST_OWNER"),
-    ],
-)
-async def test_who_removes_whom(
-    shard_store: ShardStore, group: str, sender: str, subject: str, expected: str
-) -> None:
-    before = await roles(shard_store, group)
-    assert await status(shard_store, leave(group, sender, subject)) == expected
-    left = set(before) - set(await roles(shard_store, group))
-    assert left == ({subject} if expected == "STORED" else set())
-
-
-async def test_an_owner_leaves_when_there_is_another_one(
-    shard_store: ShardStore, group: str
-) -> None:
-    await commit(shard_store, change_role(group, "ann", "mia", "owner"))
-    assert await status(shard_store, leave(group, "mia", "ann")) == "STORED"
-    assert await status(shard_store, leave(group, "mia", "mia")) == "LAST_OWNER"
-
-
-async def test_the_last_one_of_all_may_leave(shard_store: ShardStore) -> None:
-    conversation = await new_conversation(shard_store, "ann")
-    assert await status(shard_store, leave(conversation, "ann", "ann")) == "STORED"
-    assert await roles(shard_store, conversation) == {}
-
-
-@pytest.mark.parametrize(
-    ("sender", "subject", "role", "expected"),
-    [
-        ("ann", "mia", "admin", "STORED"),
-        ("ann", "adam", "member", "STORED"),
-        ("ann", "mia", "owner", "STORED"),
-        ("ann", "ann", "owner", "STORED"),
-        ("ann", "ann", "member", "LAST_OWNER"),
-        ("ann", "nobody", "member", "NO_SUCH_MEMBER"),
-        ("adam", "ann", "member", "FORBIDDEN"),
-        ("adam", "mia", "admin", "FORBIDDEN"),
-        ("mia", "mia", "owner", "FORBIDDEN"),
-        ("tom", "mia", "admin", "NOT_MEMBER"),
-    ],
-)
-async def test_who_changes_roles(
-    shard_store: ShardStore, group: str, sender: str, subject: str, role: str, expected: str
-) -> None:
-    before = await roles(shard_store, group)
-    assert await status(shard_store, change_role(group, sender, subject, role)) == expected
-    wanted = before | {subject: role} if expected == "STORED" else before
-    assert await roles(shard_store, group) == wanted
-
-
-async def test_nobody_joins_leaves_or_changes_a_private_conversation(
-    shard_store: ShardStore,
-) -> None:
-    conversation = await new_conversation(shard_store, "ann", "bob", type="private")
-    for entry in (
-        join(conversation, "ann", "tom"),
-        leave(conversation, "ann", "bob"),
-        leave(conversation, "ann", "ann"),
-        change_role(conversation, "ann", "bob", "owner"),
-        change(conversation, "ann", title="t"),
-    ):
-        assert await status(shard_store, entry) == "FORBIDDEN"
-
-
-# --- changing the conversation --------------------------------------------------------------------
-
-
-async def test_a_change_gives_what_it_names_and_leaves_the_rest(
-    shard_store: ShardStore, group: str
-) -> None:
-    async def stands() -> tuple[str | None, bytes | None, int | None]:
-        found = await shard_store.conversation(group)
-        assert found is not None
-        return found.title, found.metadata, found.retention
-
-    await commit(shard_store, change(group, "ann", title="after", metadata=b"m", retention=60))
-    assert await stands() == ("after", b"m", 60)
-    await commit(shard_store, change(group, "adam", title=None))
-    assert await stands() == (None, b"m", 60)
-    await commit(shard_store, change(group, "adam", metadata=None))
-    assert await stands() == (None, None, 60)
-    await commit(shard_store, change(group, "adam", retention=None))
-    assert await stands() == (None, None, None)
-    assert await status(shard_store, change(group, "mia", title="mine")) == "FORBIDDEN"
-    assert [event.kind for event in await events(shard_store, group)][3:] == ["change"] * 4
-
-
-async def test_changes_of_several_conversations_in_one_batch_are_told_apart(
-    shard_store: ShardStore,
-) -> None:
-    one, other = [await new_conversation(shard_store, "ann") for _ in range(2)]
-    outcomes = await commit(
-        shard_store,
-        append(other, "ann"),
-        change(one, "ann", title="one"),
-        change(other, "ann", title="other", retention=5),
-    )
-    assert [outcome.seq for outcome in outcomes] == [1, 1, 2]
-    found = [await shard_store.conversation(each) for each in (one, other)]
-    assert [(each.title, each.retention) for each in found if each] == [
-        ("one", None),
-        ("other", 5),
-    ]
-
-
-# --- the audit record -----------------------------------------------------------------------------
-
-
-async def test_the_audit_record_is_the_log(
-    shard_store: ShardStore, database_or_memory: str | None
-) -> None:
-    if database_or_memory is None:
-        pytest.skip("a view of PostgreSQL")
-    conversation = await new_conversation(shard_store, "ann")
-    entry = append(conversation, "ann", b"secret", trace=bytes(range(16)))
-    await commit(shard_store, entry)
-    await commit(shard_store, join(conversation, "ann", "bob", "admin"))
-    rows = await ask(
-        database_or_memory,
-        "SELECT act, actor, seq, event, subject, role, trace_id FROM audit_events ORDER BY seq",
-    )
-    assert [(row["act"], row["actor"], row["subject"], row["role"]) for row in rows] == [
-        ("create", "ann", None, None),
-        ("message", "ann", None, None),
-        ("join", "ann", "bob", "admin"),
-    ]
-    assert str(rows[1]["event"]) == entry.id
-    assert rows[1]["trace_id"] == "000102030405060708090a0b0c0d0e0f"
+    assert await status_of(limited, edit(conversation, "mia", 1)) == "TOO_LATE"
+    assert await status_of(limited, edit(conversation, "ann", 3)) == "TOO_LATE"
+    assert await status_of(limited, delete(conversation, "mia", 1)) == "TOO_LATE"
+    assert await status_of(limited, delete(conversation, "adam", 1)) == "STORED"
+    assert await status_of(limited, delete(conversation, "ann", 3)) == "STORED"

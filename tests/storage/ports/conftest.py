@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chat4all_storage.bridge import open_bridge
+from chat4all_storage.memory.shard import MemoryShard
+from chat4all_storage.ports.events import Rules
+from chat4all_storage.postgres.shard import PostgresShard
+from tests.storage.builders import (
+    append,
+    commit,
+    new_conversation,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from chat4all_storage.ports.shard import ShardStore
+
+
+@pytest.fixture
+async def group(shard_store: ShardStore) -> str:
+    """A group of an owner, two admins and a member, with a message of each; the first is Ann's."""
+    conversation = await new_conversation(
+        shard_store, "ann", "adam", "mia", "eve", admins=("adam", "eve"), title="before"
+    )
+    for sender in ("ann", "adam", "mia"):
+        await commit(shard_store, append(conversation, sender, f"of {sender}".encode()))
+    return conversation
+
+
+@pytest.fixture
+async def limited(database_or_memory: str | None) -> AsyncIterator[ShardStore]:
+    """A store with windows of a second."""
+    rules = Rules(edit_window=1, delete_window=1)
+    if database_or_memory is None:
+        memory = MemoryShard(rules=rules)
+        memory._clock_ms = lambda: 1_000
+        yield memory
+        return
+    async with open_bridge() as bridge:
+        store = PostgresShard(bridge, database_or_memory, "limited", rules=rules)
+        yield store
+        await store.close()
