@@ -21,7 +21,8 @@ from msgspec import Struct
 
 from chat4all_storage.ports.errors import Unavailable
 
-from .items import Bye, decode_entry, encode_entry, encode_item, portions
+from .items import Bye, decode_entry, encode_entry, encode_item
+from .outboxes import Outboxes
 from .peers import SECONDS, Peers
 
 if TYPE_CHECKING:
@@ -39,10 +40,6 @@ SILENT: Final = 3 * SECONDS
 READ_WAIT: Final = 1 * SECONDS
 READ_LIMIT: Final = 64
 RETRY: Final = 0.25 * SECONDS
-MAX_ENTRY: Final = 256 * 1024
-"""Bytes of items in one entry, unless one item is larger."""
-MAX_OUTBOX: Final = 4 * 1024 * 1024
-"""Bytes that wait for one node; more are dropped."""
 
 
 class Listener(Protocol):
@@ -78,15 +75,6 @@ class BackboneStatistics(Struct, frozen=True):
     trouble: str | None
 
 
-class _Outbox:
-    __slots__ = ("items", "number", "size")
-
-    def __init__(self, number: int) -> None:
-        self.items: list[bytes] = []
-        self.size = 0
-        self.number = number
-
-
 class Backbone:
     """One node's place on the bus."""
 
@@ -98,9 +86,7 @@ class Backbone:
         """Why other nodes can't be told or heard now; None while all is well."""
         self._bus = bus
         self._listener: Listener | None = None
-        self._outboxes: dict[str, _Outbox] = {}
-        self._numbered = 0
-        """Beyond the last number of every node whose outbox is gone: it may come back."""
+        self._outboxes = Outboxes(name)
         self._wake = trio.Event()
         self._beats = 0
         self._proof = 0
@@ -108,7 +94,7 @@ class Backbone:
         self._heard_at = trio.current_time()
         self._epoch: str | None = None
         self._position = "0"
-        self._sent_entries = self._sent_items = self._dropped = self._received = 0
+        self._sent_entries = self._received = 0
 
     @property
     def configured(self) -> bool:
@@ -124,23 +110,22 @@ class Backbone:
         """Tell nodes something, soon and in order; dropped while the backbone does not work."""
         if self._bus is None:
             return
-        for node in nodes:
-            outbox = self._outbox(node)
-            if self.trouble is not None or outbox.size + len(item) > MAX_OUTBOX:
-                outbox.number += 1  # as in `_drop`
-                self._dropped += 1
-                continue
-            outbox.items.append(item)
-            outbox.size += len(item)
-        self._wake.set()
+        outboxes = self._outboxes
+        if self.trouble is None:
+            for node in nodes:
+                outboxes.put(node, item)
+            self._wake.set()
+        else:
+            for node in nodes:
+                outboxes.miss(node)
 
     def statistics(self) -> BackboneStatistics:
         """What has gone over it."""
         return BackboneStatistics(
             peers=len(self.peers.living),
             sent_entries=self._sent_entries,
-            sent_items=self._sent_items,
-            dropped_items=self._dropped,
+            sent_items=self._outboxes.sent_items,
+            dropped_items=self._outboxes.dropped_items,
             received_entries=self._received,
             trouble=self.trouble,
         )
@@ -165,10 +150,11 @@ class Backbone:
         """Say good-bye to the others, and be forgotten by the bus; errors change nothing."""
         if self._bus is None:
             return
+        entries = self._outboxes.take_entries()
         bye = encode_item(Bye())
         for node in self.peers.living:
-            self._outbox(node).items.append(bye)
-        entries = self._take_entries()
+            self._outboxes.put(node, bye)
+        entries += self._outboxes.take_entries()
         try:
             if entries:
                 await self._bus.append(entries)
@@ -199,7 +185,7 @@ class Backbone:
                 self._listener.joined(node)
             for node in changes.lost:
                 logger.warning("node %s is lost", node)
-                self._drop(node)
+                self._outboxes.drop(node)
                 self._listener.lost(node)
         if changes.forgotten:
             await self._forget(bus, changes.forgotten)
@@ -220,7 +206,7 @@ class Backbone:
     async def _forget(self, bus: Bus, forgotten: list[tuple[str, bytes]]) -> None:
         try:
             for node, last in forgotten:
-                self._close_outbox(node)
+                self._outboxes.close(node)
                 if await bus.remove(node, unless=last):
                     logger.info("what the lost node %s had on the bus is removed", node)
         except Unavailable as error:
@@ -230,34 +216,13 @@ class Backbone:
         while True:
             await self._wake.wait()
             self._wake = trio.Event()
-            if entries := self._take_entries():
+            if entries := self._outboxes.take_entries():
                 try:
                     await bus.append(entries)
                 except Unavailable as error:
                     self._fail(str(error))
                 else:
                     self._sent_entries += len(entries)
-
-    def _outbox(self, node: str) -> _Outbox:
-        outbox = self._outboxes.get(node)
-        if outbox is None:
-            outbox = self._outboxes[node] = _Outbox(self._numbered)
-        return outbox
-
-    def _close_outbox(self, node: str) -> None:
-        outbox = self._outboxes.pop(node, None)
-        if outbox is not None:
-            self._numbered = max(self._numbered, outbox.number + 1)
-
-    def _take_entries(self) -> list[tuple[str, bytes]]:
-        entries: list[tuple[str, bytes]] = []
-        for node, outbox in self._outboxes.items():
-            items, outbox.items, outbox.size = outbox.items, [], 0
-            for some in portions(map(len, items), MAX_ENTRY):
-                outbox.number += 1
-                entries.append((node, encode_entry(self.name, outbox.number, items[some])))
-            self._sent_items += len(items)
-        return entries
 
     # --- hearing ------------------------------------------------------------------------------
 
@@ -317,7 +282,7 @@ class Backbone:
         if entry.items:
             listener.arrived(entry.sender, entry.items)
         if any(isinstance(item, Bye) for item in entry.items) and self.peers.left(entry.sender):
-            self._close_outbox(entry.sender)
+            self._outboxes.close(entry.sender)
             listener.left(entry.sender)
 
     # --- trouble ------------------------------------------------------------------------------
@@ -325,19 +290,9 @@ class Backbone:
     def _fail(self, why: str) -> None:
         if self.trouble is None:
             logger.warning("the backbone does not work: %s", why)
-            for outbox in self._outboxes.values():
-                outbox.number += 1  # what is told from now on will be missing
+            self._outboxes.drop_all()
         self.trouble = why
         self._proof = self._beats + 1
-        for node in self._outboxes:
-            self._drop(node)
-
-    def _drop(self, node: str) -> None:
-        outbox = self._outboxes.get(node)
-        if outbox is not None and outbox.items:
-            self._dropped += len(outbox.items)
-            outbox.items, outbox.size = [], 0
-            outbox.number += 1  # the receiver is to see that something is missing
 
     def _recover(self) -> None:
         if self.trouble is None:

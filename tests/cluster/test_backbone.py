@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chat4all_actors.cluster import backbone as backbone_module
-from chat4all_actors.cluster.backbone import BEAT, MAX_ENTRY, SILENT, Backbone
+from chat4all_actors.cluster import outboxes as outboxes_module
+from chat4all_actors.cluster.backbone import BEAT, SILENT, Backbone
 from chat4all_actors.cluster.items import (
     Bye,
     decode_entry,
     encode_entry,
 )
+from chat4all_actors.cluster.outboxes import MAX_ENTRY
 from chat4all_actors.cluster.peers import FORGOTTEN_AFTER, LOST_AFTER
 from tests.cluster.bus_members import item, members
 
@@ -60,7 +61,7 @@ async def test_large_batches_are_several_entries(autojump_clock: MockClock) -> N
 async def test_beyond_a_bound_items_are_dropped_and_the_receiver_notices(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backbone_module, "MAX_OUTBOX", 1000)
+    monkeypatch.setattr(outboxes_module, "MAX_OUTBOX", 1000)
     async with members("one", "two") as (_, (one, two)):
         one.backbone.send_nowait(["two"], item(1, padding=900))
         one.backbone.send_nowait(["two"], item(2, padding=900))

@@ -16,8 +16,8 @@ import signal
 from typing import TYPE_CHECKING
 
 from chat4all_actors.__main__ import main
-from chat4all_actors.cluster.backbone import Backbone
 from chat4all_actors.cluster.items import Events, decode_entry
+from chat4all_actors.cluster.outboxes import Outboxes
 from chat4all_storage.ports.events import Status
 from chat4all_storage.postgres.shard import PostgresShard
 from tests.faults.mutants import patch
@@ -56,10 +56,10 @@ def die_after_commit_when_told() -> None:
 
 def die_before_telling_when_told() -> None:
     """Arm the next entry with an event at SIGUSR2."""
-    take = Backbone._take_entries
+    take = Outboxes.take_entries
 
-    def fatal(backbone: Backbone) -> list[tuple[str, bytes]]:
-        entries = take(backbone)
+    def fatal(outboxes: Outboxes) -> list[tuple[str, bytes]]:
+        entries = take(outboxes)
         if signal.SIGUSR2 in _armed and any(
             isinstance(item, Events) for _, data in entries for item in decode_entry(data).items
         ):
@@ -67,7 +67,7 @@ def die_before_telling_when_told() -> None:
         return entries
 
     signal.signal(signal.SIGUSR2, _arm)
-    patch(Backbone, "_take_entries", fatal)
+    patch(Outboxes, "take_entries", fatal)
 
 
 if __name__ == "__main__":
