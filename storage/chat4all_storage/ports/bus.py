@@ -37,30 +37,39 @@ class Beat(Struct, frozen=True):
 class Bus(Protocol):
     """Streams and beats. Every method raises `Unavailable` when the bus can't be used in time.
 
-    A node's first beat makes its stream. Entries of a stream stay in the order in which `append`
-    returned. A stream holds a bounded number of them: the oldest go first, whether they were read
-    or not. An `append` that raised may have happened.
+    *Order.* Entries of a stream stay in the order in which `append` returned, and those of one
+    call in theirs. *Atomicity.* None: a call that raised may have happened, in part too, and what
+    returned may be lost with the memory of the bus. *Delivery.* At most once for who reads on from
+    where it was; a stream holds a bounded number of entries, and the oldest go first, whether they
+    were read or not.
     """
 
     async def append(self, entries: Sequence[tuple[str, bytes]]) -> None:
-        """Put entries into the inbound streams of these nodes; a node without one gets none."""
+        """Put entries into the inbound streams of these nodes; a node without one gets none.
+
+        A node's first beat makes its stream.
+        """
         ...
 
     async def read(self, node: str, after: str, *, wait: float, limit: int) -> list[Arrival]:
         """The first `limit` entries after this position ("0": all of them).
 
-        Waits `wait` seconds for one at most.
+        Waits `wait` seconds for one at most. Reading takes nothing away.
         """
         ...
 
     async def beat(self, node: str, data: bytes) -> Beat:
-        """Say that the node lives, and put `data` into its own stream."""
+        """Say that the node lives, and put `data` into its own stream.
+
+        The entry is there before the others' beats are looked at.
+        """
         ...
 
     async def remove(self, node: str, unless: bytes | None = None) -> bool:
         """Forget a node and its stream.
 
-        With `unless` only if that is still its last beat: a node that lives is not removed.
+        With `unless` only if that is still its last beat, in one step: a node that beats again is
+        not removed.
         """
         ...
 

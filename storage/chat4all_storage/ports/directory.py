@@ -41,14 +41,22 @@ class Directory(Protocol):
     """The users, and where everything is.
 
     User names are unique whatever their letter case, and kept as first written.
+
+    *Order.* Of two writes to the same user the later one stands. *Atomicity.* A write is done whole
+    or not at all, together with its entry in the audit log, and durable when it returns; an answer
+    to a read is of one moment, and has every write that returned before. *Delivery.* Notices and
+    revocations are read by every node for itself: see `notices` and `revocations`.
+
+    Every method raises `Unavailable` when the directory can't be reached in time, `Rejected` for a
+    defect; only writes raise `InDoubt`.
     """
 
     async def add_user(self, user: User, *, email: str | None = None, actor: Actor = SHELL) -> None:
         """Add an account.
 
         Raises:
-            UsernameTaken: the name is in use.
-            InDoubt: it may have been added.
+            UsernameTaken: the name is in use; of several at once for one name, one has it.
+            InDoubt: it may have been added; then the name is taken at the next try.
         """
         ...
 
@@ -89,21 +97,22 @@ class Directory(Protocol):
         ...
 
     async def notify(self, body: bytes) -> None:
-        """Let every node learn this.
+        """Let every node learn this, if it reads on before the notice is trimmed.
 
         Raises:
-            InDoubt: they may learn it.
+            InDoubt: they may learn it; a second call is a second notice.
         """
         ...
 
     async def notices_end(self) -> int:
-        """The greatest id among the notices that readers may start after."""
+        """An id to start after: what is notified from now on is found that way."""
         ...
 
     async def notices(self, after: int, missing: Collection[int], *, limit: int) -> list[Notice]:
         """Notices with an id above `after` or in `missing`, ascending, the first `limit` of them.
 
-        As in `ShardStore.journal`, one may appear after others with greater ids.
+        As in `ShardStore.journal`, one may appear after others with greater ids, and reading
+        takes nothing away.
         """
         ...
 

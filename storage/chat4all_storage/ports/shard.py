@@ -125,10 +125,15 @@ class JournalRow(Struct, frozen=True, gc=False):
 class ShardStore(Queries, Upkeep, Protocol):
     """One database of whole conversations.
 
-    Reads see every write that returned before they began: what is asked of a conversation whose
-    logical shard has moved to another database, or is on its way here, raises `Moved`. Every method
-    raises `Unavailable` when the store can't be reached in time, `Rejected` for a defect; only
-    writes raise `InDoubt`.
+    *Order.* A conversation's events are in the order of their seqs to everybody, and a commit that
+    returned before another began has the lower ones. *Atomicity.* A write is done whole or not at
+    all, and durable when it returns; an answer to a read, but for `page`, is of one moment. Reads
+    see every write that returned before they began. *Delivery.* None: whoever wants to learn of what is written
+    reads the journal, which has a row for every write.
+
+    What is asked of a conversation whose logical shard has moved to another database, or is on its
+    way here, raises `Moved`. Every method raises `Unavailable` when the store can't be reached in
+    time, `Rejected` for a defect; only writes raise `InDoubt`.
     """
 
     @property
@@ -169,7 +174,10 @@ class ShardStore(Queries, Upkeep, Protocol):
         ...
 
     async def history(self, ranges: Sequence[Range]) -> list[list[StoredEvent]]:
-        """The events of each range, ascending: exactly those, or an error."""
+        """The events of each range, in the order of the ranges, ascending.
+
+        Exactly those, or an error: never a part that looks complete.
+        """
         ...
 
     async def page(
@@ -177,8 +185,8 @@ class ShardStore(Queries, Upkeep, Protocol):
     ) -> Page | None:
         """The first `limit` events above `after`, or the last `limit` below `before`.
 
-        With neither, the last `limit` of all. None when `reader` is no member, or there is no
-        such conversation.
+        With neither, the last `limit` of all. Nothing beyond the head that is told is in it. None
+        when `reader` is no member, or there is no such conversation.
         """
         ...
 
@@ -187,13 +195,14 @@ class ShardStore(Queries, Upkeep, Protocol):
     ) -> Resumed:
         """All conversations of `user`, and the events after the cursors, within the limits.
 
-        The first `details` memberships are in full. Cursors of conversations that `user` is no
-        member of are ignored.
+        Latest activity first; the first `details` memberships are in full. The events of a
+        conversation follow its cursor without a hole, and are perhaps not all. Cursors of
+        conversations that `user` is no member of are ignored.
         """
         ...
 
     async def conversation(self, conversation: str) -> Conversation | None:
-        """The conversation and its members."""
+        """The conversation and its members, or None if there is none of that id."""
         ...
 
     async def create(
@@ -210,6 +219,7 @@ class ShardStore(Queries, Upkeep, Protocol):
     ) -> tuple[Conversation, bool]:
         """Create a conversation with members and their roles; False when it was there already.
 
+        Of any number of calls with the same id one creates, and all return what that one did.
         The creator may be no member. `digest` is kept: whoever finds the conversation there can
         tell by it whether the same was wanted.
 
@@ -219,7 +229,7 @@ class ShardStore(Queries, Upkeep, Protocol):
         ...
 
     async def members(self, conversations: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
-        """The head and the members of each of these that exists, as of one moment."""
+        """The head and the members, in the order they came, of each of these that exists."""
         ...
 
     async def acquainted(self, user: str, others: Collection[str]) -> set[str]:
@@ -238,7 +248,7 @@ class ShardStore(Queries, Upkeep, Protocol):
         ...
 
     async def journal_end(self) -> int:
-        """The greatest id in the journal that readers may start after."""
+        """An id in the journal to start after: what is committed from now on is found that way."""
         ...
 
     async def journal(
@@ -248,12 +258,13 @@ class ShardStore(Queries, Upkeep, Protocol):
 
         Every commit and creation of any node that stored something has a row, in the same
         transaction. A row may appear after others with greater ids: whoever reads looks up the
-        ids that were left out. Rows younger than `lag` seconds are left out, too.
+        ids that were left out (`follower.py`). Rows younger than `lag` seconds are left out, too.
+        Reading takes nothing away: each row is there for everybody until it is trimmed.
         """
         ...
 
     async def trim_journal(self, keep: float) -> int:
-        """Remove rows older than `keep` seconds, a bounded number at once; how many."""
+        """Remove rows older than `keep` seconds, the oldest, a bounded number at once; how many."""
         ...
 
     async def close(self) -> None:

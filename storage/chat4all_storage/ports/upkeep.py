@@ -19,7 +19,8 @@ class Expired(Struct, frozen=True):
 class Upkeep(Protocol):
     """Part of `ShardStore`, which says what holds for all writes.
 
-    Events that are emptied, or named otherwise, keep their places; no event tells of it.
+    Events that are emptied, or named otherwise, keep their places; no event tells of it. A call is
+    a step, which may be repeated, and which all nodes may take at the same time.
     """
 
     async def expire(self, limit: int, *, now: int | None = None) -> Expired:
