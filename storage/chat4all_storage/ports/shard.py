@@ -128,8 +128,8 @@ class ShardStore(Queries, Upkeep, Protocol):
     *Order.* A conversation's events are in the order of their seqs to everybody, and a commit that
     returned before another began has the lower ones. *Atomicity.* A write is done whole or not at
     all, and durable when it returns; an answer to a read, but for `page`, is of one moment. Reads
-    see every write that returned before they began. *Delivery.* None: whoever wants to learn of what is written
-    reads the journal, which has a row for every write.
+    see every write that returned before they began. *Delivery.* None: whoever wants to learn of
+    what is written reads the journal, which has a row for every write.
 
     What is asked of a conversation whose logical shard has moved to another database, or is on its
     way here, raises `Moved`. Every method raises `Unavailable` when the store can't be reached in

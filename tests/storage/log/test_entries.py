@@ -19,6 +19,15 @@ def entry(inbox: Inbox, *, doubtful: bool = False) -> Entry[None]:
     return Entry(append(new_id(), "ann"), inbox.receive, None, doubtful=doubtful)
 
 
+def test_an_entry_is_as_large_as_what_its_sender_wrote() -> None:
+    inbox = Inbox()
+    sizes = [
+        Entry(append(new_id(), "ann", body, meta=meta), inbox.receive, None).size
+        for body, meta in ((None, None), (b"12345", None), (b"12345", b"123"))
+    ]
+    assert sizes == [200, 205, 208]
+
+
 def test_an_owner_has_its_answers_in_order() -> None:
     ann, bob = Inbox(), Inbox()
     answers: list[tuple[Entry[None], Answer]] = [
