@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import struct
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..ports.errors import Moved
@@ -106,7 +107,8 @@ class PostgresShard(PostgresQueries, PostgresUpkeep):
         self._database = Database(bridge, dsn, prepare=prepare)
         self._committing = CommitConnection(dsn, self._database.ready, rules)
         self._starting = StartConnections(dsn, self._database.ready, RESUME)
-        self._resuming = Together(self._resume, most=MAX_STARTS, at_once=STARTS_AT_ONCE)
+        read = partial(read_resumed, self._starting)
+        self._resuming = Together(read, most=MAX_STARTS, at_once=STARTS_AT_ONCE)
         self._writer = secrets.token_hex(8)
         """Tells what this store wrote from what others did."""
 
@@ -150,9 +152,6 @@ class PostgresShard(PostgresQueries, PostgresUpkeep):
     ) -> Resumed:
         """See `ShardStore.resume`."""
         return await self._resuming.ask(Start(user, cursors, details, replay))
-
-    async def _resume(self, starts: list[Start]) -> list[Resumed]:
-        return await read_resumed(self._starting, starts)
 
     async def conversation(self, conversation: str) -> Conversation | None:
         """See `ShardStore.conversation`."""
