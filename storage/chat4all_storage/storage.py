@@ -84,40 +84,25 @@ async def open_postgres(
     directory = PostgresDirectory(bridge, dsns[0])
     shards: list[PostgresShard] = []
     try:
-        identities = [first]
-        away: dict[int, Unavailable] = {}
-        for number, dsn in enumerate(dsns[1:], 1):
-            try:
-                identities.append(await _first_look(bridge, dsn, apply_migrations))
-            except Unavailable as error:
-                name = await directory.database_at(address_of(dsn))
-                if name is None:
-                    raise
-                logger.warning("starting without database %s: %s", name, error)
-                identities.append(Identity(name, first.name))
-                away[number] = error
-        names = [identity.name for identity in identities]
+        found = [_Found(dsns[0], first.name)]
+        for dsn in dsns[1:]:
+            found.append(await _find(bridge, dsn, directory, first.name, apply_migrations))
+        names = [each.name for each in found]
         if len(set(names)) < len(names):
             raise Rejected("the same database is configured twice")
-        for identity in identities:
-            identity.check(first.name)
-        for number, dsn in enumerate(dsns):
-            if number not in away:
-                claim = partial(claim_database, directory=first.name)
-                identity = await with_connection(bridge, dsn, claim, timeout=10.0)
+        claim = partial(claim_database, directory=first.name)
+        for each in found:
+            if not each.away:
+                identity = await with_connection(bridge, each.dsn, claim, timeout=10.0)
                 identity.check(first.name)  # another node may have come first
-        for number, (dsn, name) in enumerate(zip(dsns, names, strict=True)):
+        for each in found:
             prepare = None
-            if number in away:
-                prepare = LateOpening(name, first.name, apply_migrations=apply_migrations)
-            shards.append(PostgresShard(bridge, dsn, name, rules=rules, prepare=prepare))
+            if each.away:
+                prepare = LateOpening(each.name, first.name, apply_migrations=apply_migrations)
+            shards.append(PostgresShard(bridge, each.dsn, each.name, rules=rules, prepare=prepare))
         placement = await directory.place_shards(names)
         await directory.note_databases(
-            {
-                name: address_of(dsn)
-                for number, (dsn, name) in enumerate(zip(dsns, names, strict=True))
-                if number not in away
-            }
+            {each.name: address_of(each.dsn) for each in found if not each.away}
         )
         yield Storage(
             directory,
@@ -130,6 +115,31 @@ async def open_postgres(
             await directory.close()
             for shard in shards:
                 await shard.close()
+
+
+class _Found(Struct, frozen=True):
+    """A configured database, as it is found at the start."""
+
+    dsn: str
+    name: str
+    away: bool = False
+    """It can't be reached now; its name is what the directory knows of it."""
+
+
+async def _find(
+    bridge: Bridge, dsn: str, directory: PostgresDirectory, its_name: str, apply_migrations: bool
+) -> _Found:
+    """A further database, which may be away if it was used before."""
+    try:
+        identity = await _first_look(bridge, dsn, apply_migrations)
+    except Unavailable as error:
+        name = await directory.database_at(address_of(dsn))
+        if name is None:
+            raise
+        logger.warning("starting without database %s: %s", name, error)
+        return _Found(dsn, name, away=True)
+    identity.check(its_name)
+    return _Found(dsn, identity.name)
 
 
 async def _first_look(bridge: Bridge, dsn: str, apply_migrations: bool) -> Identity:
