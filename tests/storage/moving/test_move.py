@@ -142,7 +142,7 @@ STAGES = ["copying", "comparing", "freezing", "frozen", "compared", "moved", "se
 
 KILLED = """
 import asyncio, os, sys
-from chat4all_storage.sharding.moving import ShardMove
+from chat4all_storage.moving.move import ShardMove
 def report(stage):
     if stage == sys.argv[1]:
         os._exit(9)
