@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from chat4all_storage.log.entries import Refused
 from chat4all_storage.ports.errors import Unavailable
 from chat4all_storage.ports.events import Mark, Outcome, Status
 from tests.storage.builders import (
@@ -65,7 +66,7 @@ async def test_nobody_is_refused_before_the_patience_is_at_its_end(
     assert not log.statistics().available
     await trio.sleep(2 * COMMIT_TIME + 0.1)
     assert sorted(each.body or b"" for each in inbox.appends) == [b"tried", b"waiting"]
-    assert statuses(inbox) == [Unavailable, Unavailable]
+    assert inbox.answers == [Refused(OUT_OF_REACH)] * 2
     assert log.down
     assert await events(store, conversation) == []
 
@@ -76,7 +77,7 @@ async def test_a_log_that_is_down_refuses_at_once(
     store.failure = OUT_OF_REACH
     submit(log, inbox, append(conversation, "ann"))
     await trio.sleep(2 * PATIENCE)
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="out of reach"):
         submit(log, inbox, append(conversation, "ann"))
     with pytest.raises(Unavailable):
         await answer_to(log, append(conversation, "ann"))
@@ -110,6 +111,21 @@ async def test_a_log_comes_back_by_itself(
     assert isinstance(await answer_to(log, append(conversation, "ann", b"stored")), Outcome)
     assert await bodies(store, conversation) == [b"stored"]
     assert statuses(inbox) == [Unavailable]
+
+
+async def test_an_outage_and_its_end_are_in_the_log(
+    autojump_clock: MockClock,
+    log: ShardLog,
+    store: ScriptedStore,
+    conversation: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store.script.extend([OUT_OF_REACH] * 2)
+    await answer_to(log, append(conversation, "ann"))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"database scripted does not commit: {OUT_OF_REACH}",
+        "database scripted answers again after 3.1 s",
+    ]
 
 
 async def test_marks_outlive_an_outage(

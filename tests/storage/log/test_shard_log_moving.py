@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from chat4all_protocol.ids import new_id
 from chat4all_storage.log.entries import Entry, Refused
 from chat4all_storage.log.shard_log import ShardLog
 from chat4all_storage.ports.errors import Unavailable
@@ -17,6 +18,7 @@ from tests.storage.scripted_store import (
     COMMIT_TIME,
     IN_DOUBT,
     OUT_OF_REACH,
+    POISON,
     Inbox,
     ScriptedStore,
     settle,
@@ -197,3 +199,23 @@ async def test_a_log_that_is_down_takes_from_another_only_what_is_in_doubt(
     store.failure = None
     await settle()
     assert inbox.appends[1:] == [doubtful.append]
+
+
+async def test_what_has_moved_comes_back_from_every_part_of_a_flush_that_was_taken_apart(
+    autojump_clock: MockClock,
+    log: ShardLog,
+    store: ScriptedStore,
+    inbox: Inbox,
+    given_back: list[Returned],
+    moving: str,
+) -> None:
+    other = await new_conversation(store, "ann", id=conversation_of(SHARD + 1))
+    store.frozen_shards.update({SHARD, SHARD + 1})
+    sent = [append(moving, "ann"), append(other, "ann")]
+    poison = append(new_id(), "ann", POISON)
+    submit(log, inbox, sent[0], poison, sent[1])
+    await settle()
+    (returned,) = given_back
+    assert returned.shards == {SHARD, SHARD + 1}
+    assert [entry.append for entry in returned.entries] == sent
+    assert inbox.appends == [poison]

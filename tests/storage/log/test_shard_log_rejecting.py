@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from chat4all_storage.log.entries import Answer, Entry
 from chat4all_storage.ports.errors import Rejected, Unavailable
-from chat4all_storage.ports.events import Mark, Outcome, Status
+from chat4all_storage.ports.events import Append, CommitResult, Mark, Outcome, Status
 from tests.storage.builders import (
     append,
     new_conversation,
@@ -28,6 +29,8 @@ from tests.storage.scripted_store import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trio.testing import MockClock
 
     from chat4all_storage.log.shard_log import ShardLog
@@ -80,6 +83,44 @@ async def test_what_is_in_doubt_and_then_rejected_is_a_fault_without_an_answer(
     with pytest.RaisesGroup(pytest.RaisesExc(Rejected, match="broken")), trio.fail_after(1000):
         await idle_log.run()
     assert inbox.answers == []
+
+
+async def test_what_is_rejected_is_in_the_log(
+    autojump_clock: MockClock,
+    log: ShardLog,
+    store: ScriptedStore,
+    conversation: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log.mark_nowait(Mark(conversation, POISON_USER, 1, 1), lambda _: None)
+    await answer_to(log, append(conversation, "ann", POISON))
+    await settle()
+    assert sorted(record.getMessage() for record in caplog.records) == [
+        f"a mark in {conversation} was rejected: poison",
+        f"an append to {conversation} was rejected: poison",
+    ]
+
+
+@pytest.mark.parametrize("what", ["outcomes", "marks"])
+async def test_a_store_that_does_not_answer_for_all_is_a_fault(
+    autojump_clock: MockClock,
+    idle_log: ShardLog,
+    store: ScriptedStore,
+    inbox: Inbox,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+) -> None:
+    conversation = await new_conversation(store, "ann")
+    commit = store.commit
+
+    async def forgetful(appends: Sequence[Append], marks: Sequence[Mark]) -> CommitResult:
+        return replace(await commit(appends, marks), **{what: []})
+
+    monkeypatch.setattr(store, "commit", forgetful)
+    submit(idle_log, inbox, append(conversation, "ann"))
+    idle_log.mark_nowait(Mark(conversation, "ann", 1, 1), lambda _: None)
+    with pytest.RaisesGroup(ValueError), trio.fail_after(1000):
+        await idle_log.run()
 
 
 async def test_an_owner_that_raises_is_a_fault_of_the_log(

@@ -55,7 +55,7 @@ async def test_a_stopped_log_takes_nothing(
     async with trio.open_nursery() as nursery:
         await nursery.start(idle_log.run)
         nursery.cancel_scope.cancel()
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="stops"):
         submit(idle_log, inbox, append(conversation, "ann"))
     idle_log.mark_nowait(Mark(conversation, "ann", 1, 1), lambda mark: None)
     assert idle_log.statistics().pending == 0
