@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,7 @@ import trio
 
 from chat4all_storage.log.entries import Refused
 from chat4all_storage.ports.errors import Unavailable
-from chat4all_storage.ports.events import Mark, Outcome, Status
+from chat4all_storage.ports.events import Append, CommitResult, Mark, Outcome, Status
 from tests.storage.builders import (
     append,
     events,
@@ -28,6 +29,8 @@ from tests.storage.scripted_store import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trio.testing import MockClock
 
     from chat4all_storage.log.shard_log import ShardLog
@@ -46,12 +49,26 @@ async def test_a_commit_that_stored_nothing_is_tried_again(
 
 
 async def test_retries_come_ever_more_slowly(
-    autojump_clock: MockClock, log: ShardLog, store: ScriptedStore, inbox: Inbox, conversation: str
+    autojump_clock: MockClock,
+    log: ShardLog,
+    store: ScriptedStore,
+    inbox: Inbox,
+    conversation: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    begun: list[float] = []
+    commit = store.commit
+
+    async def noted(appends: Sequence[Append], marks: Sequence[Mark]) -> CommitResult:
+        begun.append(trio.current_time())
+        return await commit(appends, marks)
+
+    monkeypatch.setattr(store, "commit", noted)
     store.failure = OUT_OF_REACH
     submit(log, inbox, append(conversation, "ann"))
-    await trio.sleep(100)
-    assert 45 <= len(store.batches) <= 55  # once in two seconds: the commit, and the pause
+    await trio.sleep(12)
+    pauses = [later - earlier - COMMIT_TIME for earlier, later in pairwise(begun)]
+    assert pauses == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
 
 
 async def test_nobody_is_refused_before_the_patience_is_at_its_end(

@@ -167,6 +167,7 @@ async def test_without_anybody_to_take_it_back_it_is_refused(
     (answer,) = inbox.answers
     assert isinstance(answer, Refused)
     assert isinstance(answer.error, Unavailable)
+    assert str(answer.error) == "the shard has moved"
 
 
 async def test_what_comes_from_another_log_is_taken_beyond_the_bounds(
