@@ -55,6 +55,14 @@ async def until_none_of_ours(dsn: str) -> None:
     await _until(dsn, f"SELECT FROM pg_stat_activity WHERE {_OURS} HAVING count(*) = 0")
 
 
+async def until_no_move(dsn: str) -> None:
+    """Wait until the server has noticed that whoever moved a shard is gone."""
+    held = """SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+              WHERE l.locktype = 'advisory' AND l.classid = x'6334'::integer::oid AND l.objid = 2
+                  AND d.datname = current_database()"""
+    await _until(dsn, f"SELECT WHERE NOT EXISTS ({held})")
+
+
 async def _until(dsn: str, query: str) -> None:
     while not await ask(dsn, query):  # noqa: ASYNC110 - the server sets no events
         await trio.sleep(0.01)

@@ -37,6 +37,7 @@ from tests.storage.moving.two_databases import (
     run,
     store_one,
 )
+from tests.storage.probes import until_no_move
 from tests.support.storage_servers import execute
 
 if TYPE_CHECKING:
@@ -165,6 +166,7 @@ async def test_a_move_that_is_killed_is_finished_or_begins_again(
         command = [sys.executable, "-c", KILLED, stage, *two.names, *two.dsns]
         died = await trio.to_thread.run_sync(partial(subprocess.run, command, check=False))
         assert died.returncode == 9
+        await until_no_move(two.dsns[0])
         over = STAGES.index(stage) >= STAGES.index("moved")
         if not over:
             assert await everything(storage, ids) == before
