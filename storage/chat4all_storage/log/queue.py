@@ -1,7 +1,8 @@
-"""What waits for the next flush of one database, in order and within bounds: no I/O, no wait."""
+"""What waits to be written, in order and within bounds: for a flush, or for a shard on the move."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,6 +48,15 @@ class Queue:
         self.entries.append(entry)
         self.size += entry.size
 
+    def put_in_front(self, entries: list[Entry[Any]], marks: list[MarkEntry]) -> None:
+        """Let what came before all that waits, and was within bounds elsewhere, wait before it."""
+        self.entries.extendleft(reversed(entries))
+        self.size += sum(entry.size for entry in entries)
+        for each in marks:
+            key = (each.mark.conversation, each.mark.user)
+            later = self.marks.get(key)
+            self.marks[key] = each if later is None else _joined(each, later.mark, later.owner)
+
     def put_mark(self, mark: Mark, owner: Callable[[Mark], None]) -> None:
         """Let a mark wait; with one of the same member that waits already it becomes one.
 
@@ -54,15 +64,9 @@ class Queue:
         """
         key = (mark.conversation, mark.user)
         if (waiting := self.marks.get(key)) is not None:
-            mark = Mark(
-                mark.conversation,
-                mark.user,
-                max(mark.recv, waiting.mark.recv),
-                max(mark.read, waiting.mark.read),
-            )
-        elif len(self.marks) >= self._max_entries:
-            return
-        self.marks[key] = MarkEntry(mark, owner)
+            self.marks[key] = _joined(waiting, mark, owner)
+        elif len(self.marks) < self._max_entries:
+            self.marks[key] = MarkEntry(mark, owner)
 
     def take_entries(self) -> list[Entry[Any]]:
         """The next flush, in order.
@@ -114,12 +118,19 @@ class Queue:
         keys = list(self.marks)[:MAX_FLUSH_MARKS]
         return [self.marks.pop(key) for key in keys]
 
-    def take_certain(self) -> list[Entry[Any]]:
-        """All entries that were surely not stored; those in doubt stay."""
-        waiting = self.entries
-        self.entries = deque(entry for entry in waiting if entry.doubtful)
-        self.size = sum(entry.size for entry in self.entries)
-        return [entry for entry in waiting if not entry.doubtful]
+    def take_certain(self, *, held_before: float = math.inf) -> list[Entry[Any]]:
+        """All entries that were surely not stored, and were not first held later than that.
+
+        Those in doubt stay: only a store can answer them.
+        """
+        taken: list[Entry[Any]] = []
+        kept: deque[Entry[Any]] = deque()
+        for entry in self.entries:
+            since = -math.inf if entry.held_since is None else entry.held_since
+            (kept if entry.doubtful or since >= held_before else taken).append(entry)
+        self.entries = kept
+        self.size = sum(entry.size for entry in kept)
+        return taken
 
     def give_back(self, returned: Returned) -> None:
         """Let `returned` have what waits here of its logical shards."""
@@ -127,3 +138,9 @@ class Queue:
         self.entries = deque(kept)
         self.size = sum(entry.size for entry in kept)
         self.marks = {(each.mark.conversation, each.mark.user): each for each in marks}
+
+
+def _joined(earlier: MarkEntry, mark: Mark, owner: Callable[[Mark], None]) -> MarkEntry:
+    """Two marks of a member as one, whose owner is that of the later one."""
+    recv, read = max(earlier.mark.recv, mark.recv), max(earlier.mark.read, mark.read)
+    return MarkEntry(Mark(mark.conversation, mark.user, recv, read), owner)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
+from ..ports.errors import Unavailable
 from ..ports.logical_shards import LOGICAL_SHARDS
 
 if TYPE_CHECKING:
@@ -32,6 +33,17 @@ class Placement:
     def of(self, shard: int) -> int | None:
         """The database of a logical shard."""
         return self._places[shard]
+
+    def require(self, shard: int) -> int:
+        """The same.
+
+        Raises:
+            Unavailable: this node was not told of that database.
+        """
+        index = self._places[shard]
+        if index is None:
+            raise Unavailable(f"shard {shard} is in a database that this node does not know")
+        return index
 
     def held_by(self, database: int) -> frozenset[int]:
         """The logical shards of a database."""

@@ -12,13 +12,13 @@ give back what it holds of the shard before anything goes to the new one.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 from msgspec import Struct, field
 
-from ..log.entries import LogFull, MarkEntry, refuse
+from ..log.entries import refuse
+from ..log.queue import Queue
 from ..ports.errors import Unavailable
 from ..ports.logical_shards import logical_shard
 
@@ -42,10 +42,7 @@ MAX_HELD_BYTES: Final = 64 * 1024 * 1024
 class _Hold(Struct):
     """What waits for one logical shard to be served again."""
 
-    entries: deque[Entry[Any]] = field(default_factory=deque)
-    size: int = 0
-    """Bytes of the entries."""
-    marks: list[MarkEntry] = field(default_factory=list)
+    waiting: Queue = field(default_factory=lambda: Queue(MAX_HELD, MAX_HELD_BYTES))
     recalled_from: ShardLog | None = None
     """The log that has yet to give back what it holds."""
 
@@ -76,19 +73,16 @@ class ShardLogs:
         shard = entry.shard
         hold = self._holds.get(shard)
         if hold is None:
-            self._log(shard).submit_nowait(entry)
-        elif len(hold.entries) >= MAX_HELD or hold.size + entry.size > MAX_HELD_BYTES:
-            raise LogFull(f"{len(hold.entries)} entries wait for shard {shard}")
+            self.all[self._shards.placement.require(shard)].submit_nowait(entry)
         else:
-            hold.entries.append(_stamped(entry))
-            hold.size += entry.size
+            hold.waiting.put(entry)
+            _stamp(entry)
 
     def mark_nowait(self, mark: Mark, owner: Callable[[Mark], None]) -> None:
         """See `ShardLog.mark_nowait`."""
         shard = logical_shard(mark.conversation)
         if (hold := self._holds.get(shard)) is not None:
-            if len(hold.marks) < MAX_HELD:
-                hold.marks.append(MarkEntry(mark, owner))
+            hold.waiting.put_mark(mark, owner)
             return
         index = self._shards.placement.of(shard)
         if index is not None:
@@ -97,13 +91,7 @@ class ShardLogs:
     @property
     def held(self) -> int:
         """Entries that wait for shards on the move."""
-        return sum(len(hold.entries) for hold in self._holds.values())
-
-    def _log(self, shard: int) -> ShardLog:
-        index = self._shards.placement.of(shard)
-        if index is None:
-            raise Unavailable(f"shard {shard} is in a database that this node does not know")
-        return self.all[index]
+        return sum(len(hold.waiting.entries) for hold in self._holds.values())
 
     # --- holding back -------------------------------------------------------------------------
 
@@ -114,10 +102,10 @@ class ShardLogs:
             return
         for shard in returned.shards:
             hold = self._holds.setdefault(shard, _Hold())
-            entries = [_stamped(entry) for entry in returned.entries if entry.shard == shard]
-            hold.entries.extendleft(reversed(entries))
-            hold.size += sum(entry.size for entry in entries)
-            hold.marks[:0] = [each for each in returned.marks if each.shard == shard]
+            entries = [entry for entry in returned.entries if entry.shard == shard]
+            for entry in entries:
+                _stamp(entry)
+            hold.waiting.put_in_front(entries, [m for m in returned.marks if m.shard == shard])
             if hold.recalled_from is log:
                 hold.recalled_from = None
         self._wakeup.unpark()
@@ -146,46 +134,36 @@ class ShardLogs:
         finally:
             self._running = False
             for hold in self._holds.values():
-                refuse(hold.entries, Unavailable("the logs stop"))
+                refuse(hold.waiting.entries, Unavailable("the logs stop"))
             self._holds.clear()
 
     def _resubmit(self, shard: int) -> None:
         hold = self._holds[shard]
         self._refuse_late(hold)
         index = self._shards.placement.of(shard)
-        if hold.recalled_from is not None or (index is None and hold.entries):
+        if hold.recalled_from is not None or (index is None and hold.waiting.entries):
             return
         # Should the shard not be served yet, all of it comes back, in order.
         del self._holds[shard]
         if index is None:
             return
         log = self.all[index]
-        for entry in hold.entries:
+        for entry in hold.waiting.entries:
             try:
                 log.resubmit_nowait(entry)
             except Unavailable as error:
                 refuse([entry], error)
-        for each in hold.marks:
+        for each in hold.waiting.marks.values():
             log.mark_nowait(each.mark, each.owner)
 
     def _refuse_late(self, hold: _Hold) -> None:
         """Refuse what has waited long enough and was surely not stored."""
         before = trio.current_time() - self._patience
-        late: list[Entry[Any]] = []
-        kept: deque[Entry[Any]] = deque()
-        for entry in hold.entries:
-            since = entry.held_since
-            (late if since is not None and since < before and not entry.doubtful else kept).append(
-                entry
-            )
-        if late:
+        if late := hold.waiting.take_certain(held_before=before):
             logger.warning("%d messages have waited in vain for their shard", len(late))
-            hold.entries = kept
-            hold.size = sum(entry.size for entry in kept)
             refuse(late, Unavailable("the shard is on the move"))
 
 
-def _stamped(entry: Entry[Any]) -> Entry[Any]:
+def _stamp(entry: Entry[Any]) -> None:
     if entry.held_since is None:
         entry.held_since = trio.current_time()
-    return entry

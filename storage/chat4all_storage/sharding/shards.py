@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Generic, NoReturn, Protocol, TypeVar
 import trio
 from msgspec import Struct
 
-from ..ports.errors import Moved, StorageError, Unavailable
+from ..ports.errors import Moved, StorageError
 from ..ports.logical_shards import ALL_SHARDS, logical_shard
 from .breaker import Breaker
 from .placement import Placement
@@ -321,11 +321,7 @@ class Shards:
         return list(places.values())
 
     def _index(self, conversation: str) -> int:
-        shard = logical_shard(conversation)
-        index = self.placement.of(shard)
-        if index is None:
-            raise Unavailable(f"shard {shard} is in a database that this node does not know")
-        return index
+        return self.placement.require(logical_shard(conversation))
 
     async def refresh(self) -> None:
         """Ask the directory where the shards are now; if it does not answer, nothing is new."""

@@ -8,7 +8,7 @@ import pytest
 
 from chat4all_protocol.ids import new_id
 from chat4all_storage.log import queue as module
-from chat4all_storage.log.entries import Entry, LogFull, Returned
+from chat4all_storage.log.entries import Entry, LogFull, MarkEntry, Returned
 from chat4all_storage.log.queue import Queue
 from chat4all_storage.ports.events import Mark
 from tests.storage.builders import append, change_role, conversation_of, delete, edit, join, leave
@@ -79,6 +79,15 @@ def test_what_was_within_bounds_elsewhere_is_taken_beyond_them(conversation: str
     queue.put_again(entry(append(conversation, "ann", bytes(30))))
     assert len(queue.entries) == 2
     assert queue.size == 440
+
+
+def test_what_came_before_is_put_in_front_beyond_the_bounds(conversation: str) -> None:
+    queue = Queue(1, 300)
+    sent = [entry(append(conversation, "ann", b"x")) for _ in range(3)]
+    queue.put(sent[2])
+    queue.put_in_front(sent[:2], [])
+    assert list(queue.entries) == sent
+    assert queue.size == 603
 
 
 # --- flushes --------------------------------------------------------------------------------------
@@ -182,6 +191,20 @@ def test_marks_of_a_flush_have_a_greatest_number(
     assert found == [["ann", "bob"], ["carl", "dora"], ["ed"], []]
 
 
+def test_marks_that_came_before_raise_those_that_wait(conversation: str) -> None:
+    queue, told = Queue(10, 1000), list[Mark]()
+    queue.put_mark(Mark(conversation, "ann", 1, 1), told.append)
+    earlier = [
+        MarkEntry(Mark(conversation, "ann", 3, 0), nobody),
+        MarkEntry(Mark(conversation, "bob", 2, 2), nobody),
+    ]
+    queue.put_in_front([], earlier)
+    ann, bob = queue.take_marks()
+    ann.owner(ann.mark)
+    assert told == [Mark(conversation, "ann", 3, 1)]
+    assert bob is earlier[1]
+
+
 # --- when it can't be written ---------------------------------------------------------------------
 
 
@@ -192,6 +215,18 @@ def test_what_is_in_doubt_stays_when_all_else_is_taken_out(conversation: str) ->
         queue.put(each)
     assert queue.take_certain() == [sent[1], sent[3]]
     assert list(queue.entries) == [sent[0], sent[2]]
+    assert queue.size == 402
+
+
+def test_what_was_held_for_long_is_taken_out_alone(conversation: str) -> None:
+    queue = Queue(10, 10_000)
+    sent = [entry(append(conversation, "ann", b"x"), doubtful=n == 1) for n in range(4)]
+    for each, since in zip(sent, (1.0, 1.0, 2.0, 3.0), strict=True):
+        each.held_since = since
+        queue.put(each)
+    assert queue.take_certain(held_before=2.0) == [sent[0]]
+    assert queue.take_certain(held_before=2.5) == [sent[2]]
+    assert list(queue.entries) == [sent[1], sent[3]]
     assert queue.size == 402
 
 

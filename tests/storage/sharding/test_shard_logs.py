@@ -30,6 +30,8 @@ from tests.storage.scripted_store import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trio.testing import MockClock
 
     from chat4all_storage.ports.events import Append
@@ -282,6 +284,64 @@ async def test_what_is_held_is_bounded(
     with pytest.raises(LogFull):
         world.submit(append(moving, "ann"))
     assert world.logs.held == 3
+
+
+async def test_marks_wait_with_their_shard_and_become_one(
+    autojump_clock: MockClock, world: World, moving: str
+) -> None:
+    world.submit(*(append(moving, "ann") for _ in range(3)))
+    await settle()
+    world.directory.placed[SHARD] = "a database that this node does not know"
+    await world.shards.refresh()
+    world.submit(append(moving, "ann"))  # so it is held
+    told: list[tuple[str, Mark]] = []
+
+    def tell(owner: str) -> Callable[[Mark], None]:
+        return lambda mark: told.append((owner, mark))
+
+    world.logs.mark_nowait(Mark(moving, "bob", 1, 1), tell("first"))
+    world.logs.mark_nowait(Mark(moving, "bob", 3, 0), tell("second"))
+    assert told == []
+    world.directory.placed[SHARD] = "a"
+    await settle()
+    assert told == [("second", Mark(moving, "bob", 3, 1))]
+    assert len(world.outcomes) == 4
+
+
+async def test_marks_for_an_unknown_database_are_dropped(
+    autojump_clock: MockClock, world: World, moving: str
+) -> None:
+    world.directory.placed[SHARD] = "a database that this node does not know"
+    await world.shards.refresh()
+    await settle()
+    world.logs.mark_nowait(Mark(moving, "bob", 1, 1), lambda _: pytest.fail("it was written"))
+    await settle()
+    world.directory.placed[SHARD] = "a"  # from nowhere: there is no log to be waited for
+    await world.shards.refresh()
+    await settle()
+    world.submit(append(moving, "ann"))
+    await settle()
+    assert world.outcomes == [(Status.STORED, 1)]
+
+
+async def test_what_comes_to_a_database_that_is_down_is_refused(
+    autojump_clock: MockClock, world: World, moving: str
+) -> None:
+    world.b.failure = OUT_OF_REACH
+    other = await new_conversation(world.b, "ann", id=conversation_of(SHARD + 1))
+    world.submit(append(other, "ann"))
+    await trio.sleep(2 * PATIENCE)
+    assert world.logs.all[1].down
+    world.move()
+    world.submit(append(moving, "ann"))
+    await trio.sleep(COMMIT_TIME * 1.5)
+    world.tell()
+    await trio.sleep(COMMIT_TIME)
+    assert [entry.append.conversation for call in world.inbox.calls for entry, _ in call] == [
+        other,
+        moving,
+    ]
+    assert all(isinstance(answer, Refused) for answer in world.inbox.answers)
 
 
 async def test_an_unknown_database_is_refused_at_once(
