@@ -135,7 +135,7 @@ async def test_what_is_recalled_is_not_tried_again_but_the_rest_is(
     assert entry.doubtful
 
 
-async def test_nothing_is_committed_when_all_of_a_flush_is_recalled(
+async def test_a_log_whose_flush_is_recalled_finds_out_whether_its_database_is_back(
     autojump_clock: MockClock,
     log: ShardLog,
     store: ScriptedStore,
@@ -144,11 +144,16 @@ async def test_nothing_is_committed_when_all_of_a_flush_is_recalled(
     moving: str,
 ) -> None:
     store.script.append(OUT_OF_REACH)
-    submit(log, inbox, append(moving, "ann"))
+    sent = append(moving, "ann")
+    submit(log, inbox, sent)
     await trio.sleep(COMMIT_TIME / 2)
     log.recall(SHARD)
     await trio.sleep(COMMIT_TIME)
     assert len(given_back[0].entries) == 1
+    assert not log.statistics().available
+    await settle()
+    assert store.batches == [[sent], []]
+    assert log.statistics().available
     assert inbox.answers == []
 
 

@@ -95,7 +95,10 @@ async def test_a_stop_takes_no_longer_than_its_time(
     assert trio.current_time() - stopped == pytest.approx(DRAIN_TIMEOUT, abs=0.1)
     # What was under way may have been stored: nothing is said of it.
     assert [each.body for each in inbox.appends] == [b"waiting"]
-    assert statuses(inbox) == [Unavailable]
+    (answer,) = inbox.answers
+    assert isinstance(answer, Refused)
+    assert isinstance(answer.error, Unavailable)
+    assert str(answer.error) == "the log was stopped"
 
 
 async def test_a_stop_during_an_outage_refuses_everything_at_once(
