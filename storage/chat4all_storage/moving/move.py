@@ -23,7 +23,7 @@ import asyncpg
 from msgspec import Struct
 
 from ..ports.errors import Rejected, StorageError, Unavailable
-from ..postgres.connections import connect, not_written
+from ..postgres.connections import ERRORS, connect, not_written
 from .copying import Copied, Copier
 
 if TYPE_CHECKING:
@@ -130,7 +130,9 @@ class ShardMove:
             raise not_written(error) from error
         finally:
             for connection in self._connections:
-                connection.terminate()
+                # Waits until the server has ended the session, and the lock of moves with it.
+                with suppress(*ERRORS):
+                    await connection.close(timeout=1 * SECONDS)
 
     async def _run(self) -> MoveReport:
         start = time.monotonic()
