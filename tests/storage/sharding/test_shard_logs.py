@@ -76,6 +76,12 @@ class World:
             if isinstance(answer, Outcome)
         ]
 
+    @property
+    def reasons(self) -> list[str]:
+        """Why everything was refused."""
+        assert all(isinstance(answer, Refused) for answer in self.inbox.answers)
+        return [str(answer.error) for answer in self.inbox.answers if isinstance(answer, Refused)]
+
 
 @pytest.fixture
 async def world(nursery: trio.Nursery) -> World:
@@ -195,7 +201,11 @@ async def test_a_rejected_entry_does_not_change_the_order(
 
 
 async def test_a_shard_that_is_not_served_is_refused_after_the_patience(
-    autojump_clock: MockClock, world: World, moving: str, staying: str
+    autojump_clock: MockClock,
+    world: World,
+    moving: str,
+    staying: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     world.freeze()
     start = trio.current_time()
@@ -207,6 +217,8 @@ async def test_a_shard_that_is_not_served_is_refused_after_the_patience(
     (answer,) = world.inbox.answers
     assert isinstance(answer, Refused)
     assert isinstance(answer.error, Unavailable)
+    assert str(answer.error) == "the shard is on the move"
+    assert "1 messages have waited in vain for their shard" in caplog.messages
     assert PATIENCE < trio.current_time() - start < PATIENCE + 3 * COMMIT_TIME
     assert await events(world.a, moving) == []
     assert not any(log.down for log in world.logs.all)
@@ -371,5 +383,17 @@ async def test_a_stop_refuses_what_is_held(autojump_clock: MockClock) -> None:
             inner.cancel_scope.cancel()
         await settle()
         nursery.cancel_scope.cancel()
-    assert [type(answer) for answer in world.inbox.answers] == [Refused, Refused]
+    assert world.reasons == ["the logs stop"] * 2
     assert await events(world.a, moving) == []
+
+
+async def test_what_comes_back_to_logs_that_do_not_run_is_refused(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    world = World()
+    moving = await new_conversation(world.a, "ann", id=conversation_of(SHARD))
+    await nursery.start(world.logs.all[0].run)
+    world.freeze()
+    world.submit(append(moving, "ann"))
+    await settle()
+    assert world.reasons == ["the logs stop"]
