@@ -11,6 +11,7 @@ from chat4all_actors.tracing import (
     Trace,
     continue_trace,
     current,
+    current_trace_bytes,
     current_trace_id,
     new_trace,
 )
@@ -85,3 +86,10 @@ async def test_tasks_work_for_the_trace_they_were_started_in() -> None:
         current.reset(token)
     assert set(found) == {None, TRACE_ID}
     assert current_trace_id() is None
+
+
+def test_the_id_is_stored_as_its_bytes() -> None:
+    assert current_trace_bytes() is None
+    token = current.set(Trace(TRACE_ID, PARENT))
+    assert current_trace_bytes() == bytes.fromhex(TRACE_ID)
+    current.reset(token)
