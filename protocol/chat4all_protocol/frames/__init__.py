@@ -1,0 +1,150 @@
+"""Every frame of the wire protocol. Read this first; `SPEC.md` says when each is sent.
+
+Each WebSocket message is one MessagePack map with string keys; `t` names the frame. Times are
+integer milliseconds since the epoch (UTC), ids canonical UUID strings, users their names.
+A field that is `None` or holds its default is left out on the wire; unknown keys are ignored.
+
+===========================  ====================  ==============================================
+a client sends               and is answered       what it is for
+===========================  ====================  ==============================================
+`connect`                    `ready`               the first frame: who, where, what it has
+`send` `edit` `delete`       `sent`                an event of a conversation, stored
+`react`                      `sent`                not offered yet
+`fetch`                      `page`                events that were stored
+`recv` `read` `typing`                             how far somebody is, and that one composes
+`watch` `mode`               `presence`, `ok`      who is there
+`create` `info`              `conv`                conversations and their members
+`refresh`                    `ok`                  a newer token
+`ping`                       `pong`                a sign of life
+===========================  ====================  ==============================================
+
+A server greets with `hello`, refuses a request with `error`, pushes `msg`, `receipt`, `typing`,
+`presence` and `conv`, announces a hole by `gap` and a drain by `reconnect`.
+"""
+
+from typing import Final
+
+from .client import (
+    AnyClientFrame,
+    ClientFrame,
+    Connect,
+    Create,
+    Delete,
+    Edit,
+    Fetch,
+    Info,
+    Mode,
+    Ping,
+    React,
+    Read,
+    Recv,
+    Refresh,
+    Send,
+    Typing,
+    Watch,
+)
+from .fields import (
+    FETCH_LIMIT,
+    MAX_INTEGER,
+    Body,
+    Channel,
+    ConversationType,
+    Device,
+    FileBody,
+    Id,
+    Kind,
+    MemberBody,
+    Position,
+    Rid,
+    SendBody,
+    Seq,
+    TextBody,
+    Title,
+    Token,
+    TypingKind,
+    Username,
+)
+from .server import (
+    AnyServerFrame,
+    Composing,
+    Conv,
+    ConvState,
+    Error,
+    Gap,
+    Hello,
+    Limits,
+    Member,
+    Msg,
+    Ok,
+    Page,
+    Pong,
+    Presence,
+    Ready,
+    Receipt,
+    Reconnect,
+    Sent,
+    ServerFrame,
+)
+
+PROTOCOL_VERSION: Final = 1
+SUBPROTOCOL: Final = "chat4all.v1"
+
+__all__ = [
+    "FETCH_LIMIT",
+    "MAX_INTEGER",
+    "PROTOCOL_VERSION",
+    "SUBPROTOCOL",
+    "AnyClientFrame",
+    "AnyServerFrame",
+    "Body",
+    "Channel",
+    "ClientFrame",
+    "Composing",
+    "Connect",
+    "Conv",
+    "ConvState",
+    "ConversationType",
+    "Create",
+    "Delete",
+    "Device",
+    "Edit",
+    "Error",
+    "Fetch",
+    "FileBody",
+    "Gap",
+    "Hello",
+    "Id",
+    "Info",
+    "Kind",
+    "Limits",
+    "Member",
+    "MemberBody",
+    "Mode",
+    "Msg",
+    "Ok",
+    "Page",
+    "Ping",
+    "Pong",
+    "Position",
+    "Presence",
+    "React",
+    "Read",
+    "Ready",
+    "Receipt",
+    "Reconnect",
+    "Recv",
+    "Refresh",
+    "Rid",
+    "Send",
+    "SendBody",
+    "Sent",
+    "Seq",
+    "ServerFrame",
+    "TextBody",
+    "Title",
+    "Token",
+    "Typing",
+    "TypingKind",
+    "Username",
+    "Watch",
+]
