@@ -6,8 +6,9 @@
             if isinstance(event, Msg):
                 print(event.from_, event.body)
 
-It runs on trio. `outbox.py` says what becomes of messages, `cursors.py` where a restart goes on,
-`errors.py` what can go wrong; `engine.py` is the whole client without I/O.
+It runs on trio. `open_client` says what can be set, `Client` what can be done, `CursorStore` where
+a restart goes on, `ClientError` what can go wrong. Times are in seconds, but for those of frames:
+they are milliseconds since the epoch.
 """
 
 from chat4all_protocol.frames import (
@@ -24,7 +25,7 @@ from chat4all_protocol.frames import (
     TextBody,
 )
 
-from .client import Client, EventStream
+from .client import Client
 from .conversations import Conversation
 from .cursors import CursorFile, Cursors, CursorStore, MemoryCursors
 from .errors import (
@@ -39,6 +40,8 @@ from .errors import (
 from .events import Connected, Disconnected, Event
 from .figures import ClientStatistics
 from .opening import open_client
+from .stream import EventStream
+from .transport import Opener, Transport, TransportClosed, TransportRefused
 from .waiting import Outgoing
 
 __all__ = [
@@ -63,6 +66,7 @@ __all__ = [
     "MemberBody",
     "MemoryCursors",
     "Msg",
+    "Opener",
     "OutcomeUnknown",
     "Outgoing",
     "Presence",
@@ -72,5 +76,8 @@ __all__ = [
     "SendRefused",
     "Sent",
     "TextBody",
+    "Transport",
+    "TransportClosed",
+    "TransportRefused",
     "open_client",
 ]

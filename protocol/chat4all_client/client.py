@@ -35,8 +35,9 @@ from .checks import check, delete, edit, message
 from .connector import Connector
 from .errors import ClientClosed, ConnectError, RequestRefused, SendRefused
 from .figures import ClientStatistics
+from .saving import CursorSaver
+from .stream import EventStream
 from .waiting import Answer, Outgoing
-from .wake import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -46,31 +47,12 @@ if TYPE_CHECKING:
     from .conversations import Conversation
     from .cursors import CursorStore
     from .engine import Engine
-    from .events import Event
     from .options import Options
     from .outbox import Entry
     from .transport import Opener
 
 CLOSE_TIMEOUT: Final = 3.0
 """Seconds that leaving `open_client` takes at most to close the connection."""
-SAVE_TIMEOUT: Final = 5.0
-"""Seconds that leaving `open_client` takes at most to save the cursors."""
-
-
-class EventStream:
-    """The events, in order; see `Client.events`."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def __aiter__(self) -> EventStream:
-        return self
-
-    async def __anext__(self) -> Event:
-        event = await self._client._next_event()
-        if event is None:
-            raise StopAsyncIteration
-        return event
 
 
 class Client:
@@ -86,15 +68,11 @@ class Client:
         random: Callable[[], float],
     ) -> None:
         self._engine = engine
-        self._options = options
-        self._store = store
         self._connector = Connector(engine, opener, token, random, self._changed)
+        self._events = EventStream(engine, self._connector.poke)
+        self._saver = CursorSaver(engine.history, store, options.save_interval)
         self._slots = trio.Semaphore(options.outbox)
-        self._news = Signal()
-        self._unsaved = Signal()
         self._started = trio.Event()
-        self._reading = False
-        self._yielded: Event | None = None
         self._max_frame = 0
 
     # --- state ----------------------------------------------------------------------------------
@@ -237,35 +215,11 @@ class Client:
             ConnectionRefusedByServer: on iteration, after all events: the client ended.
             trio.BusyResourceError: on iteration: another task is reading.
         """
-        return EventStream(self)
+        return self._events
 
     def settle(self) -> None:
         """Say that the last event was handled, without asking for the next."""
-        event, self._yielded = self._yielded, None
-        if event is not None:
-            self._engine.handled(event, trio.current_time())
-            self._connector.poke()
-
-    async def _next_event(self) -> Event | None:
-        if self._reading:
-            raise trio.BusyResourceError("another task is reading the events")
-        self._reading = True
-        try:
-            self.settle()
-            await trio.lowlevel.checkpoint()
-            while True:
-                event = self._engine.next_event(trio.current_time())
-                if event is not None:
-                    self._yielded = event
-                    self._connector.poke()
-                    return event
-                if isinstance(self._engine.error, ClientClosed):
-                    return None
-                if self._engine.error is not None:
-                    raise self._engine.error
-                await self._news.wait()
-        finally:
-            self._reading = False
+        self._events._settle()
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -412,15 +366,14 @@ class Client:
 
     def _changed(self) -> None:
         if self._engine.events or self._engine.error is not None:
-            self._news.set()
+            self._events._wake()
         if self._engine.connects or self._engine.error is not None:
             self._started.set()
-        if self._engine.history.dirty:
-            self._unsaved.set()
+        self._saver.look()
 
     async def _start(self, nursery: trio.Nursery, url: str, timeout: float) -> None:
         nursery.start_soon(self._connector.run)
-        nursery.start_soon(self._save_cursors)
+        nursery.start_soon(self._saver.run)
         with trio.move_on_after(timeout):
             await self._started.wait()
         if self._engine.error is not None:
@@ -429,22 +382,10 @@ class Client:
             reason = self._connector.last_reason or "no answer"
             raise ConnectError(f"no connection to {url} within {timeout:g} s: {reason}")
 
-    async def _save_cursors(self) -> None:
-        while True:
-            await self._unsaved.wait()
-            await trio.sleep(self._options.save_interval)
-            with trio.CancelScope(shield=True):
-                await self._save()
-
-    async def _save(self) -> None:
-        if self._engine.history.dirty:
-            await self._store.save(self._engine.history.save())
-
     async def _finish(self) -> None:
         await self._connector.finish(CLOSE_TIMEOUT)
 
     async def _end(self) -> None:
         self._engine.fail(ClientClosed("the client was closed"))
         self._changed()
-        with trio.move_on_after(SAVE_TIMEOUT, shield=True):
-            await self._save()
+        await self._saver.finish()

@@ -21,14 +21,12 @@ class ConnectError(ClientError):
 
 
 class ConnectionRefusedByServer(ClientError):
-    """The server refused for good: wrong token, kicked, replaced by the same device, …
-
-    `code` is the WebSocket close code, or the HTTP status of a refused handshake.
-    """
+    """The server refused for good: wrong token, kicked, replaced by the same device, …"""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"the server refused the connection: {reason or 'no reason'} ({code})")
         self.code = code
+        """The WebSocket close code, or the HTTP status of a refused handshake."""
         self.reason = reason
 
 
@@ -41,16 +39,16 @@ class OutcomeUnknown(ClientError):
 
 
 class RequestRefused(ClientError):
-    """The server refused a request; nothing was changed or stored.
-
-    `code` is one of `chat4all_protocol.codes.ErrorCode`, `field` the path of the field at fault.
-    """
+    """The server refused a request; nothing was changed or stored."""
 
     def __init__(self, code: str, message: str, field: str | None = None) -> None:
         super().__init__(f"{message} ({code})")
         self.code = code
+        """One of `chat4all_protocol.codes.ErrorCode`."""
         self.message = message
+        """In words, for people."""
         self.field = field
+        """The path of the field at fault, if one is."""
 
 
 class SendRefused(RequestRefused):

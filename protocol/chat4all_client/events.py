@@ -17,13 +17,16 @@ class Connected(Struct, frozen=True):
     """The client is live; `client.conversations` is up to date. What was missed follows."""
 
     user: str
+    """Whose client this is."""
     node: str
+    """The server's name for the node that answered."""
 
 
 class Disconnected(Struct, frozen=True):
     """The connection is gone, or an attempt at a new one failed; the client goes on trying."""
 
     reason: str
+    """In words, for people."""
     code: int | None
     """The WebSocket close code, if there was one."""
     retry_in: float

@@ -56,8 +56,9 @@ async def open_client(
         cursors: keeps where the application stands; by default it begins at the present.
         background: nobody is in front of it.
         acknowledge: tell the server of each handled event that this device holds it.
-        pipeline: messages of one conversation that may wait for their answers at once; see
-            `outbox.py` for what more than 1 means for the order.
+        pipeline: messages of one conversation that may wait for their answers at once. With 1
+            none can overtake another; with more, one that is refused for a time may be stored
+            after those that were on the wire behind it.
         outbox: messages without an answer at once; `send` waits beyond.
         event_buffer: durable events held for a slow application, at least 100; what comes beyond
             is fetched from the server later.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -17,7 +18,7 @@ from .wake import single_cause
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
 CLOSING: Final = 2.0
 """Seconds for the closing handshake."""
@@ -26,11 +27,12 @@ _NO_CODE: Final = frozenset({1005, 1006})
 
 
 class TransportClosed(Exception):
-    """The connection is over; `code` is None when it broke without a close frame."""
+    """The connection is over."""
 
     def __init__(self, code: int | None, reason: str) -> None:
         super().__init__(reason or "the connection was lost")
         self.code = code
+        """The WebSocket close code; None when it broke without a close frame."""
         self.reason = reason
 
 
@@ -40,9 +42,10 @@ class TransportRefused(Exception):
     def __init__(self, status: int, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)
         self.status = status
+        """The HTTP status."""
         self.reason = reason
         self.retry_after = retry_after
-        """Seconds."""
+        """Seconds to wait before the next attempt, if the server said so."""
 
 
 class Transport(Protocol):
@@ -65,7 +68,7 @@ class Transport(Protocol):
         ...
 
 
-Opener: TypeAlias = "Callable[[], AbstractAsyncContextManager[Transport]]"
+Opener: TypeAlias = Callable[[], AbstractAsyncContextManager[Transport]]
 """Opens a connection, or raises OSError or `TransportRefused`; closes it at the end."""
 
 

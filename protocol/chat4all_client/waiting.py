@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Outgoing:
-    """A message on its way."""
+    """A message on its way; made by `Client.send_nowait`."""
 
     def __init__(
         self,
@@ -26,9 +26,13 @@ class Outgoing:
         withdraw: Callable[[Entry], bool],
         settled: Callable[[], None],
     ) -> None:
+        """For the client."""
         self.conversation = frame.conv
+        """The conversation's id."""
         self.id = frame.id
+        """The message's id, with which it is stored once."""
         self.entry = Entry(frame, self._done)
+        """For the client."""
         self.outcome: Sent | ClientError | None = None
         """`Sent` once it is stored, an error once it is given up, None until then."""
         self._withdraw = withdraw

@@ -4,19 +4,16 @@ Each WebSocket message is one MessagePack map with string keys; `t` names the fr
 integer milliseconds since the epoch (UTC), ids canonical UUID strings, users their names.
 A field that is `None` or holds its default is left out on the wire; unknown keys are ignored.
 
-===========================  ====================  ==============================================
-a client sends               and is answered       what it is for
-===========================  ====================  ==============================================
-`connect`                    `ready`               the first frame: who, where, what it has
-`send` `edit` `delete`       `sent`                an event of a conversation, stored
-`react`                      `sent`                not offered yet
-`fetch`                      `page`                events that were stored
-`recv` `read` `typing`                             how far somebody is, and that one composes
-`watch` `mode`               `presence`, `ok`      who is there
-`create` `info`              `conv`                conversations and their members
-`refresh`                    `ok`                  a newer token
-`ping`                       `pong`                a sign of life
-===========================  ====================  ==============================================
+| a client sends | and is answered | what it is for |
+|---|---|---|
+| `connect` | `ready` | the first frame: who, on which device, and what it has |
+| `send`, `edit`, `delete`, `react` | `sent` | an event of a conversation, stored |
+| `fetch` | `page` | events that were stored |
+| `recv`, `read`, `typing` | | how far somebody is, and that one composes |
+| `create`, `info` | `conv` | conversations and their members |
+| `watch` | `presence` | who is there |
+| `mode`, `refresh` | `ok` | how the user is present; a newer token |
+| `ping` | `pong` | a sign of life |
 
 A server greets with `hello`, refuses a request with `error`, pushes `msg`, `receipt`, `typing`,
 `presence` and `conv`, announces a hole by `gap` and a drain by `reconnect`.

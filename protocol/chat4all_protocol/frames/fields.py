@@ -54,4 +54,6 @@ class MemberBody(Struct, tag_field="type", tag="member", frozen=True, omit_defau
 
 
 SendBody: TypeAlias = TextBody | FileBody
+"""What a message can say."""
 Body: TypeAlias = TextBody | FileBody | MemberBody
+"""What an event can say."""
