@@ -25,30 +25,10 @@ if TYPE_CHECKING:
     from ..presence.roster import Roster
     from .backbone import Backbone
     from .items import AnyItem
+    from .rooms import ToldRooms
 
 MAX_EVENTS: Final = 64 * 1024
 """Bytes of frames in one item, unless one frame is larger."""
-
-
-class Rooms(Protocol):
-    """The conversations that are alive here. None of the methods waits or raises."""
-
-    def events(
-        self, conversation: str, first: int, senders: list[str], frames: list[bytes]
-    ) -> None:
-        """Consecutive events, `first` and after, were stored through another node."""
-
-    def stands(self, conversation: str, seq: int) -> None:
-        """Events are stored up to `seq`."""
-
-    def introduce(self, conversation: str, seq: int, users: Collection[str]) -> None:
-        """These users became members with the event at `seq`, or were from the start (0)."""
-
-    def marks(self, conversation: str, risen: list[Risen]) -> None:
-        """Watermarks were written through another node."""
-
-    def composes(self, conversation: str, user: str, kind: TypingKind) -> None:
-        """A member is composing on another node."""
 
 
 class Presences(Protocol):
@@ -82,7 +62,7 @@ class Presences(Protocol):
 class Cluster:
     """See the module. `rooms` and `presences` are there before anything is heard."""
 
-    rooms: Rooms
+    rooms: ToldRooms
     presences: Presences
     nudge: Callable[[], None]
     """Let the journals be looked at now."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import random
-from typing import TYPE_CHECKING, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from chat4all_storage.ports.shard import JournalRow, ShardStore
+
+    from .rooms import SweptRooms
 
 logger = logging.getLogger(__name__)
 
@@ -39,26 +41,10 @@ LIMIT: Final = 2000
 AT_ONCE: Final = 1000
 
 
-class Rooms(Protocol):
-    """What the sweeper does with what it reads. The methods neither wait nor raise."""
-
-    def stands(self, conversation: str, seq: int) -> None:
-        """Events of the conversation are stored up to `seq`."""
-
-    def introduce(self, conversation: str, seq: int, users: Collection[str]) -> None:
-        """These users became members with the event at `seq`, or were from the start (0)."""
-
-    def alive(self) -> list[str]:
-        """The conversations that are alive here."""
-
-    def users(self) -> list[str]:
-        """The users who have a session here."""
-
-
 class Sweeper:
     """Follows the journal of one database."""
 
-    def __init__(self, store: ShardStore, rooms: Rooms, working: Callable[[], bool]) -> None:
+    def __init__(self, store: ShardStore, rooms: SweptRooms, working: Callable[[], bool]) -> None:
         """`working` tells whether the backbone works."""
         self.store = store
         self._rooms = rooms
