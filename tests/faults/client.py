@@ -18,11 +18,18 @@ import msgpack  # type: ignore[import-untyped]
 import trio
 from trio_websocket import ConnectionClosed
 
-from tests.faults.history import Fetched, Watermark
 from tests.faults.line import LARGE_BUFFER, SMALL_BUFFER
-from tests.faults.notes import event_of, note_details, note_ready, note_receipt, note_trespass
+from tests.faults.notes import (
+    event_of,
+    note_claim,
+    note_details,
+    note_page,
+    note_ready,
+    note_receipt,
+    note_trespass,
+)
 from tests.faults.opening import NotNow, next_frame, open_session
-from tests.faults.outbox import Pending
+from tests.faults.outbox import ANSWER_TIMEOUT, Pending
 
 if TYPE_CHECKING:
     import random
@@ -35,8 +42,6 @@ if TYPE_CHECKING:
     from tests.faults.opening import Opened
     from tests.faults.progress import Progress
 
-ANSWER_TIMEOUT: Final = 10.0
-"""Seconds without an answer after which a message is sent again in the same session."""
 MARK_EVERY: Final = 25
 """Events after which a client says up to where it holds them."""
 
@@ -233,7 +238,9 @@ class Client:
             self._unmarked = 0
             conversation = self._rng.choice(list(self.held))
             kind = self._rng.choice(["recv", "read"])
-            return self._claim(kind, conversation, self.held[conversation])
+            seq = self.held[conversation]
+            note_claim(self._history, self.user, conversation, seq, read=kind == "read")
+            return {"t": kind, "conv": conversation, "seq": seq}
         if self._errands:
             frame = self._errands.popleft()
             if frame["t"] == "typing":
@@ -264,12 +271,6 @@ class Client:
             }
             return frame if pending.reply_to is None else frame | {"reply_to": pending.reply_to}
         return None
-
-    def _claim(self, kind: str, conversation: str, seq: int) -> dict[str, Any]:
-        read = seq if kind == "read" else 0
-        claim = Watermark(trio.current_time(), conversation, self.user, seq, read)
-        self._history.claims.append(claim)
-        return {"t": kind, "conv": conversation, "seq": seq}
 
     def _fetch(self, conversation: str) -> dict[str, Any]:
         self._rid += 1
@@ -385,26 +386,13 @@ class Client:
             self.outbox.remove(pending)
 
     def _page(self, frame: dict[str, Any]) -> None:
+        assert self.session is not None
         if (asked := self._asked.pop(frame["rid"], None)) is not None:
-            assert self.session is not None
             note_trespass(self._history, self.session, asked[0], "page")
             return
-        conversation, after, limit, sent = self._fetches.pop(frame["rid"])
-        events = [event_of(item) for item in frame["items"]]
-        page = Fetched(
-            user=self.user,
-            device=self.device,
-            conversation=conversation,
-            after=after,
-            before=None,
-            limit=limit,
-            sent=sent,
-            answered=trio.current_time(),
-            events=events,
-            more=frame["more"],
-        )
-        self._history.page(page)
-        for event in events:
+        fetch = self._fetches.pop(frame["rid"])
+        conversation = fetch[0]
+        for event in note_page(self._history, self.session, fetch, frame):
             self._hold(conversation, event.seq)
         if self.held[conversation] >= self._fetching[conversation]:
             del self._fetching[conversation]

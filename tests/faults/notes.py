@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from tests.faults.history import Event, Trespass, Watermark
+from tests.faults.history import Event, Fetched, Trespass, Watermark
 
 if TYPE_CHECKING:
     from tests.faults.history import History, Session
@@ -39,6 +39,33 @@ def note_receipt(history: History, session: Session, receipt: dict[str, Any]) ->
     session.overheard[conversation] = "receipt"
     mark = Watermark(trio.current_time(), conversation, user, receipt["recv"], receipt["read"])
     history.watermarks.append(mark)
+
+
+def note_page(
+    history: History, session: Session, fetch: tuple[str, int, int, float], page: dict[str, Any]
+) -> list[Event]:
+    """The answer to `fetch`: which conversation, after what, at most how many, and when asked."""
+    conversation, after, limit, sent = fetch
+    fetched = Fetched(
+        user=session.user,
+        device=session.device,
+        conversation=conversation,
+        after=after,
+        before=None,
+        limit=limit,
+        sent=sent,
+        answered=trio.current_time(),
+        events=[event_of(item) for item in page["items"]],
+        more=page["more"],
+    )
+    history.page(fetched)
+    return fetched.events
+
+
+def note_claim(history: History, user: str, conversation: str, seq: int, *, read: bool) -> None:
+    """A user says up to where it has received, or read."""
+    now = trio.current_time()
+    history.claims.append(Watermark(now, conversation, user, seq, seq if read else 0))
 
 
 def note_trespass(history: History, session: Session, request: dict[str, Any], answer: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from tests.faults.history import Attempt, Operation
+
+ANSWER_TIMEOUT: Final = 10.0
+"""Seconds without an answer after which a message is sent again in the same session."""
 
 
 class Pending:
