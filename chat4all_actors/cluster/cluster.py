@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from ..conversation import composing
 from ..conversation.watermarks import Risen
-from ..presence.roster import RosterChanges, RosterSnapshot, RosterWanted
+from ..presence.carrier import RosterChanges, RosterSnapshot, RosterWanted
 from .items import Bye, Composes, Events, Marks, Stands, encode_item, portions
 
 if TYPE_CHECKING:

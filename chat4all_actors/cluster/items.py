@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 
 from chat4all_protocol.frames import TypingKind  # noqa: TC001 - decoded by it
 
-from ..presence.roster import RosterChanges, RosterSnapshot, RosterWanted
+from ..presence.carrier import RosterChanges, RosterSnapshot, RosterWanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -1,53 +1,41 @@
 """Whether users are there: what this node's sessions do, what other nodes tell, who is to know.
 
-It keeps the roster: sessions arrive and leave, other nodes tell theirs and are told ours, those
-who join at once (events are routed by it), everything else in batches. What has changed is shown
-to who watches (`watching.py`), and when users were last there is kept (`last_seen.py`).
+It keeps the roster: sessions arrive (`arrivals.py`) and leave, other nodes tell theirs and are
+told ours, those who join at once (events are routed by it), everything else in batches. What has
+changed is shown to who watches (`watching.py`), and when users were last there is kept
+(`last_seen.py`).
 
 Everything between nodes is best effort: who missed something asks for the other's snapshot, and
-asks again until it has come whole.
+asks again until it has come whole (`neighbours.py`).
 """
 
 from __future__ import annotations
 
-import logging
-import math
-from typing import TYPE_CHECKING, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import trio
 from msgspec import Struct
 
-from chat4all_storage.ports.directory import Arrivals
-from chat4all_storage.ports.errors import InDoubt, StorageError, Unavailable
-from chat4all_storage.together import Together
+from chat4all_storage.ports.errors import InDoubt, StorageError
 
+from .acquaintances import acquaintances_of
+from .arrivals import Arriving
+from .carrier import RosterChanges, RosterWanted
 from .last_seen import LastSeen
-from .roster import RosterChanges, RosterSnapshot, RosterWanted, Status
+from .neighbours import Neighbours
+from .roster import Status
 from .watching import STATUS_NAMES, Shown, StatusName, Watcher, Watching
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable
 
+    from chat4all_storage.ports.directory import Arrivals
     from chat4all_storage.storage import Storage
 
     from ..config import Settings
     from ..fanout import LocalReaders
-    from .carrier import Carrier
-    from .roster import Overtaken, Roster, UserState
-
-DEPARTED_KEPT: Final = 1000
-"""Nodes that left, of which late items are told apart."""
-ARRIVAL_PATIENCE: Final = 2.0
-"""Seconds for the directory to tell of users who connect."""
-ASKED_TOGETHER: Final = 64
-"""Users who are asked for in one query."""
-SNAPSHOT_PAUSE: Final = 0.02
-"""Seconds between two parts for one node: about 1.5 MB a second."""
-ASK_AGAIN: Final = 5.0
-"""Seconds until a node is asked again whose snapshot has not come whole, or the directory of
-whom it has not told."""
-
-logger = logging.getLogger(__name__)
+    from .carrier import Carrier, RosterSnapshot, UserState
+    from .roster import Overtaken, Roster
 
 
 class Attendant(Watcher, Protocol):
@@ -109,27 +97,15 @@ class Presences:
         """`clock` tells the seconds since the epoch."""
         self._settings = settings
         self._directory = storage.directory
+        self._stores = storage.shards.all
         self._roster = roster
         self._local = local
         self._carrier = carrier
         self._clock = clock
-        self._arrivals = Together(self._ask_directory, most=ASKED_TOGETHER, at_once=1)
+        self._arriving = Arriving(storage.directory)
         self._last_seen = LastSeen(storage.directory, settings.last_seen_kept)
-        self.watching = Watching(
-            settings, roster, self._last_seen, storage.shards.all, wake=self._wake
-        )
-        self._nodes: dict[str, None] = {}
-        """Those that are there."""
-        self._departed: dict[str, None] = {}
-        self._lost: dict[str, tuple[float, int]] = {}
-        """When to give up the users of a lost node, and when it was lost (clock, milliseconds)."""
-        self._incomplete: dict[str, float] = {}
-        """Nodes whose snapshot is awaited, and when to ask for it."""
-        self._snapshots: dict[str, Iterator[RosterSnapshot]] = {}
-        """What is still to be told to those who lack ours."""
-        self._unsure: dict[str, None] = {}
-        """Users of whom the directory has not told yet."""
-        self._lacking = trio.Event()
+        self.watching = Watching(settings, roster, self._last_seen, self._stores, wake=self._wake)
+        self._neighbours = Neighbours()
         self._stirred = trio.Event()
         self._hurried = trio.Event()
 
@@ -141,14 +117,7 @@ class Presences:
         While the directory does not answer, this node's clock dates the session, and the user
         looks invisible until the directory has told.
         """
-        arrivals = Arrivals(read_at=0, invisible=frozenset([session.user]))
-        with trio.move_on_after(ARRIVAL_PATIENCE):  # the wait for one's turn counts, too
-            try:
-                arrivals = await self._arrivals.ask(session.user)
-            except StorageError as error:
-                logger.warning("who connects can't be looked up: %s", error)
-        if not arrivals.read_at:
-            self._unsure[session.user] = None
+        arrivals = await self._arriving.of(session.user)
         if session.over:
             return
         session.birth = self._roster.arrive(
@@ -180,7 +149,7 @@ class Presences:
         await self._directory.set_invisible(session.user, invisible)
         # Read back: of two changes at the same time the one that holds is told, by both.
         try:
-            arrivals = await self._arrivals.ask(session.user)
+            arrivals = await self._arriving.ask(session.user)
         except StorageError as error:
             raise InDoubt("the setting is kept, and could not be told") from error
         hidden = session.user in arrivals.invisible
@@ -212,7 +181,7 @@ class Presences:
         A database that does not answer has no acquaintances.
         """
         others = [user for user in users if user != viewer]
-        found, _ = await self.watching.acquainted(viewer, others)
+        found, _ = await acquaintances_of(self._stores, viewer, others)
         found.add(viewer)
         missing = self._last_seen.unknown([user for user in users if user in found])
         if missing:
@@ -231,17 +200,17 @@ class Presences:
 
     def changed(self, node: str, item: RosterChanges) -> None:
         """A node told changes."""
-        if node not in self._departed:
+        if not self._neighbours.has_left(node):
             self._end(self._roster.apply(node, item.users))
             self._note_states(item.users)
 
     def snapshot_from(self, node: str, part: RosterSnapshot) -> bool:
         """A node told a part of all it has; whether all is known now: the last, and none lost."""
-        if node in self._departed:
+        if self._neighbours.has_left(node):
             return False
         told = self._roster.apply_snapshot(node, part)
         if told.whole:
-            self._incomplete.pop(node, None)
+            self._neighbours.whole(node)
         self._end(told.overtaken)
         self._note_states(part.users)
         self._note_gone(told.gone, self._now_ms())
@@ -249,53 +218,36 @@ class Presences:
 
     def wanted(self, node: str) -> None:
         """A node lacks our snapshot."""
-        self._snapshots[node] = self._roster.snapshot()
-        self._lacking.set()
+        self._neighbours.owe(node, self._roster.snapshot())
 
     def node_joined(self, node: str) -> None:
         """A node is there, perhaps again: it is told all we have, and does the same."""
-        self._departed.pop(node, None)
-        self._nodes[node] = None
-        self._incomplete[node] = trio.current_time() + ASK_AGAIN
+        self._neighbours.joined(node)
         self.wanted(node)
         self._wake()
 
     def node_lost(self, node: str) -> None:
         """A node died: its users are expected back, and meanwhile look as if they were there."""
-        self._forget_node(node)
+        self._neighbours.lost(node, self._now_ms(), expiry=self._settings.presence_expiry)
         self._roster.lose(node)
-        expiry = trio.current_time() + self._settings.presence_expiry
-        self._lost[node] = (expiry, self._now_ms())
         self._wake()
 
     def node_left(self, node: str) -> None:
         """A node ended as it should: it has told who left it, and nothing it told counts now."""
-        self._forget_node(node)
-        self._departed[node] = None
-        if len(self._departed) > DEPARTED_KEPT:
-            del self._departed[next(iter(self._departed))]
+        self._neighbours.left(node)
         self._note_gone(self._roster.drop(node) | self._roster.bury(node), self._now_ms())
 
     def missed(self, node: str) -> None:
         """Something that a node told was lost."""
         self._roster.missed(node)
         self._last_seen.doubt()
-        if node in self._nodes:
-            # Not at once: it is likely to be the first of many.
-            due = trio.current_time() + self._settings.presence_interval
-            self._incomplete[node] = min(self._incomplete.get(node, math.inf), due)
+        if self._neighbours.missed(node, wait=self._settings.presence_interval):
             self._wake()
 
     def shaken(self) -> None:
         """Anything may have been lost, on either way."""
-        for node in self._nodes:
+        for node in self._neighbours.there:
             self.missed(node)
-
-    def _forget_node(self, node: str) -> None:
-        self._nodes.pop(node, None)
-        self._incomplete.pop(node, None)
-        self._snapshots.pop(node, None)
-        self._lost.pop(node, None)
 
     def _end(self, overtaken: list[Overtaken]) -> None:
         for user, device, birth in overtaken:
@@ -328,7 +280,7 @@ class Presences:
             users=roster.here,
             users_elsewhere=roster.elsewhere,
             nodes=roster.nodes,
-            incomplete=len(self._incomplete),
+            incomplete=self._neighbours.incomplete,
             watched=len(self.watching),
             last_seen=len(self._last_seen),
         )
@@ -348,24 +300,15 @@ class Presences:
             nursery.start_soon(self._last_seen.run)
             nursery.start_soon(self.watching.run)
             nursery.start_soon(self._keep_telling)
-            nursery.start_soon(self._keep_asking)
-            nursery.start_soon(self._keep_sending_snapshots)
+            nursery.start_soon(self._arriving.run, self._hear_of)
+            nursery.start_soon(self._neighbours.run, self._carrier)
             task_status.started()
         raise AssertionError("only a cancel or a fault ends the nursery")
 
-    async def _keep_asking(self) -> NoReturn:
-        """Learn from the directory what it could not tell when users arrived."""
-        while True:
-            await trio.sleep(ASK_AGAIN)
-            for user in list(self._unsure):
-                try:
-                    arrivals = await self._arrivals.ask(user)
-                except StorageError:
-                    break  # `arrive` has said so
-                del self._unsure[user]
-                hidden = user in arrivals.invisible
-                self._roster.set_invisible(user, hidden, arrivals.read_at)
-                self._changed(user)
+    def _hear_of(self, user: str, arrivals: Arrivals) -> None:
+        """The directory tells what it could not when the user arrived."""
+        self._roster.set_invisible(user, user in arrivals.invisible, arrivals.read_at)
+        self._changed(user)
 
     async def _keep_telling(self) -> NoReturn:
         while True:
@@ -376,38 +319,17 @@ class Presences:
             self._look_after_nodes(trio.current_time())
             with trio.move_on_after(self._settings.presence_interval):
                 await self._hurried.wait()
-            if not (self._incomplete or self._lost or self.watching.busy):
+            if not (self._neighbours.busy or self.watching.busy):
                 await self._stirred.wait()
 
-    async def _ask_directory(self, users: list[str]) -> list[Arrivals]:
-        with trio.move_on_after(ARRIVAL_PATIENCE):
-            return [await self._directory.arrivals(set(users))] * len(users)
-        raise Unavailable("the directory does not answer")
-
     def _look_after_nodes(self, now: float) -> None:
-        for node, due in self._incomplete.items():
-            if due <= now:
-                self._incomplete[node] = now + ASK_AGAIN
-                self._carrier.send(node, RosterWanted())
-        for node, (expiry, lost_at) in list(self._lost.items()):
-            if expiry <= now:
-                del self._lost[node]
-                # It can't write when its users were there last; one of those who know does.
-                write = all(self._roster.node < other for other in self._nodes)
-                self._note_gone(self._roster.bury(node), lost_at, write=write)
-
-    async def _keep_sending_snapshots(self) -> NoReturn:
-        while True:
-            await self._lacking.wait()
-            self._lacking = trio.Event()
-            while self._snapshots:
-                for node, parts in list(self._snapshots.items()):
-                    part = next(parts, None)
-                    if part is not None:
-                        self._carrier.send(node, part)
-                    else:
-                        del self._snapshots[node]
-                await trio.sleep(SNAPSHOT_PAUSE)
+        neighbours = self._neighbours
+        for node in neighbours.to_ask(now):
+            self._carrier.send(node, RosterWanted())
+        for node, lost_at in neighbours.expired(now):
+            # It can't write when its users were there last; one of those who know does.
+            write = all(self._roster.node < other for other in neighbours.there)
+            self._note_gone(self._roster.bury(node), lost_at, write=write)
 
     def _changed(self, user: str) -> None:
         self.watching.touch([user])

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
+from .carrier import RosterSnapshot, UserState
 from .whereabouts import Whereabouts
 
 if TYPE_CHECKING:
@@ -40,46 +41,6 @@ class Status(IntEnum):
     OFFLINE = 0
     AWAY = 1
     ONLINE = 2
-
-
-# --- what nodes tell each other -------------------------------------------------------------------
-
-
-class UserState(Struct, frozen=True, array_like=True, gc=False):
-    """All that the teller's node knows of one user."""
-
-    user: str
-    devices: dict[str, int]
-    """The birth of the session on each: microseconds by the directory's clock. None: not there."""
-    active: bool = False
-    """Somebody is in front of one of them."""
-    invisible: bool = False
-    """The user's setting, as the directory had it at `read_at` (microseconds by its clock)."""
-    read_at: int = 0
-
-
-class RosterChanges(Struct, frozen=True, array_like=True, tag="roster"):
-    """These users' states have changed."""
-
-    users: list[UserState]
-
-
-class RosterSnapshot(Struct, frozen=True, array_like=True, tag="snapshot"):
-    """A part of all there is; who is in no part, from the first to the last, is not there.
-
-    Changes may be told in between, and count as told in the parts.
-    """
-
-    users: list[UserState]
-    first: bool
-    last: bool
-
-
-class RosterWanted(Struct, frozen=True, array_like=True, tag="roster_wanted"):
-    """The teller lacks the receiver's snapshot."""
-
-
-# --- what is known --------------------------------------------------------------------------------
 
 
 class Overtaken(NamedTuple):

@@ -12,7 +12,6 @@ a session that is behind is shown it when it has caught up.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final, Literal, NoReturn, Protocol, TypeAlias
 
@@ -21,11 +20,11 @@ from msgspec import Struct, field
 
 from chat4all_protocol.frames import Presence
 from chat4all_protocol.ids import private_conversation_id
-from chat4all_storage.ports.errors import StorageError
 
 from ..fanout import CHECKPOINT_EVERY
 from ..limits.gcra import RateLimiter
 from ..wire import framed
+from .acquaintances import acquaintances_of
 from .roster import Status
 
 if TYPE_CHECKING:
@@ -37,11 +36,8 @@ if TYPE_CHECKING:
     from .last_seen import LastSeen
     from .roster import Roster
 
-logger = logging.getLogger(__name__)
-
 LOOKUPS: Final = 4
 """Watches whose acquaintances are asked for at the same time."""
-LOOKUP_TIMEOUT: Final = 5.0
 LOOKUP_AGAIN: Final = 5.0
 """Seconds until a database is asked again that did not answer."""
 LOOKUPS_PER_MINUTE: Final = 60
@@ -346,7 +342,7 @@ class Watching:
         found: set[str] = set()
         failed = False
         if asked:
-            found, failed = await self.acquainted(watch.watcher.user, asked)
+            found, failed = await acquaintances_of(self._stores, watch.watcher.user, asked)
         missing = self._never_seen(watch) + self._last_seen.unknown(found)
         if missing:
             await self._last_seen.look_up(missing)
@@ -363,26 +359,6 @@ class Watching:
         self._show(watch, asked)
         if failed and asked:
             self._ask_later(watch, LOOKUP_AGAIN)
-
-    async def acquainted(self, user: str, others: Collection[str]) -> tuple[set[str], bool]:
-        """Those who share a conversation with `user`, and whether a database did not answer."""
-        found: set[str] = set()
-        answered = 0
-
-        async def ask(store: ShardStore) -> None:
-            nonlocal answered
-            try:
-                found.update(await store.acquainted(user, others))
-            except StorageError as error:
-                logger.warning("acquaintances could not be read: %s", error)
-            else:
-                answered += 1
-
-        with trio.move_on_after(LOOKUP_TIMEOUT):
-            async with trio.open_nursery() as nursery:
-                for store in self._stores:
-                    nursery.start_soon(ask, store)
-        return found, answered < len(self._stores)
 
 
 def _frame(user: str, shown: Shown) -> bytes:

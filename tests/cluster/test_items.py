@@ -21,7 +21,7 @@ from chat4all_actors.cluster.items import (
     encode_item,
     portions,
 )
-from chat4all_actors.presence.roster import RosterChanges, RosterWanted, UserState
+from chat4all_actors.presence.carrier import RosterChanges, RosterWanted, UserState
 
 ITEMS: list[AnyItem] = [
     Events("conversation", 7, ["ana", "bob"], [b"\x82\x01\x00", b""]),

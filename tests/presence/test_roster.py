@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from chat4all_actors.presence import roster as module
-from chat4all_actors.presence.roster import (
-    Overtaken,
-    Roster,
-    RosterChanges,
-    RosterSnapshot,
-    RosterWanted,
-    Standing,
-    Status,
-    UserState,
-)
+from chat4all_actors.presence.carrier import RosterChanges, RosterSnapshot, RosterWanted, UserState
+from chat4all_actors.presence.roster import Overtaken, Roster, Standing, Status
 
 if TYPE_CHECKING:
     import pytest

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, rule
 
 from chat4all_actors.presence import roster as module
-from chat4all_actors.presence.roster import Roster, RosterSnapshot, Standing, Status
+from chat4all_actors.presence.carrier import RosterSnapshot
+from chat4all_actors.presence.roster import Roster, Standing, Status
 
 NODES = 3
 USERS = ["ana", "bob"]
