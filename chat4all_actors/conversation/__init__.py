@@ -1,1 +1,4 @@
-"""Conversations that are alive on this node. Read `actor.py` first."""
+"""Conversations that are alive on this node: soft state over the log, and the head rule.
+
+`order.py` first: in which order events are passed. Then `actor.py`. See `README.md`.
+"""
