@@ -90,6 +90,27 @@ async def test_a_crash_fails_the_asks_in_hand_and_in_the_mailbox(pool: Pool) -> 
     assert len({id(error) for error in failures}) == 3
 
 
+async def test_the_end_answers_those_who_wait_also_when_others_gave_up(pool: Pool) -> None:
+    clerk = Clerk(pool)
+    hasty = trio.CancelScope()
+
+    async def give_up() -> None:
+        with hasty:
+            await clerk.ask(question("wait"), timeout=9)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(give_up)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(expect, ActorFailed, clerk.ask(question("crash"), timeout=9))
+        await wait_all_tasks_blocked()
+        hasty.cancel()
+        await wait_all_tasks_blocked()
+        assert clerk.statistics().pending_asks == 1
+        clerk.gate.set()
+        await wait_all_tasks_blocked()
+        assert clerk.state is ActorState.FAILED
+
+
 async def test_stopping_fails_the_asks_that_are_open(pool: Pool) -> None:
     clerk = Clerk(pool)
     async with trio.open_nursery() as nursery:

@@ -79,6 +79,7 @@ async def test_stop_waits_for_the_batch_in_hand_and_hands_back_the_rest(pool: Po
         nursery.start_soon(expect, ActorStopped, actor.tell(3))
         await wait_all_tasks_blocked()
         actor.stop()
+        actor.stop()
     assert actor.state is ActorState.RUNNING
     assert actor.ends == []
     with pytest.raises(ActorStopped):
@@ -149,4 +150,7 @@ async def test_a_hook_may_answer_and_one_that_raises_is_a_fault_of_its_own(
         nursery.start_soon(expect, InterruptedError, clerk.ask(question("crash"), timeout=9))
         await wait_all_tasks_blocked()
         clerk.gate.set()
-    assert [str(error) for _, error in faults] == ["a fault", "bad hook"]
+    assert [(name, str(error)) for name, error in faults] == [
+        ("clerk", "a fault"),
+        ("clerk", "bad hook"),
+    ]

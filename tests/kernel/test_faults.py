@@ -33,7 +33,7 @@ def test_a_fault_without_a_handler_is_logged(caplog: pytest.LogCaptureFixture) -
     report_fault(None, "ann", ValueError("broken"))
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
-    assert "ann failed" in caplog.text
+    assert record.getMessage() == "ann failed"
     assert "ValueError: broken" in caplog.text
 
 
@@ -42,5 +42,9 @@ def test_a_handler_that_fails_is_logged_with_the_fault(caplog: pytest.LogCapture
         raise RuntimeError("bad handler")
 
     report_fault(handler, "ann", ValueError("broken"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "ann failed",
+        "the fault handler of ann failed",
+    ]
     assert "ValueError: broken" in caplog.text
     assert "RuntimeError: bad handler" in caplog.text

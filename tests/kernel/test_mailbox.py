@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from collections import deque
 
 import pytest
@@ -57,6 +58,14 @@ def test_a_mailbox_without_room_makes_no_sense(capacity: int) -> None:
 def test_a_batch_of_nothing_makes_no_sense() -> None:
     with pytest.raises(ValueError, match="at least one"):
         Mailbox[int](1).take_nowait(0)
+
+
+def test_an_empty_mailbox_holds_no_container() -> None:
+    mailbox: Mailbox[int] = Mailbox(2)
+    for limit in (1, 2):
+        mailbox.put_nowait(1)
+        mailbox.take_nowait(limit)
+        assert not any(isinstance(held, deque) for held in gc.get_referents(mailbox))
 
 
 async def test_put_waits_for_room_in_the_order_of_waiting() -> None:

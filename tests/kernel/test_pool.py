@@ -270,3 +270,67 @@ async def test_a_pool_describes_some_of_what_lives_in_it(pool: Pool) -> None:
     ]
     assert node.omitted == 2
     assert node.detail == {"members": 1, "actors": 3, "started": 1, "faults": 0}
+
+
+async def test_who_waits_for_a_member_waits_until_it_has_finished(pool: Pool) -> None:
+    gate = trio.Event()
+    member = pool.start_soon("ann", gate.wait)
+    waited: list[str] = []
+
+    async def wait() -> None:
+        await member.wait()
+        waited.append("ann")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        assert waited == []
+        gate.set()
+    await member.wait()
+
+
+async def test_every_crash_counts(pool: Pool, faults: Faults) -> None:
+    for number in (1, 2):
+        await pool.start_soon(f"member {number}", crash, ValueError()).wait()
+    await wait_all_tasks_blocked()
+    assert pool.statistics().faults == len(faults) == 2
+
+
+async def test_tasks_are_called_like_the_members_and_actors_they_work_for(pool: Pool) -> None:
+    names: list[str] = []
+
+    class Named(Actor[int]):
+        async def receive(self, batch: list[int]) -> None:
+            names.append(trio.lowlevel.current_task().name)
+
+    async def member() -> None:
+        names.append(trio.lowlevel.current_task().name)
+
+    await pool.start_soon("ann", member).wait()
+    await Named("actor", pool).tell(1)
+    await wait_all_tasks_blocked()
+    assert names == ["ann", "actor"]
+
+
+async def test_when_something_passes_no_member_starts_another_in_its_cleanup() -> None:
+    pool = Pool("pool")
+    states: list[str] = []
+
+    async def member() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            with pytest.raises(PoolClosed, match="pool pool"):
+                pool.start_soon("late", trio.sleep_forever)
+            states.append(pool.tree().state)
+
+    async def scene() -> None:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(pool.run)
+            for number in range(20):
+                pool.start_soon(f"member {number}", member)
+            pool.start_soon("bob", crash, KeyboardInterrupt())
+
+    with pytest.raises(BaseExceptionGroup):
+        await scene()
+    assert states == ["stopping"] * 20

@@ -65,3 +65,21 @@ async def test_a_cancelled_wait_may_be_answered_later() -> None:
         nursery.cancel_scope.cancel()
     reply.resolve(1)
     assert await reply.wait() == 1
+
+
+async def test_who_was_told_that_nobody_answers_is_told_nothing_else() -> None:
+    reply: Reply[int] = Reply()
+    raised: list[Exception] = []
+
+    async def wait() -> None:
+        with pytest.raises(LookupError) as caught:
+            await reply.wait()
+        raised.append(caught.value)
+
+    gone = LookupError("gone")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        reply.abandon(gone)
+        reply.fail(ValueError("too late"))
+    assert raised == [gone]

@@ -210,3 +210,25 @@ def test_figures_that_make_no_sense_are_refused(stage: Stage, options: dict[str,
 def test_children_have_different_names(stage: Stage) -> None:
     with pytest.raises(ValueError, match="differ"):
         Supervisor("top", [stage.child("a"), stage.child("a")])
+
+
+def test_a_restart_without_delay_and_a_short_window_make_sense(stage: Stage) -> None:
+    Supervisor("top", [stage.child("a")], window=0.5, backoff=0)
+
+
+async def test_a_supervisor_shows_that_it_stops_and_tasks_are_called_like_children() -> None:
+    seen: list[str] = []
+
+    async def run(*, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.extend([supervisor.tree().state, trio.lowlevel.current_task().name])
+
+    async def scene() -> None:
+        seen.append(supervisor.tree().state)
+
+    supervisor = Supervisor("top", [Child("a", run)])
+    await play(supervisor, scene)
+    assert seen == ["running", "stopping", "a"]

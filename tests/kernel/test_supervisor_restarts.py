@@ -151,6 +151,26 @@ async def test_too_many_restarts_stop_all_in_reverse_and_escalate(
     assert stage.take_log() == ["b ends", "-c", "c gone", "-a", "a gone"]
 
 
+async def test_unless_told_otherwise_the_fourth_crash_within_half_a_minute_is_too_many(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    supervisor = Supervisor("top", [stage.child("a")], backoff=0.0)
+
+    async def scene() -> None:
+        for crash in range(4):
+            await trio.sleep(9.5)
+            assert supervisor.statistics().recent_restarts == crash
+            stage.crash("a")
+        await trio.sleep_forever()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await play(supervisor, scene)
+    assert isinstance(only(caught.value), RestartBudgetExceeded)
+    figures = supervisor.statistics()
+    assert (figures.children, figures.restarts, figures.faults) == (1, 3, 4)
+    assert supervisor.tree().children[0].detail == {"restarts": 3}
+
+
 async def test_restarts_far_apart_do_not_escalate(stage: Stage, autojump_clock: MockClock) -> None:
     supervisor = Supervisor("top", [stage.child("a")], max_restarts=3, window=30)
 

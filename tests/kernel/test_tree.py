@@ -42,3 +42,7 @@ def test_a_complete_drawing_says_nothing_about_the_rest() -> None:
 def test_there_must_be_room_for_a_node() -> None:
     with pytest.raises(ValueError, match="at least one"):
         render(TREE, max_nodes=0)
+
+
+def test_one_line_is_room_enough_and_all_below_is_counted() -> None:
+    assert render(TREE, max_nodes=1).splitlines()[1:] == ["… 10 more left out"]
