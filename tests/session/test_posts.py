@@ -7,6 +7,7 @@ import trio
 from msgspec.structs import replace
 from trio.testing import wait_all_tasks_blocked
 
+from chat4all_actors import tracing
 from chat4all_actors.messages import Post
 from chat4all_protocol.codec import encode
 from chat4all_protocol.codes import CloseCode
@@ -251,3 +252,38 @@ async def test_when_its_conversation_ends_nobody_can_tell_and_the_client_comes_b
         assert ana.outlet.closed is not None
         assert ana.outlet.closed[0] == CloseCode.INTERNAL
         assert (ana.outlet.of(Sent), errors(ana)) == ([], [])
+
+
+async def test_what_is_stored_bears_the_trace_of_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running_node() as node:
+        conversation = BusyConversation()
+        conversation.roomy.set()
+        ana, conv = await sending(node, monkeypatch, conversation)
+        trace = tracing.new_trace()
+        token = tracing.current.set(trace)
+        for frame in (
+            text(conv),
+            Edit(rid=2, conv=conv, id=new_id(), target=1, body=TextBody("b")),
+            Delete(rid=3, conv=conv, id=new_id(), target=1),
+        ):
+            await ana.session.receive(encode(frame))
+        tracing.current.reset(token)
+        posts = [post for post in conversation.told if isinstance(post, Post)]
+        assert [post.append.trace for post in posts] == [bytes.fromhex(trace.trace_id)] * 3
+
+
+async def test_where_it_reads_a_message_asks_no_store_for_the_conversation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def away(*_: object) -> object:
+        raise Unavailable("gone")
+
+    storage = await memory_with_users()
+    async with running_node(storage) as node:
+        ana = await person(node, "ana")
+        conv = await begun(ana)
+        monkeypatch.setattr(storage.shards.all[0], "conversation", away)
+        await ana.say(text(conv, 5))
+        assert [sent.rid for sent in ana.outlet.of(Sent)] == [5]
