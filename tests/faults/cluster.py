@@ -6,9 +6,7 @@ be cut off from anything while the others are not.
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,11 +17,11 @@ from chat4all_storage.embedded.embedded import open_embedded
 from tests.faults.processes import DatabaseProcess, server_log, server_process
 from tests.faults.proxy import open_proxy, tcp, unix
 from tests.faults.redis_process import redis_process
-from tests.support.storage_servers import memory_disk
 
 if TYPE_CHECKING:
     import random
     from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
 
     from tests.faults.processes import ServerProcess
     from tests.faults.proxy import Proxy
@@ -64,15 +62,13 @@ class Cluster(Struct, frozen=True):
 async def open_cluster(
     directory: Path, rng: random.Random, launcher: Sequence[str], *, nodes: int, databases: int
 ) -> AsyncIterator[Cluster]:
-    """A cluster that accepts clients."""
+    """A cluster that accepts clients, all of it in `directory`."""
     async with AsyncExitStack() as stack:
         log = stack.enter_context(server_log(directory))
-        # In memory where there is room: what is measured is the cluster, not the disk.
-        place = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory_disk())))
         redis = await stack.enter_async_context(redis_process(directory / "redis"))
         processes: list[DatabaseProcess] = []
         for number in range(databases):
-            data_dir = place / f"database{number}"
+            data_dir = directory / f"database{number}"
             await stack.enter_async_context(open_embedded(data_dir, redis=False))
             processes.append(DatabaseProcess(data_dir))
         cluster = Cluster([], processes, redis, log)

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
 import faulthandler
-from typing import Final
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import pytest
+
+from tests.support.storage_servers import memory_disk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MEASURED: Final = "measured"
 """The runs that measure how late something comes: one after the other, and from the beginning."""
@@ -27,3 +34,14 @@ def _no_watchdog() -> None:
     Whatever does not end here has a limit of its own.
     """
     faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture
+def memory_path() -> Iterator[Path]:
+    """A directory in memory, if there is room.
+
+    What a killed process has written is still there. A database that recovers syncs each of its
+    files, which takes seconds on a busy disk and shows nothing here.
+    """
+    with tempfile.TemporaryDirectory(prefix="chat4all-tests-", dir=memory_disk()) as name:
+        yield Path(name)

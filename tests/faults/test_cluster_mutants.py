@@ -44,14 +44,14 @@ def _scenario(mutant: str) -> ClusterScenario:
     )
 
 
-async def test_without_a_defect_the_same_run_finds_nothing(tmp_path: Path) -> None:
-    report = await cluster_run(_scenario("no_defect"), tmp_path)
+async def test_without_a_defect_the_same_run_finds_nothing(memory_path: Path) -> None:
+    report = await cluster_run(_scenario("no_defect"), memory_path)
     assert not report.violations
 
 
 @pytest.mark.parametrize(("mutant", "rule", "words"), FOUND)
-async def test_a_defect_is_found(mutant: str, rule: str, words: str, tmp_path: Path) -> None:
-    report = await cluster_run(_scenario(mutant), tmp_path)
+async def test_a_defect_is_found(mutant: str, rule: str, words: str, memory_path: Path) -> None:
+    report = await cluster_run(_scenario(mutant), memory_path)
     assert any(line.startswith(rule) and words in line for line in report.violations), (
         f"not found: {rule} … {words}; but: {report.violations[:10]}"
     )

@@ -24,11 +24,11 @@ GROUPS = [only] if (only := os.environ.get("FAULTS_ONLY")) else ["nodes and data
 
 @pytest.mark.parametrize("faults", GROUPS)
 async def test_nothing_that_happens_to_a_cluster_loses_doubles_reorders_or_delays(
-    faults: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    faults: str, memory_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print(f"FAULTS_SEED={SEED}")  # shown when the run ends without a report
     scenario = ClusterScenario(seed=SEED, rounds=ROUNDS, faults=faults.split(";"), lengths=LENGTHS)
-    report = await cluster_run(scenario, tmp_path)
+    report = await cluster_run(scenario, memory_path)
     with capsys.disabled():
         print(f"\n{report}", file=sys.stderr)  # what workers of pytest-xdist print is dropped
     assert not report.violations, "\n".join(report.violations[:50])

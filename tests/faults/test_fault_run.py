@@ -32,15 +32,15 @@ def _accept(report: Report, capsys: pytest.CaptureFixture[str], kills: int) -> N
 
 
 async def test_killing_server_and_database_loses_doubles_and_reorders_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    memory_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print(f"FAULTS_SEED={SEED}")  # shown when the run ends without a report
-    async with open_embedded(tmp_path / "database", redis=False) as servers:
+    async with open_embedded(memory_path / "database", redis=False) as servers:
         report = await fault_run(
             Scenario(seed=SEED, kills=KILLS),
-            tmp_path / "server",
+            memory_path / "server",
             postgres=servers.postgres_dsn,
-            database=tmp_path / "database",
+            database=memory_path / "database",
         )
     _accept(report, capsys, KILLS)
     assert report.gaps > 0
@@ -48,11 +48,11 @@ async def test_killing_server_and_database_loses_doubles_and_reorders_nothing(
 
 
 async def test_a_killed_server_takes_its_embedded_database_along_and_loses_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    memory_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print(f"FAULTS_SEED={SEED}")
     kills = max(6, KILLS // 4)
     faults = ("kill server", "kill server twice", "crash database", "drain")
     scenario = Scenario(seed=SEED, kills=kills, faults=faults)
-    report = await fault_run(scenario, tmp_path / "server", database=tmp_path / "server")
+    report = await fault_run(scenario, memory_path / "server", database=memory_path / "server")
     _accept(report, capsys, kills)

@@ -61,13 +61,13 @@ async def test_a_defect_is_found(mutant: str, tmp_path: Path, database: str) -> 
             )
 
 
-async def test_an_acknowledgement_before_the_flush_is_found(tmp_path: Path) -> None:
-    async with open_embedded(tmp_path / "database", redis=False) as servers:
+async def test_an_acknowledgement_before_the_flush_is_found(memory_path: Path) -> None:
+    async with open_embedded(memory_path / "database", redis=False) as servers:
         report = await fault_run(
             # Often: what was acknowledged is flushed within 0.2 s, and nothing is lost then.
             _scenario("acknowledge_before_flush", "kill both", kills=12),
-            tmp_path / "server",
+            memory_path / "server",
             postgres=servers.postgres_dsn,
-            database=tmp_path / "database",
+            database=memory_path / "database",
         )
     assert any(line.startswith("3: acknowledged") for line in report.violations), report.violations
