@@ -18,7 +18,7 @@ from chat4all_protocol.frames import MemberBody, TextBody
 from chat4all_protocol.ids import new_id
 from chat4all_storage.log.entries import LogFull
 from chat4all_storage.ports.errors import Unavailable
-from chat4all_storage.ports.events import Append, Outcome, Status, StoredEvent
+from chat4all_storage.ports.events import Append, Mark, Outcome, Status, StoredEvent
 from chat4all_storage.ports.shard import Conversation, MemberInfo
 
 from ..actors.test_fanout import FakeReader
@@ -40,11 +40,15 @@ class Session(FakeReader):
     def __init__(self, user: str, device: str = "phone") -> None:
         super().__init__(user, device)
         self.got: list[object] = []
+        self.reads = ""
+        """The conversation that it reads."""
 
     def deliver(self, conversation: str, first: int, last: int, data: bytes) -> None:
+        assert conversation == self.reads
         self.got += range(first, last + 1)
 
     def deliver_own(self, conversation: str, events: Sequence[Passing]) -> None:
+        assert conversation == self.reads
         for event in events:
             if event.post is not None and event.post.origin is self:
                 self.stored(event.post, event.seq, event.ts, dup=event.dup)
@@ -58,12 +62,14 @@ class Session(FakeReader):
         self.got.append(("repeated" if dup else "sent", seq))
 
     def refused(self, post: Post, error: Error) -> None:
+        assert post.origin is self
         self.got.append(("refused", str(error.code)))
 
     def lost(self, post: Post) -> None:
         self.got.append(("lost", post.append.id))
 
     def entered(self, frame: Conv) -> None:
+        self.reads = frame.conv
         self.got.append(("entered", frame.head, frame.members))
 
     def left(self, frame: Conv) -> None:
@@ -89,6 +95,7 @@ class Log:
 
     def __init__(self) -> None:
         self.taken: list[Entry[Post]] = []
+        self.marks: list[Mark] = []
         self.full = False
         self.gone = False
 
@@ -98,6 +105,9 @@ class Log:
         if self.gone:
             raise Unavailable("gone")
         self.taken.append(entry)
+
+    def mark_nowait(self, mark: Mark, done: object) -> None:
+        self.marks.append(mark)
 
     def answer(self, *answers: Answer) -> None:
         """Answer the oldest posts, all in one flush."""
@@ -142,8 +152,10 @@ class Relay:
         self.alone = False
         self.hears = True
         self.told: list[object] = []
+        self.room: object = None
 
     def events(self, room: object, events: Sequence[Passing]) -> None:
+        assert room is self.room
         self.told.append([event.seq for event in events])
 
     def changed(self, room: object, seq: int, user: str | None, *, joined: bool) -> None:
@@ -161,7 +173,7 @@ class Scene:
 
     def __init__(self, pool: Pool, timers: Timers[Any], type_: ConversationType, head: int) -> None:
         self.id = new_id()
-        self.settings = Settings()
+        self.settings = Settings(mailbox=20)
         self.pool = pool
         self.timers = timers
         self.log = Log()
@@ -177,10 +189,12 @@ class Scene:
         self.faults: list[str] = []
         self.expected: list[str] = []
         self.actor = ConversationActor(self.id, head, type_, cast("Surroundings", self))
+        self.relay.room = self.actor
 
     # --- as the surroundings of the conversation ----------------------------------------------
 
     def read_members(self, conversation: Asking) -> None:
+        assert conversation is self.actor
         self.wanted_members += 1
 
     def release(self, conversation: Alive) -> None:
@@ -191,6 +205,7 @@ class Scene:
         self.ended.append(seq)
 
     def overtaken(self, id_: str, seq: int) -> None:
+        assert id_ == self.id
         self.late.append(seq)
 
     # --- what happens -------------------------------------------------------------------------
@@ -198,6 +213,7 @@ class Scene:
     def enter(self, user: str, device: str = "phone") -> Session:
         """A session that reads it."""
         session = self.here(user, device)
+        session.reads = self.id
         self.actor.readers[session] = None
         return session
 
@@ -265,7 +281,9 @@ async def scene_of(
 ) -> AsyncIterator[tuple[Scene, list[Session]]]:
     """A conversation that sessions of these users read."""
     pool = Pool("conversations", on_fault=lambda _, error: scene.faults.append(str(error)))
-    timers: Timers[Any] = Timers("timers")
+    timers: Timers[Any] = Timers(
+        "timers", on_fault=lambda _, error: scene.faults.append(str(error))
+    )
     async with trio.open_nursery() as nursery:
         await nursery.start(pool.run)
         await nursery.start(timers.run)

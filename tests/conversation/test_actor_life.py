@@ -9,8 +9,17 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from chat4all_actors.conversation.composing import MAX_MEMBERS
+from chat4all_actors.conversation.watermarks import Risen
 from chat4all_actors.kernel import ActorState, ActorStopped
-from chat4all_actors.messages import Compose, ComposingElsewhere, MarkRead, MembersRead, Post
+from chat4all_actors.messages import (
+    Compose,
+    ComposingElsewhere,
+    MarkRead,
+    MembersRead,
+    Post,
+    RisenElsewhere,
+)
+from chat4all_protocol.frames import Receipt
 from chat4all_storage.ports.events import Append
 
 from .scene import Scene, Session, scene_of, stored
@@ -53,8 +62,8 @@ async def test_it_is_needed_until_all_posts_are_answered(autojump_clock: MockClo
 
 async def test_it_is_needed_while_marks_are_on_their_way() -> None:
     async with scene_of("ana", head=3) as (scene, (ana,)):
-        scene.log.mark_nowait = lambda *_: None  # type: ignore[attr-defined] # never answered
         scene.actor.tell_nowait(MarkRead(ana, 1, 1))
+        assert [(mark.user, mark.recv) for mark in scene.log.marks] == [("ana", 1)]  # at once
         del scene.actor.readers[ana]
         assert scene.actor.needed
 
@@ -64,6 +73,12 @@ async def test_what_only_waits_for_others_needs_nobody() -> None:
         await scene.relayed(2, 2)
         del scene.actor.readers[ana]
         assert not scene.actor.needed
+
+
+async def test_it_is_known_by_its_id_and_holds_as_much_as_it_may() -> None:
+    async with scene_of("ana") as (scene, _):
+        assert scene.actor.name == f"conversation {scene.id}"
+        assert scene.actor.statistics().mailbox.capacity == scene.settings.mailbox
 
 
 # --- what cannot be taken -------------------------------------------------------------------------
@@ -141,6 +156,15 @@ async def test_an_answer_that_comes_too_late_is_left_to_the_next(
         assert ana.lately() == [("lost", "late")]
 
 
+async def test_whom_an_answer_that_comes_too_late_is_about_connects_again() -> None:
+    async with scene_of("ana") as (scene, (ana,)):
+        carla = scene.here("carla")
+        scene.post(ana, "late", "join")
+        scene.actor.stop()
+        await scene.answered(stored(1))
+        assert carla.lately() == ["closed"]
+
+
 async def test_the_time_of_a_hole_may_be_over_when_it_has_ended(
     autojump_clock: MockClock,
 ) -> None:
@@ -178,6 +202,30 @@ async def test_members_that_were_read_before_they_changed_are_read_again() -> No
         assert (scene.actor.members, scene.wanted_members) == (None, 1)
         scene.actor.take_members(MembersRead(5, ["ana"]))
         assert (scene.actor.members, scene.wanted_members) == (["ana"], 1)
+
+
+# --- who is looking -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["sends", "composes"])
+async def test_who_does_something_in_a_group_is_looking_at_it(
+    how: str, autojump_clock: MockClock
+) -> None:
+    async with scene_of("ana", "bob", head=1) as (scene, (ana, bob)):
+        scene.actor.take_members(MembersRead(1, ["ana", "bob"]))
+        scene.actor.tell_nowait(MarkRead(bob, 1, 0))
+        if how == "sends":
+            scene.post(ana)
+            scene.post(Session("eve"))  # over HTTP: nobody is looking
+        else:
+            scene.actor.tell_nowait(Compose(ana, "text"))
+        await wait_all_tasks_blocked()
+        bob.lately()
+        scene.actor.tell_nowait(RisenElsewhere([Risen("carla", 1, 0, 0, 0)]))
+        await wait_all_tasks_blocked()
+        (receipt,) = ana.lately()
+        assert isinstance(receipt, Receipt)
+        assert bob.lately() == []
 
 
 # --- who is composing -----------------------------------------------------------------------------

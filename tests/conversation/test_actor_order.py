@@ -107,6 +107,7 @@ async def test_what_does_not_come_in_time_is_read(autojump_clock: MockClock) -> 
         await scene.relayed(4, 4)
         await trio.sleep(EARLY_WAIT / 2)
         assert ana.lately() == []
+        assert (scene.id, ":hole") in scene.timers
         await trio.sleep(EARLY_WAIT)
         assert ana.lately() == [1, ("sent", 2), 3, 4]
         assert bob.lately() == [1, 2, 3, 4]
@@ -201,6 +202,20 @@ async def test_it_is_told_once_how_far_the_store_is() -> None:
         await wait_all_tasks_blocked()
         assert ana.lately() == [1, 2]
         assert scene.actor.statistics().batches == 1
+
+
+async def test_what_is_in_the_mailbox_counts_until_it_is_taken() -> None:
+    async with scene_of("ana") as (scene, (ana,)):
+        scene.store(1)
+        scene.shards.held = trio.Event()
+        await scene.stands(1)
+        for seq in (2, 3):
+            await scene.relayed(seq, seq)
+        assert scene.actor.relayed_bytes == 2
+        scene.shards.held.set()
+        await wait_all_tasks_blocked()
+        assert scene.actor.relayed_bytes == 0
+        assert ana.lately() == [1, 2, 3]
 
 
 async def test_a_mailbox_with_too_much_in_it_leaves_the_rest_to_the_store() -> None:
