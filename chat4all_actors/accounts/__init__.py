@@ -1,1 +1,1 @@
-"""Who a user is: passwords and access tokens."""
+"""Who a user is, and what shows it: passwords, logins, second factors, tokens, service clients."""

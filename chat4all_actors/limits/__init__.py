@@ -1,1 +1,1 @@
-"""How much of what each user, address and client may do, decided in the node's memory."""
+"""How much each user, address and client may do, and who may come in: decided in memory."""

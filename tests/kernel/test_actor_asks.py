@@ -123,6 +123,20 @@ async def test_stopping_fails_the_asks_that_are_open(pool: Pool) -> None:
     assert clerk.state is ActorState.STOPPED
 
 
+async def test_who_gets_no_answer_is_told_from_whom(pool: Pool) -> None:
+    clerk = Clerk(pool)
+    async with trio.open_nursery() as nursery:
+
+        async def ask() -> None:
+            with pytest.raises(ActorStopped, match="clerk: stopped before it answered"):
+                await clerk.ask(question("wait"), timeout=9)
+
+        nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        clerk.stop()
+        clerk.gate.set()
+
+
 async def test_an_answer_given_before_the_crash_stands(pool: Pool) -> None:
     clerk = Clerk(pool)
     answers: list[str] = []
