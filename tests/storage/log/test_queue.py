@@ -108,8 +108,9 @@ def test_an_id_is_in_a_flush_once_and_holds_up_its_conversation_alone(conversati
 @pytest.mark.parametrize("change", [edit, delete])
 def test_a_message_is_changed_once_in_a_flush(conversation: str, change: Any) -> None:
     one, other, again = (change(conversation, "ann", target) for target in (1, 2, 1))
-    later = append(conversation, "ann")
-    assert flushes(filled(one, other, again, later)) == [[one, other], [again, later]]
+    later, elsewhere = append(conversation, "ann"), append(new_id(), "ann")
+    queue = filled(one, other, again, later, elsewhere)
+    assert flushes(queue) == [[one, other, elsewhere], [again, later]]
 
 
 def test_a_message_of_another_conversation_has_other_changes(conversation: str) -> None:
