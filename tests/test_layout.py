@@ -28,21 +28,6 @@ WORDS: Final = 5
 WITHOUT_README: Final = {
     "bench/chat4all_bench/peers/servers": "programs of their own; the docstring says what they do",
 }
-TO_DO: Final = {
-    "chat4all_actors",
-    "chat4all_actors/accounts",
-    "chat4all_actors/conversation",
-    "chat4all_actors/limits",
-    "chat4all_actors/presence",
-    "chat4all_actors/presence/presence.py",
-    "protocol/chat4all_client",
-    "protocol/chat4all_client/client.py",
-    "protocol/chat4all_protocol",
-    "protocol/chat4all_protocol/frames.py",
-    "storage/chat4all_storage",
-    "storage/chat4all_storage/postgres",
-}
-"""Not brought to it yet."""
 NAMED_AS_PORTS: Final = {
     "storage/chat4all_storage/memory",
     "storage/chat4all_storage/postgres",
@@ -74,15 +59,11 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-NOT_TO_DO_FOLDERS: Final = [path for path in FOLDERS if name_of(path) not in TO_DO]
-NOT_TO_DO_MODULES: Final = [path for path in MODULES if name_of(path) not in TO_DO]
-
-
 def modules_of(folder: Path) -> list[Path]:
     return [path for path in folder.glob("*.py") if path.name not in ("__init__.py", "__main__.py")]
 
 
-@pytest.mark.parametrize("folder", NOT_TO_DO_FOLDERS, ids=name_of)
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
 def test_a_folder_of_many_modules_has_a_readme_of_one_screen(folder: Path) -> None:
     readme = folder / "README.md"
     wanted = len(modules_of(folder)) > FEW and name_of(folder) not in WITHOUT_README
@@ -91,7 +72,7 @@ def test_a_folder_of_many_modules_has_a_readme_of_one_screen(folder: Path) -> No
         assert len(readme.read_text(encoding="utf-8").splitlines()) <= ONE_SCREEN
 
 
-@pytest.mark.parametrize("folder", NOT_TO_DO_FOLDERS, ids=name_of)
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
 def test_a_readme_names_every_module_of_its_folder(folder: Path) -> None:
     if (folder / "README.md").exists() and name_of(folder) not in NAMED_AS_PORTS:
         readme = (folder / "README.md").read_text(encoding="utf-8")
@@ -100,14 +81,14 @@ def test_a_readme_names_every_module_of_its_folder(folder: Path) -> None:
         assert unnamed == []
 
 
-@pytest.mark.parametrize("folder", NOT_TO_DO_FOLDERS, ids=name_of)
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
 def test_a_package_says_what_it_is(folder: Path) -> None:
     docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
     assert docstring is not None
     assert len(docstring.split()) >= WORDS
 
 
-@pytest.mark.parametrize("module", NOT_TO_DO_MODULES, ids=name_of)
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_a_module_is_short_enough_to_be_one_idea(module: Path) -> None:
     assert len(module.read_text(encoding="utf-8").splitlines()) <= LONG
 

@@ -1,1 +1,1 @@
-"""The ports on PostgreSQL."""
+"""The ports on PostgreSQL: commits and starts through libpq, all else through asyncpg."""
