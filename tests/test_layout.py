@@ -14,6 +14,7 @@ from tests import own_coverage
 ROOT: Final = Path(__file__).parent.parent
 PRODUCT: Final = ("bench", "chat4all_actors", "connectors", "protocol", "storage")
 MODULES: Final = sorted(path for top in PRODUCT for path in (ROOT / top).rglob("*.py"))
+TESTS: Final = sorted((ROOT / "tests").rglob("*.py"))
 FOLDERS: Final = sorted({path.parent for path in MODULES if path.name == "__init__.py"})
 
 FEW: Final = 4
@@ -88,7 +89,7 @@ def test_a_package_says_what_it_is(folder: Path) -> None:
     assert len(docstring.split()) >= WORDS
 
 
-@pytest.mark.parametrize("module", MODULES, ids=name_of)
+@pytest.mark.parametrize("module", [*MODULES, *TESTS], ids=name_of)
 def test_a_module_is_short_enough_to_be_one_idea(module: Path) -> None:
     assert len(module.read_text(encoding="utf-8").splitlines()) <= LONG
 
