@@ -59,10 +59,11 @@ class Session(FakeReader):
         self.got.append(decode_server(data[4:] if data[1] == 126 else data[2:]))
 
     def stored(self, post: Post, seq: int, ts: int, *, dup: bool) -> None:
+        assert (post.origin, ts) == (self, 1000 + seq)
         self.got.append(("repeated" if dup else "sent", seq))
 
     def refused(self, post: Post, error: Error) -> None:
-        assert post.origin is self
+        assert (post.origin, error.rid) == (self, post.rid)
         self.got.append(("refused", str(error.code)))
 
     def lost(self, post: Post) -> None:
@@ -73,6 +74,7 @@ class Session(FakeReader):
         self.got.append(("entered", frame.head, frame.members))
 
     def left(self, frame: Conv) -> None:
+        assert frame.left
         self.got.append(("left", frame.head))
 
     def met(self, user: str) -> None:
@@ -127,12 +129,14 @@ class Shards:
 
     async def history(self, ranges: list[Range]) -> list[list[StoredEvent]]:
         (wanted,) = ranges
+        assert wanted.conversation == self.stored.id
         self.reads.append((wanted.after, wanted.upto))
         await self._answering()
         seqs = range(wanted.after + 1, min(wanted.upto, wanted.after + wanted.limit) + 1)
         return [[self.events[seq] for seq in seqs if seq in self.events]]
 
     async def conversation(self, id_: str) -> Conversation:
+        assert id_ == self.stored.id
         await self._answering()
         return self.stored
 
@@ -159,9 +163,11 @@ class Relay:
         self.told.append([event.seq for event in events])
 
     def changed(self, room: object, seq: int, user: str | None, *, joined: bool) -> None:
+        assert room is self.room
         self.told.append((seq, user, joined))
 
     def composes(self, room: object, user: str, kind: str) -> None:
+        assert room is self.room
         self.told.append((user, kind))
 
     def marks(self, room: object, risen: Sequence[object]) -> None:

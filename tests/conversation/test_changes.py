@@ -10,9 +10,10 @@ from trio.testing import wait_all_tasks_blocked
 from chat4all_protocol.codec import encode_meta
 from chat4all_protocol.frames import Conv, Member
 
-from .scene import scene_of, stored
+from .scene import Session, scene_of, stored
 
 if TYPE_CHECKING:
+    import pytest
     from trio.testing import MockClock
 
 
@@ -61,6 +62,18 @@ async def test_who_comes_while_it_is_passed_that_somebody_leaves_is_out_too() ->
         await wait_all_tasks_blocked()
         assert carla.lately() == laptop.lately() == [("left", 1)]
         assert set(scene.actor.readers) == {ana}
+
+
+async def test_who_comes_while_others_are_told_that_it_leaves_is_out_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with scene_of("ana", "bob") as (scene, (ana, bob)):
+        late: list[Session] = []
+        monkeypatch.setattr(bob, "deliver", lambda *_: late.append(scene.enter("carla")))
+        scene.post(ana, kind="leave")
+        await scene.answered(stored(1))
+        assert [carla.lately() for carla in late] == [[("parted", "carla"), ("left", 1)]]
+        assert set(scene.actor.readers) == {ana, bob}
 
 
 async def test_a_change_that_is_read_is_told_no_other_node() -> None:

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from chat4all_actors.conversation.order import MOST, Early, changes, in_line, read
 from chat4all_actors.messages import Post, Relayed
+from chat4all_protocol.codec import decode_server, encode_body
+from chat4all_protocol.frames import Msg, TextBody
+from chat4all_protocol.ids import new_id
 from chat4all_storage.log.entries import Entry, Refused
 from chat4all_storage.ports.errors import Unavailable
 from chat4all_storage.ports.events import Append, Outcome, Status, StoredEvent
@@ -24,12 +27,15 @@ if TYPE_CHECKING:
     from chat4all_protocol.frames import Kind
     from chat4all_storage.log.entries import Answer
 
+ROOM = new_id()
+BODY = encode_body(TextBody("hi"))
+
 Answered = tuple[Entry[Post], "Answer"]
 
 
 def answered(answer: Answer, kind: Kind = "message", id_: str = "id") -> Answered:
     """An answer of the log to a post."""
-    post = Post(Append("room", "me", id_, kind, b"\x80", 0), 1, Inbox())
+    post = Post(Append(ROOM, "me", id_, kind, BODY, 0), 1, Inbox())
     return Entry(post.append, lambda _: None, post), answer
 
 
@@ -62,7 +68,9 @@ def test_answers_that_follow_the_head_are_in_line() -> None:
         (6, 1006, "me", True),
     ]
     assert [event.post for event in run] == [entry.context for entry, _ in answers]
-    assert b"id 5" in run[0].data
+    sent = decode_server(run[0].data[4 if run[0].data[1] == 126 else 2 :])
+    assert isinstance(sent, Msg)
+    assert (sent.seq, sent.ts, sent.id) == (5, 1005, "id 5")
 
 
 @pytest.mark.parametrize(
