@@ -7,93 +7,17 @@ nobody ever waits for somebody slow.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import trio
-from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from chat4all_protocol.frames import Conv
-
-    from .messages import Post
+    from .messages import Passing, Reader
 
 CHECKPOINT_EVERY: Final = 256
 """Sends after which other tasks get a turn: about 2 ms."""
-
-
-class Passing(Struct, frozen=True, eq=False):
-    """An event on its way to the readers."""
-
-    seq: int
-    ts: int
-    data: bytes
-    """Its `msg`, as a WebSocket frame."""
-    sender: str
-    post: Post | None = None
-    """What it was, if it was sent through this node: its origin gets `sent` in its place."""
-    dup: bool = False
-
-
-class Reader(Protocol):
-    """A local session, as a conversation sees it. None of its methods waits or raises."""
-
-    @property
-    def user(self) -> str:
-        """The name of its user."""
-        ...
-
-    @property
-    def device(self) -> str:
-        """The device it is on: a user has one session on each."""
-        ...
-
-    @property
-    def birth(self) -> int:
-        """When it arrived, in microseconds by the directory's clock; 0 before it has."""
-        ...
-
-    @property
-    def missing(self) -> frozenset[int]:
-        """Logical shards whose conversations it does not read yet (`latecomers`)."""
-        ...
-
-    def deliver(self, conversation: str, first: int, last: int, data: bytes) -> None:
-        """Events `first`..`last` of a conversation, as WebSocket frames."""
-
-    def deliver_own(self, conversation: str, events: Sequence[Passing]) -> None:
-        """Consecutive events, of which some were sent by this very session."""
-
-    def deliver_passing(self, data: bytes) -> None:
-        """A frame that may be dropped for a reader that is behind."""
-
-    def entered(self, frame: Conv) -> None:
-        """The reader's user is a member; events after `frame.head` follow."""
-
-    def missed(self, conversation: str, first: int, last: int) -> None:
-        """Events `first`..`last` are not delivered, and may be fetched."""
-
-    def left(self, frame: Conv) -> None:
-        """The reader's user is no longer a member; nothing follows."""
-
-    def met(self, user: str) -> None:
-        """`user` became a member of a conversation that it reads."""
-
-    def parted(self, user: str) -> None:
-        """`user` is no longer a member of a conversation that it reads."""
-
-    def replaced(self) -> None:
-        """The same device connected again: this session is over."""
-
-    def revoked(self, valid_from: int) -> None:
-        """Tokens that were issued before that second since the epoch count no longer."""
-
-    def logged_out(self, login: str) -> None:
-        """Tokens of this login count no longer."""
-
-    def close_internal(self) -> None:
-        """Something failed on our side: the client is to connect again and resume."""
 
 
 async def fan_out(

@@ -1,7 +1,7 @@
-"""Every message that actors send each other, on one page.
+"""Every message that actors send each other, and what sessions are told, on one page.
 
 A conversation's mailbox takes the messages of `ToConversation`. Sessions take no messages: what
-they are told is a function call that never waits (`fanout.Reader`), as a parked task and a queue
+they are told is a function call that never waits (`Reader`), as a parked task and a queue
 per session would cost more than the session itself.
 """
 
@@ -15,12 +15,11 @@ from chat4all_storage.log.entries import Refused
 from chat4all_storage.ports.events import StoredEvent
 
 if TYPE_CHECKING:
-    from chat4all_protocol.frames import Error, TypingKind
+    from collections.abc import Sequence
+
+    from chat4all_protocol.frames import Conv, Error, TypingKind
     from chat4all_storage.log.entries import Answer, Entry
     from chat4all_storage.ports.events import Append, Mark
-
-    from .conversation.watermarks import Risen
-    from .fanout import Reader
 
 
 class Origin(Protocol):
@@ -124,6 +123,16 @@ class HoleDue(Struct, frozen=True, eq=False):
     """Events that came too early have waited long enough for those before them."""
 
 
+class Risen(Struct, frozen=True, gc=False):
+    """A member's watermarks, and where they were told to stand before."""
+
+    user: str
+    recv: int
+    read: int
+    recv_before: int
+    read_before: int
+
+
 class RisenElsewhere(Struct, frozen=True, eq=False):
     """Watermarks of members were written through another node."""
 
@@ -173,3 +182,79 @@ def stored_up_to(unhandled: list[ToConversation], head: int) -> int:
         elif isinstance(message, Relayed):
             head = max(head, message.first + len(message.frames) - 1)
     return head
+
+
+# --- to sessions ----------------------------------------------------------------------------------
+
+
+class Passing(Struct, frozen=True, eq=False):
+    """An event on its way to the readers."""
+
+    seq: int
+    ts: int
+    data: bytes
+    """Its `msg`, as a WebSocket frame."""
+    sender: str
+    post: Post | None = None
+    """What it was, if it was sent through this node: its origin gets `sent` in its place."""
+    dup: bool = False
+
+
+class Reader(Protocol):
+    """A local session, as a conversation sees it. None of its methods waits or raises."""
+
+    @property
+    def user(self) -> str:
+        """The name of its user."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """The device it is on: a user has one session on each."""
+        ...
+
+    @property
+    def birth(self) -> int:
+        """When it arrived, in microseconds by the directory's clock; 0 before it has."""
+        ...
+
+    @property
+    def missing(self) -> frozenset[int]:
+        """Logical shards whose conversations it does not read yet (`latecomers`)."""
+        ...
+
+    def deliver(self, conversation: str, first: int, last: int, data: bytes) -> None:
+        """Events `first`..`last` of a conversation, as WebSocket frames."""
+
+    def deliver_own(self, conversation: str, events: Sequence[Passing]) -> None:
+        """Consecutive events, of which some were sent by this very session."""
+
+    def deliver_passing(self, data: bytes) -> None:
+        """A frame that may be dropped for a reader that is behind."""
+
+    def entered(self, frame: Conv) -> None:
+        """The reader's user is a member; events after `frame.head` follow."""
+
+    def missed(self, conversation: str, first: int, last: int) -> None:
+        """Events `first`..`last` are not delivered, and may be fetched."""
+
+    def left(self, frame: Conv) -> None:
+        """The reader's user is no longer a member; nothing follows."""
+
+    def met(self, user: str) -> None:
+        """`user` became a member of a conversation that it reads."""
+
+    def parted(self, user: str) -> None:
+        """`user` is no longer a member of a conversation that it reads."""
+
+    def replaced(self) -> None:
+        """The same device connected again: this session is over."""
+
+    def revoked(self, valid_from: int) -> None:
+        """Tokens that were issued before that second since the epoch count no longer."""
+
+    def logged_out(self, login: str) -> None:
+        """Tokens of this login count no longer."""
+
+    def close_internal(self) -> None:
+        """Something failed on our side: the client is to connect again and resume."""

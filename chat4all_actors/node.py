@@ -36,7 +36,6 @@ from chat4all_storage.log.shard_log import ShardLog
 from chat4all_storage.sharding.shard_logs import ShardLogs
 
 from .accounts.desk import Desk
-from .accounts.revocations import Revocations
 from .accounts.tokens import MAX_LIFETIME
 from .cluster.backbone import Backbone
 from .cluster.cluster import Cluster
@@ -60,6 +59,7 @@ from .presence.presence import Presences
 from .presence.roster import Roster
 from .session.heartbeat import Heartbeat
 from .session.latecomers import Latecomers
+from .session.revocations import Revocations
 from .upkeep.erasure import Eraser
 from .upkeep.retention import Retention
 

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ..conversation import composing
-from ..conversation.watermarks import Risen
+from ..messages import Risen
 from ..presence.carrier import RosterChanges, RosterSnapshot, RosterWanted
 from .items import Bye, Composes, Events, Marks, Stands, encode_item, portions
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chat4all_storage.ports.shard import Conversation
 
     from ..conversation.relay import Room
-    from ..fanout import Passing
+    from ..messages import Passing
     from ..presence.roster import Roster
     from .backbone import Backbone
     from .items import AnyItem

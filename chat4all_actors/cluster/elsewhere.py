@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from chat4all_storage.ports.shard import Conversation
 
     from ..conversation.conversations import Conversations
-    from ..conversation.watermarks import Risen
-    from ..fanout import Reader
-    from ..messages import ToConversation
+    from ..messages import Reader, Risen, ToConversation
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from chat4all_protocol.frames import TypingKind
 
-    from ..conversation.watermarks import Risen
+    from ..messages import Risen
 
 
 class Rooms(Protocol):

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from chat4all_storage.ports.events import StoredEvent
     from chat4all_storage.sharding.shard_logs import ShardLogs
 
-    from ..fanout import Passing, Reader
+    from ..messages import Passing, Reader
     from .surroundings import Surroundings
 
 EARLY_WAIT: Final = 0.05

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from chat4all_storage.ports.events import StoredEvent
 
-    from ..fanout import Passing, Reader
+    from ..messages import Passing, Reader
     from .surroundings import Surroundings
 
 

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from chat4all_protocol.frames import TypingKind
 
-    from ..fanout import Reader
-    from ..messages import Compose, MembersRead
+    from ..messages import Compose, MembersRead, Reader
     from .surroundings import Surroundings
 
 TTL_MS: Final = 6000

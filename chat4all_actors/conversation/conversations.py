@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from chat4all_storage.storage import Storage
 
     from ..config import Settings
-    from ..fanout import LocalReaders, Reader
+    from ..fanout import LocalReaders
     from ..kernel import Pool, Timers
-    from ..messages import Origin
+    from ..messages import Origin, Reader
     from .members import Asking
     from .relay import Relay
     from .surroundings import Alive

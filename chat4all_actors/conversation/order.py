@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeGuard
 
 from chat4all_storage.ports.events import Outcome, Status
 
-from ..fanout import Passing
+from ..messages import Passing
 from ..wire import framed, message
 
 if TYPE_CHECKING:

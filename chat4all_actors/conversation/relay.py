@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from chat4all_protocol.frames import TypingKind
     from chat4all_storage.ports.shard import Conversation
 
-    from ..fanout import Passing
-    from .watermarks import Risen
+    from ..messages import Passing, Risen
 
 
 class Room(Protocol):

@@ -19,14 +19,13 @@ from chat4all_protocol.frames import Receipt
 from chat4all_storage.ports.events import Mark
 
 from ..kernel import ActorStopped
-from ..messages import MarkDue, Marked, MarkRead, ReceiptsDue
+from ..messages import MarkDue, Marked, MarkRead, ReceiptsDue, Risen
 from ..wire import framed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from ..fanout import Reader
-    from ..messages import RisenElsewhere, ToConversation
+    from ..messages import Reader, RisenElsewhere, ToConversation
     from .surroundings import Surroundings
 
 logger = logging.getLogger(__name__)
@@ -36,16 +35,6 @@ VIEWING: Final = 2 * MINUTES
 """So long after it did something there a session counts as looking at a conversation."""
 RECENT: Final = 200
 """Events of which a conversation remembers who sent them."""
-
-
-class Risen(Struct, frozen=True, gc=False):
-    """A member's watermarks, and where they were told to stand before."""
-
-    user: str
-    recv: int
-    read: int
-    recv_before: int
-    read_before: int
 
 
 class Room(Protocol):

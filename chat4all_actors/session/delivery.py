@@ -48,7 +48,7 @@ class Delivery:
         self.outlet.send_nowait(framed(frame))
 
     def deliver(self, conversation: str, first: int, last: int, data: bytes) -> None:
-        """See `fanout.Reader`."""
+        """See `messages.Reader`."""
         if not self.hears:
             return
         if self.held is not None and self.held.take(conversation, first, last, data):
@@ -57,7 +57,7 @@ class Delivery:
             self._miss(conversation, first, last)
 
     def deliver_passing(self, data: bytes) -> None:
-        """See `fanout.Reader`."""
+        """See `messages.Reader`."""
         self.pass_on(data)
 
     def pass_on(self, data: bytes) -> bool:
@@ -73,7 +73,7 @@ class Delivery:
         return roomy
 
     def missed(self, conversation: str, first: int, last: int) -> None:
-        """See `fanout.Reader`."""
+        """See `messages.Reader`."""
         if self._gaps is not None:
             self._miss(conversation, first, last)
         elif self.early is None:  # else `resume` says so with `ready`

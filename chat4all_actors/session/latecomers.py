@@ -18,7 +18,7 @@ from chat4all_storage.ports.errors import StorageError
 from chat4all_storage.ports.logical_shards import logical_shard
 from chat4all_storage.ports.shard import Replay
 
-from ..fanout import Reader
+from ..messages import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -55,7 +55,7 @@ class Lifetime(Delivery):
         self.user_id = ""
         self.device = ""
         self.birth = 0
-        """See `fanout.Reader`."""
+        """See `messages.Reader`."""
         self.conversations: list[str] = []
         """Those it has entered, perhaps left since."""
         self.expires_at = float("inf")
@@ -142,23 +142,23 @@ class Lifetime(Delivery):
         self.hears = False
 
     def close_internal(self) -> None:
-        """See `fanout.Reader`."""
+        """See `messages.Reader`."""
         self.close(CloseCode.INTERNAL, "please connect again")
 
     def replaced(self) -> None:
-        """See `fanout.Reader`."""
+        """See `messages.Reader`."""
         if self._moving is not None:
             self.close(CloseCode.DRAINING, "moved")  # as it was told to
         else:
             self.close(CloseCode.REPLACED, "the same device connected again")
 
     def revoked(self, valid_from: int) -> None:
-        """See `fanout.Reader`."""
+        """See `messages.Reader`."""
         if self.issued_at < valid_from:
             self.close(CloseCode.REVOKED, "the token was revoked")
 
     def logged_out(self, login: str) -> None:
-        """See `fanout.Reader`."""
+        """See `messages.Reader`."""
         if self.login == login:
             self.close(CloseCode.REVOKED, "the login has ended")
 

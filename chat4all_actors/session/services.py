@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..accounts.revocations import Revocations
     from ..accounts.tokens import Tokens
     from ..config import Settings
     from ..conversation.conversations import Conversations
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from ..presence.presence import Presences
     from .heartbeat import Heartbeat
     from .latecomers import Latecomers
+    from .revocations import Revocations
 
 
 class Services(Protocol):

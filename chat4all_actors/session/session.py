@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from chat4all_protocol.frames import Conv, Error
 
-    from ..fanout import Passing
-    from ..messages import Post
+    from ..messages import Passing, Post
     from .outlet import Outlet
     from .services import Services
 
@@ -48,7 +47,7 @@ class Session(Lifetime):
         self.id = new_id()
         self.connection = ServerConnection(services.settings.max_frame)
         self.missing: frozenset[int] = frozenset()
-        """See `fanout.Reader`."""
+        """See `messages.Reader`."""
         self.departures: set[str] | None = None
         """While conversations are being read that come late: those that the user left meanwhile."""
         self._inflight = 0
@@ -159,7 +158,7 @@ class Session(Lifetime):
     # --- as a `Reader` ------------------------------------------------------------------------
 
     def deliver_own(self, conversation: str, events: Sequence[Passing]) -> None:
-        """See `fanout.Reader`."""
+        """See `messages.Reader`."""
         if self._gaps is not None or self.outlet.queued:
             for event in events:
                 if event.post is not None and event.post.origin is self:
@@ -180,7 +179,7 @@ class Session(Lifetime):
             self._answered()
 
     def entered(self, frame: Conv) -> None:
-        """See `fanout.Reader`."""
+        """See `messages.Reader`."""
         self.conversations.append(frame.conv)
         if self.early is not None:
             self.early[frame.conv] = frame
@@ -189,7 +188,7 @@ class Session(Lifetime):
             self.services.presence.watching.met(self, frame.members)
 
     def left(self, frame: Conv) -> None:
-        """See `fanout.Reader`."""
+        """See `messages.Reader`."""
         if self.departures is not None:
             self.departures.add(frame.conv)
         if self.early is not None:
@@ -200,11 +199,11 @@ class Session(Lifetime):
         self.services.presence.watching.parted(self)
 
     def met(self, user: str) -> None:
-        """See `fanout.Reader`."""
+        """See `messages.Reader`."""
         self.services.presence.watching.met(self, [user])
 
     def parted(self, user: str) -> None:
-        """See `fanout.Reader`."""
+        """See `messages.Reader`."""
         self.services.presence.watching.parted(self, user)
 
     # --- as an `Origin` -----------------------------------------------------------------------

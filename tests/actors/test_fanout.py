@@ -5,14 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from chat4all_actors.fanout import (
-    CHECKPOINT_EVERY,
-    LocalReaders,
-    Passing,
-    TooManySessions,
-    fan_out,
-)
-from chat4all_actors.messages import Post
+from chat4all_actors.fanout import CHECKPOINT_EVERY, LocalReaders, TooManySessions, fan_out
+from chat4all_actors.messages import Passing, Post
 from chat4all_protocol.ids import new_id
 from chat4all_storage.ports.events import Append
 

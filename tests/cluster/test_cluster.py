@@ -20,8 +20,7 @@ from chat4all_actors.cluster.items import (
     encode_entry,
 )
 from chat4all_actors.conversation.composing import TTL_MS
-from chat4all_actors.conversation.watermarks import Risen
-from chat4all_actors.fanout import Passing
+from chat4all_actors.messages import Passing, Risen
 from chat4all_actors.presence.carrier import RosterChanges, RosterSnapshot, RosterWanted, UserState
 from chat4all_actors.presence.roster import Roster
 from chat4all_storage.ports.shard import Conversation, MemberInfo

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from chat4all_actors.conversation.members import Asking
     from chat4all_actors.conversation.surroundings import Alive, Surroundings
-    from chat4all_actors.fanout import Passing
+    from chat4all_actors.messages import Passing
     from chat4all_protocol.frames import Conv, ConversationType, Error, Kind
     from chat4all_storage.log.entries import Answer, Entry
     from chat4all_storage.ports.shard import Range

@@ -9,7 +9,6 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from chat4all_actors.conversation.composing import MAX_MEMBERS
-from chat4all_actors.conversation.watermarks import Risen
 from chat4all_actors.kernel import ActorState, ActorStopped
 from chat4all_actors.messages import (
     Compose,
@@ -17,6 +16,7 @@ from chat4all_actors.messages import (
     MarkRead,
     MembersRead,
     Post,
+    Risen,
     RisenElsewhere,
 )
 from chat4all_protocol.frames import Receipt

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
 
-    from chat4all_actors.fanout import Passing
+    from chat4all_actors.messages import Passing
     from chat4all_protocol.frames import Kind
     from chat4all_storage.log.entries import Answer
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 
 from chat4all_actors.config import Settings
-from chat4all_actors.conversation.watermarks import RECENT, VIEWING, Risen, Watermarks
+from chat4all_actors.conversation.watermarks import RECENT, VIEWING, Watermarks
 from chat4all_actors.fanout import LocalReaders
 from chat4all_actors.kernel import ActorStopped, Timers
-from chat4all_actors.messages import MarkDue, Marked, MarkRead, ReceiptsDue
+from chat4all_actors.messages import MarkDue, Marked, MarkRead, ReceiptsDue, Risen
 from chat4all_protocol.codec import decode_server
 from chat4all_protocol.frames import Receipt
 from chat4all_protocol.ids import new_id
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from chat4all_actors.conversation.surroundings import Surroundings
-    from chat4all_actors.fanout import Reader
-    from chat4all_actors.messages import ToConversation
+    from chat4all_actors.messages import Reader, ToConversation
 
 INTERVAL = 1.0
 LATER = INTERVAL + 0.01

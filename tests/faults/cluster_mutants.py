@@ -20,7 +20,7 @@ from tests.faults.mutants import patch
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from chat4all_actors.fanout import Passing, Reader
+    from chat4all_actors.messages import Passing, Reader
     from chat4all_storage.ports.events import Append, Mark
     from chat4all_storage.ports.shard import JournalRow
 

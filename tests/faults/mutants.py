@@ -38,7 +38,7 @@ from chat4all_storage.postgres.shard import PostgresShard
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from chat4all_actors.fanout import Passing, Reader
+    from chat4all_actors.messages import Passing, Reader
     from chat4all_actors.session.session import Session
     from chat4all_protocol.frames import ServerFrame
     from chat4all_storage.log.entries import Answer, Entry

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from chat4all_storage.storage import Storage
 
     from ...accounts.desk import Desk
-    from ...accounts.revocations import Revocations
     from ...accounts.tokens import Tokens
     from ...config import Settings
     from ...conversation.conversations import Conversations
     from ...limits.limits import Limits
     from ...presence.presence import Presences
+    from ...session.revocations import Revocations
     from .caller import Caller
 
 _KEYED: Final = uuid.UUID("3b1f2f55-6a0e-5f0d-9c43-6f9f7f1f6d0a")

@@ -14,7 +14,7 @@ from .errors import ApiError, invalid
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...accounts.revocations import Revocations
+    from ...session.revocations import Revocations
 
 ACT_AS: Final = "act_as"
 """The scope of a service client that may do what users may, in their name."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from chat4all_actors.accounts.revocations import Revocations
 from chat4all_actors.accounts.tokens import Identity
 from chat4all_actors.fanout import LocalReaders
+from chat4all_actors.session.revocations import Revocations
 from chat4all_storage.ports.logins import REVOCATION_LIFETIME, EndedLogin
 
 from ..actors.test_fanout import FakeReader

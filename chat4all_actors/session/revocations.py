@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from chat4all_storage.ports.logins import EndedLogin
 
+    from ..accounts.tokens import Identity
     from ..fanout import LocalReaders
-    from .tokens import Identity
 
 
 class Revocations:
