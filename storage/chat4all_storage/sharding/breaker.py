@@ -42,7 +42,6 @@ class Breaker:
         self._answered = float("-inf")
         self._waiting: dict[trio.CancelScope, float] = {}
         """Calls under way and when they began, oldest first."""
-        self._reopened = trio.Event()
 
     async def call(
         self,
@@ -104,11 +103,6 @@ class Breaker:
             else:
                 self._note_answer()
 
-    async def wait_closed(self) -> None:
-        """Wait until calls are let through."""
-        while self.open:
-            await self._reopened.wait()
-
     def _refusal(self) -> Unavailable:
         return Unavailable(f"database {self.name} is out of reach")
 
@@ -117,7 +111,6 @@ class Breaker:
         self._answered = trio.current_time()
         if self.open:
             self.open = False
-            self._reopened.set()
             logger.warning("database %s can be read again", self.name)
 
     def _note_failure(self, error: Unavailable | InDoubt) -> None:
@@ -127,7 +120,6 @@ class Breaker:
 
     def _trip(self, why: str) -> None:
         self.open = True
-        self._reopened = trio.Event()
         logger.warning("database %s can't be read: %s", self.name, why)
         for scope in list(self._waiting):
             scope.cancel()

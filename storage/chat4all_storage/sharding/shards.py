@@ -350,10 +350,6 @@ class Shards:
             if (index := self.placement.of(shard)) is not None and not self.breakers[index].open
         )
 
-    def out_of_reach(self) -> list[str]:
-        """The names of the databases that can't be read now."""
-        return [breaker.name for breaker in self.breakers if breaker.open]
-
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> NoReturn:
