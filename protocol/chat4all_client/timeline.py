@@ -27,6 +27,7 @@ class Timeline:
         "_search",
         "_searched",
         "_seen",
+        "_stood",
         "closed",
         "fetching",
         "goal",
@@ -56,6 +57,7 @@ class Timeline:
         """The position is a head that was told before any event: earlier ones may still come."""
         self._check: int | None = None
         self._seen = 0  # the last event that came while the position was in doubt
+        self._stood = 0  # the position that is in doubt; events that come meanwhile move on from it
         self.searching = False
         """The place to start from is still looked for."""
         self._search: int | None = None  # it lies below this
@@ -127,12 +129,12 @@ class Timeline:
 
     def check(self, head: int) -> None:
         """The server's `head` is below the position: find out which of the two is right."""
-        self._check = head
+        self._check, self._stood = head, self.position
         self._seen = 0
 
     def recheck(self) -> None:
         """Ask whether there is anything above the position."""
-        self._check = self.position
+        self._check = self._stood = self.position
         self._seen = 0
 
     def bounds(self) -> tuple[int | None, int | None] | None:
@@ -162,11 +164,12 @@ class Timeline:
         last = page.items[-1].seq if page.items else after
         if page.more:
             self.announce(last + 1)
-        if checked is not None and last < self.position:
+        if checked is not None and last < self._stood:
             if page.more and last > checked:
                 self._check = last
             elif not page.more:
-                # The log ends below what was passed on: the server lost history and counts anew.
+                # The log ends below what had been passed on when it was asked for: the server lost
+                # history and counts anew.
                 self.position = last
                 self.goal = max(last, self._seen)
                 self.waiting.clear()

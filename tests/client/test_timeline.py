@@ -134,6 +134,19 @@ def test_a_head_below_the_position_changes_nothing_when_the_events_exist() -> No
     assert timeline.bounds() is None
 
 
+def test_what_comes_while_a_head_is_checked_is_passed_once() -> None:
+    timeline = Timeline(12)
+    timeline.check(10)  # by a node that was a little behind
+    assert passed(timeline.receive(event(13), 9)) == [13]
+    assert timeline.page(10, page(event(11), event(12)), 9) == []  # read before 13 was stored
+    assert timeline.position == 13
+    assert timeline.bounds() is None
+    timeline.recheck()
+    assert passed(timeline.receive(event(14), 9)) == [14]
+    assert timeline.page(13, page(), 9) == []
+    assert timeline.position == 14
+
+
 def test_a_long_check_goes_on_after_a_page() -> None:
     timeline = Timeline(50)
     timeline.check(10)
