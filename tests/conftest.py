@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: three to two processors, as tests also wait for servers."""
+    return len(os.sched_getaffinity(0)) * 3 // 2
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let the processes that tests start find our modules compiled, whatever the environment says.
 
