@@ -132,9 +132,9 @@ async def test_without_redis_limits_are_stricter_and_not_off(pair: Pair) -> None
     finally:
         os.kill(redis, signal.SIGCONT)
     await pair.until("ok")
-    # Soon the whole rate is had again; what a node took while it was strict may count a while.
-    while await flood(clients[:1], conversation) < RATE * SECONDS / OVER:
-        pass
+    # A stall of the machine loses what a full bucket can't take, in one try but not in each.
+    tries = [await flood(clients[:1], conversation) for _ in range(3)]
+    assert max(tries) >= RATE * SECONDS / OVER
 
 
 async def flood(clients: list[Device], conversation: str) -> int:
