@@ -15,7 +15,7 @@ from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.ids import new_id, private_conversation_id
 from chat4all_storage.ports.logical_shards import logical_shard
 
-from ..kernel import ActorState, ActorStopped, PoolClosed
+from ..kernel import ActorState, ActorStopped
 from ..messages import Marked, MembersRead, Overtaken, Post
 from ..wire import not_found, view
 from .actor import ConversationActor
@@ -175,7 +175,7 @@ class Conversations:
         Nobody is woken for that: who comes later reads them.
         """
         if (conversation := self._alive.get(mark.conversation)) is not None:
-            with suppress(ActorStopped, PoolClosed):
+            with suppress(ActorStopped):  # all conversations are being stopped
                 conversation.reply_nowait(Marked(mark))
 
     def _linger(self, conversation: ConversationActor) -> None:
@@ -227,7 +227,8 @@ class Conversations:
             InDoubt: it may have been created.
             StorageError: the store failed, and nothing was created.
         """
-        names = await self._canonical([creator, *members] if joins else members, creator)
+        names = await self._canonical([creator, *members] if joins else members)
+        creator = names[0] if joins else creator
         encoded = encode_meta(dict(metadata)) if metadata else None
         if encoded is not None and len(encoded) > self.settings.max_metadata:
             limit = f"metadata has at most {self.settings.max_metadata} bytes"
@@ -277,13 +278,12 @@ class Conversations:
             self.relay.created(stored)
         return stored, made
 
-    async def _canonical(self, members: list[str], creator: str) -> list[str]:
-        """The members under the names that they registered, each once."""
-        others = [name for name in members if name != creator]
-        found = await self.storage.directory.canonical_names(others) if others else {}
-        if missing := [name for name in others if name not in found]:
+    async def _canonical(self, names: list[str]) -> list[str]:
+        """The users under the names that they registered, each once."""
+        found = await self.storage.directory.canonical_names(names)
+        if missing := [name for name in names if name not in found]:
             raise Refusal(ErrorCode.NOT_FOUND, f"no such user: {missing[0]}", "members")
-        return list(dict.fromkeys(found.get(name, name) for name in members))
+        return list(dict.fromkeys(found[name] for name in names))
 
     def frame(self, stored: Conversation, rid: int | None = None) -> Conv:
         """A conversation as its readers on this node see it."""
@@ -313,7 +313,7 @@ class Conversations:
         """
         self.heads.note(id_, seq)
         if (successor := self._alive.get(id_)) is not None:
-            with suppress(ActorStopped, PoolClosed):  # all conversations are being stopped
+            with suppress(ActorStopped):  # all conversations are being stopped
                 successor.reply_nowait(Overtaken(seq))
 
 

@@ -166,6 +166,9 @@ class Relay:
         assert room is self.room
         self.told.append((seq, user, joined))
 
+    def created(self, conversation: Conversation) -> None:
+        self.told.append(conversation)
+
     def composes(self, room: object, user: str, kind: str) -> None:
         assert room is self.room
         self.told.append((user, kind))

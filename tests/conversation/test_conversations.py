@@ -2,68 +2,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 import trio
 
-from chat4all_actors.conversation.conversations import Refusal
 from chat4all_protocol.codec import encode_body
-from chat4all_protocol.frames import Conv, Create, Error, Msg, Receipt, Recv, Send, TextBody
-from chat4all_protocol.ids import new_id, private_conversation_id
+from chat4all_protocol.frames import Conv, Create, Msg, Receipt, Recv, Send, TextBody
+from chat4all_protocol.ids import new_id
 from chat4all_storage.ports.events import Append, Mark
 
 from ..actors.harness import person, running_node
 from .test_posts import Inbox
 
 if TYPE_CHECKING:
+    import pytest
     from trio.testing import MockClock
-
-
-async def test_a_new_conversation_reaches_all_members_and_answers_its_creator() -> None:
-    async with running_node() as node:
-        ana, bob = await person(node, "ana"), await person(node, "bob")
-        tablet, carla = await person(node, "ana", "tablet"), await person(node, "carla")
-        await ana.say(Create(rid=5, type="group", members=["BOB", "bob", "ana"], title="t"))
-        (mine,), (his,), (other,) = (p.outlet.of(Conv) for p in (ana, bob, tablet))
-        assert (mine.rid, his.rid, other.rid) == (5, None, None)
-        assert (mine.members, mine.title, mine.head) == (["ana", "bob"], "t", 0)
-        assert mine.conv == his.conv == other.conv
-        assert carla.outlet.of(Conv) == []
-
-
-async def test_the_same_pair_has_one_private_conversation_whoever_opens_it() -> None:
-    async with running_node() as node:
-        ana, bob = await person(node, "ana"), await person(node, "bob")
-        await ana.say(Create(rid=1, type="private", members=["bob"]))
-        await bob.say(Create(rid=2, type="private", members=["Ana"]))
-        found = {conv.conv for conv in ana.outlet.of(Conv) + bob.outlet.of(Conv)}
-        assert found == {private_conversation_id("ana", "bob")}
-        assert [conv.rid for conv in bob.outlet.of(Conv)] == [None, 2]
-
-
-@pytest.mark.parametrize(
-    ("frame", "code", "field"),
-    [
-        (Create(rid=1, type="private", members=[]), "INVALID_PAYLOAD", "members"),
-        (Create(rid=1, type="private", members=["ana"]), "INVALID_PAYLOAD", "members"),
-        (Create(rid=1, type="private", members=["bob", "carla"]), "INVALID_PAYLOAD", "members"),
-        (
-            Create(rid=1, type="private", members=["bob"], title="t"),
-            "INVALID_PAYLOAD",
-            "title",
-        ),
-        (Create(rid=1, type="group", members=["bob", "zoe"]), "NOT_FOUND", "members"),
-        (Create(rid=1, type="group", members=["bob", "carla"]), "TOO_LARGE", "members"),
-    ],
-)
-async def test_what_can_not_be_created_is_refused_with_the_field(
-    frame: Create, code: str, field: str
-) -> None:
-    async with running_node(max_members=2) as node:
-        ana = await person(node, "ana")
-        await ana.say(frame)
-        (error,) = ana.outlet.of(Error)
-        assert (error.rid, error.code, error.field) == (1, code, field)
-        assert ana.outlet.of(Conv) == []
 
 
 async def test_a_conversation_lives_as_long_as_somebody_reads_it(
@@ -177,30 +128,54 @@ async def test_a_conversation_is_woken_behind_what_a_read_has_missed() -> None:
         assert [msg.seq for msg in ana.outlet.of(Msg)] == [1]
 
 
-async def test_a_group_needs_a_member_and_little_metadata() -> None:
-    async with running_node(max_metadata=10) as node:
-        for members, metadata, code in (([], None, "INVALID_PAYLOAD"), (["ana"], "x", "TOO_LARGE")):
-            with pytest.raises(Refusal) as refusal:
-                await node.conversations.create(
-                    "group",
-                    "ana",
-                    members,
-                    "t",
-                    metadata={"key": 10 * metadata} if metadata else None,
-                    joins=False,
-                )
-            assert refusal.value.code == code
-        assert node.conversations.alive() == []
-
-
-async def test_an_id_of_another_group_is_refused() -> None:
+async def test_a_conversation_that_asks_is_told_its_members() -> None:
     async with running_node() as node:
-        id_ = new_id()
-        for title in ("t", "t"):  # the second is a retry
-            await node.conversations.create("group", "ana", [], title, id_=id_)
-        with pytest.raises(Refusal) as refusal:
-            await node.conversations.create("group", "ana", [], "another", id_=id_)
-        assert (refusal.value.code, refusal.value.field) == ("CONFLICT", "id")
+        ana, id_ = await person(node, "ana"), new_id()
+        await node.conversations.shards.of(id_).create(
+            id_, "group", "t", "ana", {"ana": "owner", "bob": "member"}
+        )
+        conversation = node.conversations.enter(id_, 0, "group", ana.session)
+        assert conversation.members is None
+        node.conversations.read_members(conversation)
+        await trio.testing.wait_all_tasks_blocked()
+        assert conversation.members == ["ana", "bob"]
+
+
+async def test_the_head_in_a_frame_is_how_far_its_readers_here_are() -> None:
+    async with running_node() as node:
+        ana = await person(node, "ana")
+        stored, _ = await node.conversations.create("group", "ana", [], "t")
+        for rid in (1, 2):
+            await ana.say(Send(rid=rid, conv=stored.id, id=new_id(), body=TextBody("hi")))
+        frame = node.conversations.frame(stored, 7)
+        assert (frame.rid, frame.head) == (7, 2)
+        ana.session.ended()
+        assert node.conversations.get(stored.id) is None
+        frame = node.conversations.frame(stored)
+        assert (frame.rid, frame.head) == (None, 0)
+
+
+async def test_the_end_of_a_conversation_leaves_the_one_that_took_its_place() -> None:
+    async with running_node() as node:
+        ana, id_ = await person(node, "ana"), new_id()
+        before = node.conversations.enter(id_, 0, "group", ana.session)
+        before.stop()
+        after = node.conversations.enter(id_, 0, "group", ana.session)
+        node.conversations.forget(before, 0)
+        assert node.conversations.get(id_) is after
+
+
+async def test_conversations_that_are_being_stopped_are_told_nothing() -> None:
+    async with running_node() as node:
+        ana, id_ = await person(node, "ana"), new_id()
+        conversation = node.conversations.enter(id_, 0, "group", ana.session)
+        conversation.stands(1)
+        conversation.stop()  # in the midst of that
+        assert node.conversations.get(id_) is conversation
+        node.conversations.marked(Mark(id_, "bob", 1, 1))
+        node.conversations.overtaken(id_, 2)
+        await trio.testing.wait_all_tasks_blocked()
+        assert ana.outlet.of(Receipt) == []
 
 
 async def test_a_post_of_a_conversation_that_has_just_ended_is_lost(

@@ -10,7 +10,6 @@ from trio.testing import wait_all_tasks_blocked
 
 from chat4all_actors import tracing
 from chat4all_actors.conversation import appends
-from chat4all_actors.conversation.conversations import Refusal
 from chat4all_actors.tracing import new_trace
 from chat4all_protocol.frames import (
     Conv,
@@ -222,23 +221,6 @@ async def test_a_creator_may_stay_outside() -> None:
             "private", "service", ["carla", "bob"], None, joins=False
         )
         assert pair.id == private_conversation_id("bob", "carla")
-
-
-async def test_a_group_that_is_created_again_is_the_same_or_a_conflict() -> None:
-    async with running_node(max_metadata=64) as node:
-        create, id_ = node.conversations.create, new_id()
-        first, made = await create("group", "ana", ["bob"], "t", id_=id_)
-        again, made_again = await create("group", "ana", ["bob"], "t", id_=id_)
-        assert (first, made, made_again) == (again, True, False)
-        with pytest.raises(Refusal) as refused:
-            await create("group", "ana", ["bob"], "other", id_=id_)
-        assert refused.value.code == "CONFLICT"
-        with pytest.raises(Refusal) as refused:
-            await create("group", "ana", ["bob"], "t", metadata={"a": "x" * 64})
-        assert (refused.value.code, refused.value.field) == ("TOO_LARGE", "metadata")
-        with pytest.raises(Refusal) as refused:
-            await create("group", "ana", [], "t", joins=False)
-        assert (refused.value.code, refused.value.field) == ("INVALID_PAYLOAD", "members")
 
 
 async def test_what_is_sent_is_stored_with_the_trace_it_was_sent_in() -> None:

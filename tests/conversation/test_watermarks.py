@@ -198,6 +198,20 @@ async def test_in_a_pair_all_are_told_at_once_but_the_session_that_said_so(
     assert room.lately() == {"ana": [("bob", 1, 0)], "bob's laptop": [("bob", 1, 0)]}
 
 
+async def test_the_session_that_raised_them_last_is_the_one_that_is_not_told(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    room = await room_of(nursery, "ana", "bob", private=True)
+    room.sessions["bob's laptop"] = room.enter("bob", "laptop")
+    room.pass_events("ana", "ana")
+    room.mark("bob", 1)
+    room.mark("bob's laptop", 2)
+    room.lately()
+    await trio.sleep(LATER)
+    room.log.answer()
+    assert room.lately() == {"ana": [("bob", 2, 0)], "bob": [("bob", 2, 0)]}
+
+
 async def test_marks_of_other_nodes_are_told_to_all_of_a_pair(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
@@ -231,9 +245,9 @@ async def test_of_several_marks_of_an_interval_the_last_is_told_for_all_they_con
     room = await room_of(nursery, "ana", "bob", "carla")
     room.pass_events("ana", "carla")
     for seq in (1, 2):
-        room.watermarks.written(Mark(room.id, "bob", seq, 0))
+        room.watermarks.written(Mark(room.id, "bob", seq, seq))
     await trio.sleep(LATER)
-    assert room.told_others == [Risen("bob", 2, 0, 0, 0)]
+    assert room.told_others == [Risen("bob", 2, 2, 0, 0)]
     assert room.lately().keys() == {"ana", "bob", "carla"}
 
 
