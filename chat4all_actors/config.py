@@ -1,48 +1,53 @@
-"""Settings: every limit and choice of the server, with its default.
-
-A flag beats an environment variable (`CHAT4ALL_` and the name in upper case), which beats the
-TOML file, which beats the default.
+"""Settings: every limit and choice of the server, with its default. How they are given is
+`config_loading.py`.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import os
-import tomllib
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    Final,
-    Literal,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Annotated, Final, Literal
 
-import msgspec
-from msgspec import Meta, Struct
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+from msgspec import Meta, Struct, field
 
 SECONDS: Final = 1.0
 MINUTES: Final = 60 * SECONDS
 DAYS: Final = 24 * 60 * MINUTES
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
-PREFIX: Final = "CHAT4ALL_"
-_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
+GIB: Final = 1024 * MIB
+
+DEFAULT_FILE_TYPES: Final = (
+    "image/jpeg",
+    "image/png",
+    "image/gif",
+    "image/webp",
+    "image/heic",
+    "image/avif",
+    "image/bmp",
+    "image/tiff",
+    "audio/*",
+    "video/*",
+    "text/plain",
+    "text/csv",
+    "application/json",
+    "application/pdf",
+    "application/rtf",
+    "application/zip",
+    "application/gzip",
+    "application/x-7z-compressed",
+    "application/epub+zip",
+    "application/msword",
+    "application/vnd.ms-excel",
+    "application/vnd.ms-powerpoint",
+    "application/vnd.oasis.opendocument.*",
+    "application/vnd.openxmlformats-officedocument.*",
+    "application/octet-stream",
+)
+"""What people send each other. `application/octet-stream` is what nothing is known of."""
 
 Count = Annotated[int, Meta(ge=1)]
 CountOrNone = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
-
-
-class ConfigError(Exception):
-    """A setting is unknown or out of range: what, why, and what is allowed."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -227,6 +232,66 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log_patience: Seconds = 5 * SECONDS
     """How long a database may be out of reach before messages for it are refused."""
 
+    # --- files
+    s3_bucket: str | None = None
+    """The bucket for files; none: they are kept in `data_dir`/files, which all nodes must share."""
+    s3_endpoint: str | None = None
+    """Of a server that speaks S3; none: Amazon's. Credentials come from the usual `AWS_*`."""
+    s3_public_endpoint: str | None = None
+    """Where clients reach it, if not there."""
+    s3_region: str = "us-east-1"
+    s3_timeout: Seconds = 10 * SECONDS
+    """For one answer of the store."""
+    public_url: str | None = None
+    """Where clients reach this server (`https://chat.example.org`); none: as they asked for it."""
+    file_max_size: Annotated[int, Meta(ge=1, le=100 * GIB)] = 2 * GIB
+    """Bytes of a file."""
+    file_chunk_size: Annotated[int, Meta(ge=5 * MIB, le=95 * MIB)] = 8 * MIB
+    """Bytes of a part: S3 takes none below 5 MiB, and many proxies none above 100 MB."""
+    file_quota: CountOrNone = 20 * GIB
+    """Bytes of all files of one user; 0 is unlimited."""
+    max_uploads_per_user: CountOrNone = 500
+    """Unfinished ones; 0 is unlimited."""
+    rate_files_per_minute: CountOrNone = 600
+    """Uploads that a user may begin; 0 is unlimited."""
+    rate_files_burst: Count = 300
+    file_types: list[str] = field(default_factory=lambda: list(DEFAULT_FILE_TYPES))
+    """What may be uploaded: MIME types, or `image/*`; `*/*` is everything.
+
+    What the bytes are counts, not what the file is called.
+    """
+    upload_lifetime: Annotated[float, Meta(ge=60, le=7 * DAYS)] = 1 * DAYS
+    """An upload that is not complete by then is removed."""
+    download_lifetime: Annotated[float, Meta(ge=10, le=60 * MINUTES)] = 15 * MINUTES
+    """How long the address of a download can be used."""
+    file_unused_kept: Annotated[float, Meta(ge=60)] = 7 * DAYS
+    """A file that no message carries (any more) is removed after so long."""
+    file_look_interval: Annotated[float, Meta(ge=10)] = 1 * DAYS
+    """How often it is looked whether a file is still used."""
+    file_sweep_interval: Annotated[float, Meta(ge=0.1)] = 60 * SECONDS
+    """Between two looks for files that are to go, or whose check was broken off."""
+    max_file_transfers: Count = 64
+    """Parts and downloads that a node serves from its directory at once; others wait."""
+    min_transfer_rate: Count = 4 * KIB
+    """Bytes a second at which a part must come at least, after `body_grace`."""
+    max_file_checks: Count = 4
+    """Complete uploads that a node checks at once; others wait."""
+    file_check_patience: Annotated[float, Meta(gt=0, le=300)] = 50 * SECONDS
+    """How long a completion waits for the check; then it is 504, and is to be asked again."""
+    clamd: str | None = None
+    """Where clamd scans files: `host:port`, or the path of its socket; none: nothing is scanned."""
+    clamd_timeout: Seconds = 60 * SECONDS
+    """For one answer of it."""
+    image_max_bytes: CountOrNone = 32 * MIB
+    """Images up to so many bytes get dimensions and a thumbnail; 0: none does."""
+    image_max_pixels: Count = 64_000_000
+    image_memory: Annotated[int, Meta(ge=64 * MIB)] = 768 * MIB
+    """Bytes of memory of the process that reads an image."""
+    image_timeout: Seconds = 15 * SECONDS
+    max_image_processes: Count = 1
+    thumbnail_size: Annotated[int, Meta(ge=16, le=2048)] = 320
+    """Pixels of its longer side."""
+
     # --- presence
     away_after: Seconds = 5 * MINUTES
     """A device whose user has done nothing for so long is away."""
@@ -246,106 +311,3 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     access_log: Literal["info", "debug", "off"] = "debug"
     """The level of the line for each request; faults always show."""
-
-
-def load(
-    flags: Mapping[str, Any],
-    *,
-    environment: Mapping[str, str] | None = None,
-    file: Path | None = None,
-) -> Settings:
-    """Settings from the flags that were given, the environment, the file and the defaults.
-
-    Raises:
-        ConfigError: a value does not fit, or the file can't be read.
-    """
-    environ = os.environ if environment is None else environment
-    hints = get_type_hints(Settings, include_extras=True)
-    from_environment = {
-        name: _parse(PREFIX + name.upper(), text, hint)
-        for name, hint in hints.items()
-        if (text := environ.get(PREFIX + name.upper()))
-    }
-    from_flags = {
-        name: _parse("--" + name.replace("_", "-"), value, hints[name])
-        if isinstance(value, str)
-        else value
-        for name, value in flags.items()
-    }
-    values: dict[str, Any] = {}
-    for source, found in (
-        (str(file), _from_file(file)),
-        ("environment", from_environment),
-        ("command line", from_flags),
-    ):
-        values |= found
-        try:
-            settings = msgspec.convert(values, Settings)
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"{source}: {_readable(str(error), hints)}") from None
-    _check(settings)
-    return settings
-
-
-def _check(settings: Settings) -> None:
-    if (settings.tls_cert is None) != (settings.tls_key is None):
-        raise ConfigError("tls_cert and tls_key belong together: give both or neither")
-    if settings.jwt_key is not None and len(settings.jwt_key.encode()) < 32:
-        raise ConfigError("jwt_key is too short: at least 32 bytes, such as `openssl rand -hex 32`")
-    if settings.redis is not None and not settings.redis.startswith(_REDIS_SCHEMES):
-        raise ConfigError(f"redis is an address that begins with {' or '.join(_REDIS_SCHEMES)}")
-    for network in settings.trusted_proxies:
-        try:
-            ipaddress.ip_network(network, strict=False)
-        except ValueError:
-            message = f"trusted_proxies: {network!r} is no network, such as 10.0.0.0/8"
-            raise ConfigError(message) from None
-
-
-def _from_file(file: Path | None) -> dict[str, Any]:
-    if file is None:
-        return {}
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}") from None
-
-
-def _parse(source: str, text: str, hint: Any) -> Any:
-    """A setting from the text of a flag or variable."""
-    kinds = {_plain(part) for part in (get_args(hint) if _is_union(hint) else (hint,))}
-    if list in kinds:
-        return text.split()
-    try:
-        if bool in kinds:
-            return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
-        if int in kinds:
-            return int(text)
-        if float in kinds:
-            return float(text)
-    except (KeyError, ValueError):
-        raise ConfigError(f"{source}: {text!r} is not a valid value") from None
-    return text
-
-
-def _is_union(hint: Any) -> bool:
-    return type(None) in get_args(hint)
-
-
-def _plain(hint: Any) -> Any:
-    if get_origin(hint) is Annotated:
-        hint = get_args(hint)[0]
-    return get_origin(hint) or hint
-
-
-def _readable(said: str, hints: Mapping[str, Any]) -> str:
-    """`Expected ... - at `$.port`` as `port: expected ...`; of a choice, what there is."""
-    what, _, path = said.partition(" - at `$.")
-    name = path.rstrip("`")
-    hint = hints.get(name)
-    if get_origin(hint) is Literal:
-        *others, last = (f"`{choice}`" for choice in get_args(hint))
-        return f"{name} is {', '.join(others)} or {last}"
-    return f"{name}: {what[0].lower()}{what[1:]}" if name else what

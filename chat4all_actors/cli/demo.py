@@ -18,7 +18,7 @@ from chat4all_protocol.frames import Msg
 from ..accounts.passwords import Passwords
 from ..accounts.service import Accounts
 from ..accounts.tokens import Tokens
-from ..config import load
+from ..config_loading import load
 from ..logs import configure
 from .announcing import announced
 from .main import OK

@@ -88,7 +88,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _execute(command: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
     """Run a command; its errors are two lines, never a traceback."""
-    from ..config import ConfigError
+    from ..config_loading import ConfigError
 
     try:
         code = command(options)
@@ -171,7 +171,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """
     from pathlib import Path
 
-    from ..config import load
+    from ..config_loading import load
 
     flags: dict[str, Any] = {}
     for name in _FLAGS:

@@ -22,7 +22,7 @@ from chat4all_actors.cli.main import (
     run,
     settings_of,
 )
-from chat4all_actors.config import ConfigError
+from chat4all_actors.config_loading import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chat4all_actors.config import ConfigError, Settings, load
+from chat4all_actors.config import Settings
+from chat4all_actors.config_loading import ConfigError, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -235,3 +236,19 @@ def test_trusted_proxies_are_networks_or_addresses() -> None:
     assert load({}, environment=told).trusted_proxies == ["10.0.0.0/8", "::1"]
     with pytest.raises(ConfigError, match="trusted_proxies: 'proxy' is no network"):
         load({"trusted_proxies": "proxy"}, environment={})
+
+
+@pytest.mark.parametrize("setting", ["s3_endpoint", "s3_public_endpoint", "public_url"])
+def test_addresses_of_servers_have_a_host_and_no_path(setting: str) -> None:
+    for url in ("http://127.0.0.1:9000", "https://files.example.org/"):
+        assert getattr(load({setting: url}, environment={}), setting) == url
+    for url in ("files.example.org", "ftp://a", "http://a/path", "http://a?b"):
+        with pytest.raises(ConfigError, match=f"{setting} is http:// or https://"):
+            load({setting: url}, environment={})
+
+
+def test_file_types_are_named_one_by_one_or_by_their_beginning() -> None:
+    assert from_environment(file_types="image/png audio/* */*").file_types[1:] == ["audio/*", "*/*"]
+    for pattern in ("png", "/png", "*/png", "IMAGE/PNG"):
+        with pytest.raises(ConfigError, match="file_types: "):
+            from_environment(file_types=pattern)

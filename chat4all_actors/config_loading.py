@@ -1,0 +1,145 @@
+"""Where settings come from: a flag beats an environment variable (`CHAT4ALL_` and the name in
+upper case), which beats the TOML file, which beats the default.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import tomllib
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import msgspec
+
+from .config import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+PREFIX: Final = "CHAT4ALL_"
+_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
+
+
+class ConfigError(Exception):
+    """A setting is unknown or out of range: what, why, and what is allowed."""
+
+
+def load(
+    flags: Mapping[str, Any],
+    *,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Settings:
+    """Settings from the flags that were given, the environment, the file and the defaults.
+
+    Raises:
+        ConfigError: a value does not fit, or the file can't be read.
+    """
+    environ = os.environ if environment is None else environment
+    hints = get_type_hints(Settings, include_extras=True)
+    from_environment = {
+        name: _parse(PREFIX + name.upper(), text, hint)
+        for name, hint in hints.items()
+        if (text := environ.get(PREFIX + name.upper()))
+    }
+    from_flags = {
+        name: _parse("--" + name.replace("_", "-"), value, hints[name])
+        if isinstance(value, str)
+        else value
+        for name, value in flags.items()
+    }
+    values: dict[str, Any] = {}
+    for source, found in (
+        (str(file), _from_file(file)),
+        ("environment", from_environment),
+        ("command line", from_flags),
+    ):
+        values |= found
+        try:
+            settings = msgspec.convert(values, Settings)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{source}: {_readable(str(error), hints)}") from None
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise ConfigError("tls_cert and tls_key belong together: give both or neither")
+    if settings.jwt_key is not None and len(settings.jwt_key.encode()) < 32:
+        raise ConfigError("jwt_key is too short: at least 32 bytes, such as `openssl rand -hex 32`")
+    for name in ("s3_endpoint", "s3_public_endpoint", "public_url"):
+        url = getattr(settings, name)
+        if url is not None and not re.fullmatch(r"https?://[^/?#\s]+/?", url):
+            raise ConfigError(f"{name} is http:// or https:// with a host and no path")
+    for pattern in settings.file_types:
+        if not re.fullmatch(r"[a-z]+/[a-z0-9.+-]*\*?|\*/\*", pattern):
+            raise ConfigError(f"file_types: {pattern!r} is no type such as image/png or image/*")
+    if settings.redis is not None and not settings.redis.startswith(_REDIS_SCHEMES):
+        raise ConfigError(f"redis is an address that begins with {' or '.join(_REDIS_SCHEMES)}")
+    for network in settings.trusted_proxies:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            message = f"trusted_proxies: {network!r} is no network, such as 10.0.0.0/8"
+            raise ConfigError(message) from None
+
+
+def _from_file(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not valid TOML: {error}") from None
+
+
+def _parse(source: str, text: str, hint: Any) -> Any:
+    """A setting from the text of a flag or variable."""
+    kinds = {_plain(part) for part in (get_args(hint) if _is_union(hint) else (hint,))}
+    if list in kinds:
+        return text.split()
+    try:
+        if bool in kinds:
+            return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
+        if int in kinds:
+            return int(text)
+        if float in kinds:
+            return float(text)
+    except (KeyError, ValueError):
+        raise ConfigError(f"{source}: {text!r} is not a valid value") from None
+    return text
+
+
+def _is_union(hint: Any) -> bool:
+    return type(None) in get_args(hint)
+
+
+def _plain(hint: Any) -> Any:
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    return get_origin(hint) or hint
+
+
+def _readable(said: str, hints: Mapping[str, Any]) -> str:
+    """`Expected ... - at `$.port`` as `port: expected ...`; of a choice, what there is."""
+    what, _, path = said.partition(" - at `$.")
+    name = path.rstrip("`")
+    hint = hints.get(name)
+    if get_origin(hint) is Literal:
+        *others, last = (f"`{choice}`" for choice in get_args(hint))
+        return f"{name} is {', '.join(others)} or {last}"
+    return f"{name}: {what[0].lower()}{what[1:]}" if name else what

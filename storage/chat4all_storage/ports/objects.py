@@ -1,0 +1,117 @@
+"""Where the bytes of files are: the port.
+
+An object is written in parts and appears whole, by `join`. Clients put parts and fetch objects by
+signed addresses, without asking us again: straight from S3, or from the node that serves a
+directory. A key is random, made of letters, digits, `-` and `_`, and is used for one object ever.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
+
+from .errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+
+class NoSuchObject(StorageError):
+    """There is no object, or no upload, of that name (any more)."""
+
+
+class Part(Struct, frozen=True):
+    """A part that the store has whole."""
+
+    number: int
+    """From 1."""
+    size: int
+    tag: str
+    """What the store calls these bytes."""
+
+
+class Address(Struct, frozen=True):
+    """What a client sends, as it is, to put a part or to fetch an object."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+
+
+class Shown(Struct, frozen=True):
+    """How an object is to be handed out."""
+
+    name: str
+    """For `Content-Disposition: attachment`."""
+    mime: str
+
+
+class ObjectStore(Protocol):
+    """Every method raises `Unavailable` when the store can't be reached in time.
+
+    *Idempotence.* Each may be repeated. *Durability.* What `put` or `join` returned for stands.
+    *Visibility.* Of an object that was not joined nothing can be read.
+    """
+
+    @property
+    def name(self) -> str:
+        """Of what kind and where, for people."""
+        ...
+
+    async def begin(self, key: str) -> str:
+        """Begin an upload of this key in parts; its name. A second one is another upload."""
+        ...
+
+    async def part_addresses(
+        self, key: str, upload: str, parts: Sequence[tuple[int, int]], *, lifetime: float, base: str
+    ) -> list[Address]:
+        """Where a client puts each of the parts (number, bytes), for `lifetime` seconds.
+
+        A part with more or fewer bytes is refused there, or is seen in `parts`. `base` is where
+        the client finds this server (`https://host`), for a store that is served by us.
+        """
+        ...
+
+    async def parts(self, key: str, upload: str) -> list[Part]:
+        """Those that came whole, by number; of a part that came twice the last.
+
+        Raises:
+            NoSuchObject: there is no such upload; it may have been joined.
+        """
+        ...
+
+    async def join(self, key: str, upload: str, parts: Sequence[Part]) -> None:
+        """Make the object of these parts, whose numbers are 1, 2, 3, …; or find it made.
+
+        Raises:
+            NoSuchObject: neither the upload nor the object is there, or a part is not.
+        """
+        ...
+
+    def read(
+        self, key: str, *, start: int = 0
+    ) -> AbstractAsyncContextManager[AsyncGenerator[bytes, None]]:
+        """The bytes from `start` on, in pieces of at most 1 MiB; memory is bounded by that.
+
+        Raises:
+            NoSuchObject: there is no such object.
+        """
+        ...
+
+    async def put(self, key: str, data: bytes, mime: str) -> None:
+        """Store a small object whole."""
+        ...
+
+    async def address(self, key: str, shown: Shown, *, lifetime: float, base: str) -> Address:
+        """Where a client fetches the object, whole or by range, for `lifetime` seconds."""
+        ...
+
+    async def remove(self, key: str) -> None:
+        """Remove the object and every upload of this key, if there are any."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
