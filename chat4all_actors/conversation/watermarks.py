@@ -8,7 +8,7 @@ who sent what was received or read, and who is looking at the conversation right
 
 from __future__ import annotations
 
-import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from ..messages import Reader, RisenElsewhere, ToConversation
     from .surroundings import Surroundings
 
-logger = logging.getLogger(__name__)
-
 MINUTES: Final = 60.0
 VIEWING: Final = 2 * MINUTES
 """So long after it did something there a session counts as looking at a conversation."""
@@ -41,7 +39,6 @@ class Room(Protocol):
     """The conversation, as its watermarks see it."""
 
     id: str
-    name: str
     head: int
     private: bool
     senders: list[str] | None
@@ -68,7 +65,7 @@ class _Marking(Struct, eq=False):
     recv: int
     read: int
     by: Reader
-    waiting: bool
+    waiting: bool = False
     """Whether they have risen since they were last written."""
 
 
@@ -124,7 +121,7 @@ class Watermarks:
         recv = min(max(wish.recv, read), room.head)
         marking = self._marking.get(reader.user)
         if marking is None:
-            self._marking[reader.user] = _Marking(recv, read, reader, waiting=False)
+            self._marking[reader.user] = _Marking(recv, read, reader)
             self._write(reader.user)
         elif recv > marking.recv or read > marking.read:
             marking.recv = max(marking.recv, recv)
@@ -160,10 +157,8 @@ class Watermarks:
         self._tell_room(MarkDue(user))
 
     def _tell_room(self, message: Marked | MarkDue | ReceiptsDue) -> None:
-        try:
+        with suppress(ActorStopped):  # who reads it later finds in the store what stands
             self._room.reply_nowait(message)
-        except ActorStopped:
-            logger.debug("%s ended before %s", self._room.name, type(message).__name__)
 
     # --- from the log to the readers ----------------------------------------------------------
 

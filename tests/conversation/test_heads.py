@@ -23,6 +23,13 @@ def test_the_highest_that_was_noted_counts() -> None:
         assert heads.of("a") == 7
 
 
+def test_a_conversation_without_events_has_come_nowhere() -> None:
+    heads = Heads()
+    with heads.reading():
+        heads.note("a", 0)
+        assert heads.of("a") == 0
+
+
 def test_nothing_is_kept_while_there_is_no_read() -> None:
     heads = Heads()
     heads.note("a", 5)

@@ -104,6 +104,29 @@ async def test_a_failure_is_not_told_and_the_next_request_reads_again(
     assert len(room.told) == 1
 
 
+async def test_who_asks_after_a_failure_is_told_a_while_later(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    stores, room = Stores(), Room()
+    stores.failures = 1
+    stores.go.set()
+    reader = await reader_of(stores, nursery)
+    for _ in range(3):
+        ask(reader, room)
+        await trio.sleep(RETRY / 4)
+    assert len(stores.asked) == 1
+    await trio.sleep(RETRY / 2)
+    assert (len(stores.asked), len(room.told)) == (2, 1)
+
+
+async def test_nothing_is_read_when_all_conversations_are_being_stopped() -> None:
+    stores = Stores()
+    reader = MemberReader(cast("Shards", stores), Pool("conversations"))
+    ask(reader, Room())
+    await wait_all_tasks_blocked()
+    assert stores.asked == []
+
+
 async def test_many_are_read_in_portions(nursery: trio.Nursery) -> None:
     stores, rooms = Stores(), [Room() for _ in range(2 * AT_ONCE + 2)]
     for room in rooms:

@@ -31,7 +31,7 @@ FILE = FileBody("id")
         (TEXT, None, ["internal", "whatsapp"], ("CHANNEL_UNAVAILABLE", "channels")),
     ],
 )
-def test_the_field_at_fault_is_named(
+def test_a_refusal_names_the_field_at_fault_and_says_why(
     body: SendBody,
     meta: dict[str, Any] | None,
     channels: list[str] | None,
@@ -39,3 +39,4 @@ def test_the_field_at_fault_is_named(
 ) -> None:
     unfit = judge(SETTINGS, body, meta, channels)
     assert (None if unfit is None else (unfit.code, unfit.field)) == refused
+    assert unfit is None or unfit.message

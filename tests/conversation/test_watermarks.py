@@ -69,7 +69,6 @@ class Log:
 class FakeRoom:
     """A conversation with sessions of some users in it, that hands its mail on at once."""
 
-    name = "conversation"
     members = None
 
     def __init__(self, *users: str, private: bool, timers: Timers[Any]) -> None:
@@ -237,6 +236,20 @@ async def test_in_a_group_receipts_are_collected_and_told_in_one_send(
     assert room.lately() == {"ana": [("bob", 1, 0), ("carla", 2, 0)]}
     assert room.sessions["ana"].sends == 1
     assert room.told_others == [Risen("bob", 1, 0, 0, 0), Risen("carla", 2, 0, 0, 0)]
+
+
+async def test_each_group_has_its_own_interval(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    one = await room_of(nursery, "ana", "bob")
+    another = FakeRoom("ana", "bob", private=False, timers=one.surroundings.timers)
+    for room in (one, another):
+        room.pass_events("ana")
+        room.mark("bob", 1)
+        await trio.sleep(INTERVAL / 2)
+    await trio.sleep(INTERVAL)
+    for room in (one, another):
+        assert room.lately() == {"ana": [("bob", 1, 0)]}
 
 
 async def test_of_several_marks_of_an_interval_the_last_is_told_for_all_they_concern(
