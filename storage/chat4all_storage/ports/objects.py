@@ -60,8 +60,14 @@ class ObjectStore(Protocol):
         """Of what kind and where, for people."""
         ...
 
-    async def begin(self, key: str) -> str:
-        """Begin an upload of this key in parts; its name. A second one is another upload."""
+    async def begin(self, key: str, *, part_size: int, mime: str) -> str:
+        """Begin an upload of this key in parts; its name. A second one is another upload.
+
+        Args:
+            part_size: bytes of every part but the last, which may be smaller: who knows it can
+                write each part to its place.
+            mime: what the uploader says that it is.
+        """
         ...
 
     async def part_addresses(
