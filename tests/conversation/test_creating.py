@@ -24,6 +24,12 @@ def roles(conversation: Conversation) -> list[tuple[str, str]]:
     return [(name, info.role) for name, info in conversation.members.items()]
 
 
+def refused_with(refusal: Refusal, code: str, field: str) -> None:
+    """And says why."""
+    assert (refusal.code, refusal.field) == (code, field)
+    assert refusal.message
+
+
 async def test_a_new_conversation_reaches_all_members_and_answers_its_creator() -> None:
     async with running_node() as node:
         ana, bob = await person(node, "ana"), await person(node, "bob")
@@ -72,19 +78,11 @@ async def test_what_can_not_be_created_is_refused_with_the_field(
         assert ana.outlet.of(Conv) == []
 
 
-async def test_a_group_needs_a_member_and_little_metadata() -> None:
-    async with running_node(max_metadata=10) as node:
-        for members, metadata, code in (([], None, "INVALID_PAYLOAD"), (["ana"], "x", "TOO_LARGE")):
-            with pytest.raises(Refusal) as refusal:
-                await node.conversations.create(
-                    "group",
-                    "ana",
-                    members,
-                    "t",
-                    metadata={"key": 10 * metadata} if metadata else None,
-                    joins=False,
-                )
-            assert refusal.value.code == code
+async def test_a_group_needs_a_member() -> None:
+    async with running_node() as node:
+        with pytest.raises(Refusal) as refusal:
+            await node.conversations.create("group", "shop", [], "t", joins=False)
+        refused_with(refusal.value, "INVALID_PAYLOAD", "members")
         assert node.conversations.alive() == []
 
 
@@ -97,7 +95,7 @@ async def test_a_group_may_have_as_much_as_the_limits_say() -> None:
     async with running_node(max_metadata=size - 1) as node:
         with pytest.raises(Refusal) as refusal:
             await node.conversations.create("group", "ana", ["bob"], "t", metadata=metadata)
-        assert (refusal.value.code, refusal.value.field) == ("TOO_LARGE", "metadata")
+        refused_with(refusal.value, "TOO_LARGE", "metadata")
 
 
 async def test_a_group_is_stored_as_it_was_asked_for_and_told_other_nodes() -> None:
@@ -156,7 +154,7 @@ async def test_everybody_in_a_conversation_is_a_user(
     async with running_node() as node:
         with pytest.raises(Refusal) as refusal:
             await node.conversations.create("group", creator, members, "t", joins=joins)
-        assert (refusal.value.code, refusal.value.field) == ("NOT_FOUND", "members")
+        refused_with(refusal.value, "NOT_FOUND", "members")
         assert node.conversations.alive() == []
 
 
@@ -176,7 +174,7 @@ async def test_an_id_of_another_group_is_refused() -> None:
         ):
             with pytest.raises(Refusal) as refusal:
                 await create("group", creator, members, title, id_=id_, metadata=data)
-            assert (refusal.value.code, refusal.value.field) == ("CONFLICT", "id")
+            refused_with(refusal.value, "CONFLICT", "id")
 
 
 async def test_a_new_conversation_knows_its_members() -> None:

@@ -34,7 +34,7 @@ class Inbox:
         self.answers.append(("stored", post.rid, seq, dup))
 
     def refused(self, post: Post, error: Error) -> None:
-        self.answers.append(("refused", post.rid, error.code))
+        self.answers.append(("refused", error.rid, error.code))
 
     def lost(self, post: Post) -> None:
         self.answers.append(("lost", post.rid))
@@ -81,15 +81,25 @@ async def test_a_post_wakes_a_conversation_that_nobody_reads() -> None:
         assert inbox.answers == [("stored", 0, 1, False), ("stored", 0, 2, False)]
 
 
+async def test_a_woken_conversation_knows_its_members() -> None:
+    async with running_node() as node:
+        conv = await emptied(node, "bob")
+        await node.conversations.post(text(conv, "bob"), Inbox())
+        woken = node.conversations.get(conv)
+        assert woken is not None
+        assert woken.members == ["ana", "bob"]
+
+
 async def test_a_woken_conversation_lingers_and_then_ends(autojump_clock: MockClock) -> None:
     async with running_node(conversation_linger=10) as node:
-        conv = await emptied(node)
+        one, another = await emptied(node), await emptied(node)
         for _ in range(2):
-            await node.conversations.post(text(conv, "ana"), Inbox())
+            for conv in (one, another):
+                await node.conversations.post(text(conv, "ana"), Inbox())
             await trio.sleep(8)
-        assert len(node.conversations) == 1
+        assert node.conversations.alive() == [one, another]
         await trio.sleep(3)
-        assert len(node.conversations) == 0
+        assert node.conversations.alive() == []
 
 
 async def test_a_lingering_conversation_passes_what_comes_to_whoever_enters() -> None:
@@ -118,9 +128,9 @@ async def test_strangers_and_a_missing_conversation_are_refused_alike() -> None:
         conv = await emptied(node)
         inbox = Inbox()
         for id_ in (conv, new_id()):
-            await node.conversations.post(text(id_, "bob"), inbox)
+            await node.conversations.post(text(id_, "bob"), inbox, 7)
             await wait_all_tasks_blocked()
-        assert inbox.answers == [("refused", 0, "NOT_FOUND")] * 2
+        assert inbox.answers == [("refused", 7, "NOT_FOUND")] * 2
 
 
 async def test_a_store_that_can_not_be_read_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
