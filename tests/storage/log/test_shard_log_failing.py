@@ -137,6 +137,7 @@ async def test_an_outage_and_its_end_are_in_the_log(
     conversation: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    await trio.sleep(60)
     store.script.extend([OUT_OF_REACH] * 2)
     await answer_to(log, append(conversation, "ann"))
     assert [record.getMessage() for record in caplog.records] == [

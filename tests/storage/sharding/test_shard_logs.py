@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
-from chat4all_storage.log.entries import Entry, LogFull, Refused
-from chat4all_storage.log.shard_log import ShardLog
-from chat4all_storage.memory.directory import MemoryDirectory
+from chat4all_storage.log.entries import LogFull, Refused
 from chat4all_storage.ports.errors import Rejected, Unavailable
-from chat4all_storage.ports.events import Mark, Outcome, Status
-from chat4all_storage.ports.logical_shards import default_placement, logical_shard
+from chat4all_storage.ports.events import Mark, Status
 from chat4all_storage.sharding import shard_logs
-from chat4all_storage.sharding.shard_logs import ShardLogs
-from chat4all_storage.sharding.shards import Shards
 from tests.storage.builders import append, conversation_of, events, join, new_conversation
 from tests.storage.scripted_store import (
     COMMIT_TIME,
@@ -24,63 +18,15 @@ from tests.storage.scripted_store import (
     IN_DOUBT_BUT_STORED,
     OUT_OF_REACH,
     POISON,
-    Inbox,
-    ScriptedStore,
     settle,
 )
+
+from .world import PATIENCE, SHARD, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trio.testing import MockClock
-
-    from chat4all_storage.ports.events import Append
-
-PATIENCE = 5.0
-SHARD = 4
-
-
-class World:
-    """Two databases whose commits take a second, and one logical shard that moves."""
-
-    def __init__(self) -> None:
-        self.a, self.b = ScriptedStore(), ScriptedStore()
-        self.a.name, self.b.name = "a", "b"
-        self.directory = MemoryDirectory(["a", "b"] * 32)
-        self.shards = Shards([self.a, self.b], default_placement(2), self.directory)
-        make = partial(ShardLog, patience=PATIENCE)
-        self.logs = ShardLogs(self.shards, make, patience=PATIENCE)
-        self.inbox = Inbox()
-
-    def submit(self, *appends: Append) -> None:
-        for each in appends:
-            self.logs.submit_nowait(Entry(each, self.inbox.receive, None))
-
-    def freeze(self) -> None:
-        self.a.frozen_shards.add(SHARD)
-
-    def move(self) -> None:
-        self.freeze()
-        self.a.moved_shards.add(SHARD)
-        for id_ in [id_ for id_ in self.a._logs if logical_shard(id_) == SHARD]:
-            self.b._logs[id_] = self.a._logs.pop(id_)
-
-    def tell(self) -> None:
-        self.directory.placed[SHARD] = "b"
-
-    @property
-    def outcomes(self) -> list[tuple[Status, int]]:
-        return [
-            (answer.status, answer.seq)
-            for answer in self.inbox.answers
-            if isinstance(answer, Outcome)
-        ]
-
-    @property
-    def reasons(self) -> list[str]:
-        """Why everything was refused."""
-        assert all(isinstance(answer, Refused) for answer in self.inbox.answers)
-        return [str(answer.error) for answer in self.inbox.answers if isinstance(answer, Refused)]
 
 
 @pytest.fixture
@@ -365,35 +311,3 @@ async def test_an_unknown_database_is_refused_at_once(
     world.logs._holds.clear()
     with pytest.raises(Unavailable):
         world.submit(append(moving, "ann"))
-
-
-async def test_a_stop_refuses_what_is_held(autojump_clock: MockClock) -> None:
-    world = World()
-    moving = await new_conversation(world.a, "ann", id=conversation_of(SHARD))
-    async with trio.open_nursery() as nursery:
-        for log in world.logs.all:
-            await nursery.start(log.run)
-        world.freeze()
-        async with trio.open_nursery() as inner:
-            await inner.start(world.logs.run)
-            world.submit(append(moving, "ann", b"held"))
-            await trio.sleep(COMMIT_TIME * 0.9)
-            world.submit(append(moving, "ann", b"waits"))
-            await trio.sleep(COMMIT_TIME * 0.2)
-            inner.cancel_scope.cancel()
-        await settle()
-        nursery.cancel_scope.cancel()
-    assert world.reasons == ["the logs stop"] * 2
-    assert await events(world.a, moving) == []
-
-
-async def test_what_comes_back_to_logs_that_do_not_run_is_refused(
-    autojump_clock: MockClock, nursery: trio.Nursery
-) -> None:
-    world = World()
-    moving = await new_conversation(world.a, "ann", id=conversation_of(SHARD))
-    await nursery.start(world.logs.all[0].run)
-    world.freeze()
-    world.submit(append(moving, "ann"))
-    await settle()
-    assert world.reasons == ["the logs stop"]
