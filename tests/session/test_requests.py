@@ -6,6 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from chat4all_actors.accounts.tokens import TokenRefused
 from chat4all_actors.conversation import appends
 from chat4all_actors.messages import MarkRead
 from chat4all_protocol.codec import encode
@@ -60,6 +61,13 @@ def text(conv: str, rid: int = 1, words: str = "hi") -> Send:
     return Send(rid=rid, conv=conv, id=new_id(), body=TextBody(words))
 
 
+async def page(someone: Person, conv: str, **fields: int) -> tuple[list[int], bool]:
+    """The seqs on a page, and whether there are more."""
+    await someone.say(Fetch(rid=9, conv=conv, **fields))
+    found = someone.outlet.of(Page)[-1]
+    return [item.seq for item in found.items], found.more
+
+
 async def test_missing_and_forbidden_conversations_look_the_same() -> None:
     async with running_node() as node:
         ana, carla = await person(node, "ana"), await person(node, "carla")
@@ -78,19 +86,26 @@ async def test_a_page_says_whether_its_direction_goes_on_and_is_bounded_in_bytes
         for rid in range(6):
             await ana.say(text(conv, rid, "x" * 20_000))
 
-        async def page(**fields: int) -> tuple[list[int], bool]:
-            await ana.say(Fetch(rid=9, conv=conv, **fields))
-            found = ana.outlet.of(Page)[-1]
-            return [item.seq for item in found.items], found.more
+        assert await page(ana, conv, after=0, limit=2) == ([1, 2], True)
+        assert await page(ana, conv, after=0, limit=1) == ([1], True)
+        assert await page(ana, conv, after=4, limit=2) == ([5, 6], False)
+        assert await page(ana, conv, after=6) == ([], False)
+        assert await page(ana, conv, before=3, limit=2) == ([1, 2], False)
+        assert await page(ana, conv, before=3, limit=1) == ([2], True)
+        assert await page(ana, conv, limit=1) == ([6], True)
+        assert await page(ana, conv, after=0) == ([1, 2, 3], True)
+        assert await page(ana, conv, after=3) == ([4, 5, 6], False)
+        assert await page(ana, conv) == ([4, 5, 6], True)
 
-        assert await page(after=0, limit=2) == ([1, 2], True)
-        assert await page(after=4, limit=2) == ([5, 6], False)
-        assert await page(after=6) == ([], False)
-        assert await page(before=3, limit=2) == ([1, 2], False)
-        assert await page(before=3, limit=1) == ([2], True)
-        assert await page(limit=1) == ([6], True)
-        assert await page(after=0) == ([1, 2, 3], True)
-        assert await page() == ([4, 5, 6], True)
+
+async def test_a_page_has_what_fits_from_the_side_that_was_asked_for() -> None:
+    async with running_node(max_page=64 * 1024, max_frame=60 * 1024, max_text=60_000) as node:
+        ana = await person(node, "ana")
+        conv = await begun(ana)
+        for rid, size in enumerate([40_000, 40_000, 1, 1]):
+            await ana.say(text(conv, rid, "x" * size))
+        assert await page(ana, conv, after=0) == ([1], True)
+        assert await page(ana, conv) == ([2, 3, 4], True)
 
 
 async def test_watermarks_are_clamped_and_told_to_the_others(autojump_clock: MockClock) -> None:
@@ -335,6 +350,9 @@ async def test_a_token_is_renewed_only_by_one_that_counts_for_the_same_user() ->
             (1, "FORBIDDEN", "token"),
             (2, "UNAUTHENTICATED", "token"),
         ]
+        with pytest.raises(TokenRefused) as refused:
+            node.tokens.verify("nonsense")
+        assert ana.outlet.of(Error)[0].message == str(refused.value)
         assert [ok.rid for ok in ana.outlet.of(Ok)] == [3]
         assert ana.session.login == "new"
 
