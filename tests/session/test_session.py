@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-from msgspec.structs import replace
 
 from chat4all_actors.conversation import appends
-from chat4all_actors.messages import Post
+from chat4all_actors.messages import Passing, Post
+from chat4all_actors.wire import framed
 from chat4all_protocol.codec import encode
 from chat4all_protocol.codes import CloseCode
 from chat4all_protocol.connection import MAX_BAD_FRAMES
@@ -23,24 +23,22 @@ from chat4all_protocol.frames import (
     Msg,
     Ping,
     Pong,
-    Presence,
     Ready,
     Reconnect,
     Refresh,
     Send,
     Sent,
     TextBody,
-    Watch,
 )
 from chat4all_protocol.ids import new_id
 
-from ..actors.harness import EPOCH, Person, person, running_node
-from ..conversation.test_posts import Inbox
+from ..actors.harness import EPOCH, Person, memory_with_users, person, running_node
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from chat4all_actors.node import Node
+    from chat4all_storage.ports.shard import Resumed
 
 
 async def talk(node: Node) -> tuple[Person, Person, str]:
@@ -264,6 +262,37 @@ async def test_behind_a_full_queue_others_become_a_gap_and_own_answers_follow_it
         assert bob.session._inflight == 0
 
 
+def flush(conv: str, someone: Person, size: int) -> list[Passing]:
+    """What its conversation tells of two events: a message of its own, and another's."""
+    post = Post(appends.delete(conv, "ana", new_id(), 1), 1, someone.session)
+    other = Msg(conv=conv, seq=2, id=new_id(), from_="bob", ts=0, body=TextBody("x" * size))
+    someone.session.posted()
+    return [Passing(1, 0, b"", "ana", post), Passing(2, 0, framed(other), "bob")]
+
+
+async def test_what_one_flush_tells_goes_out_in_one_piece() -> None:
+    async with running_node() as node:
+        ana, _, conv = await talk(node)
+        ana.outlet.stuck = True
+        ana.session.deliver_own(conv, flush(conv, ana, size=1))
+        assert len(ana.outlet.held) == 1
+        ana.outlet.release(ana.session)
+        assert told(ana) == [("Sent", 1), ("Msg", 2)]
+        assert ana.session._inflight == 0
+
+
+async def test_behind_what_is_queued_what_others_say_beside_an_own_message_is_bounded() -> None:
+    async with running_node(max_outbound=4096) as node:
+        ana, _, conv = await talk(node)
+        ana.outlet.stuck = True
+        ana.outlet.held.append(bytes(4000))
+        ana.session.deliver_own(conv, flush(conv, ana, size=500))
+        ana.outlet.held[0] = b""
+        ana.outlet.release(ana.session)
+        assert told(ana) == [("Sent", 1)]
+        assert [(gap.from_, gap.to) for gap in ana.outlet.of(Gap)] == [(2, 2)]
+
+
 async def test_a_refusal_is_an_answer_too() -> None:
     async with running_node(max_inflight=1) as node:
         ana, _, conv = await talk(node)
@@ -300,10 +329,20 @@ async def test_who_is_told_to_move_before_its_first_frame_is_closed_and_later_se
         assert ana.outlet.closed is not None
 
 
-async def test_who_is_told_to_move_while_connecting_hears_of_it_behind_ready() -> None:
-    async with running_node() as node:
+async def test_who_is_told_to_move_while_connecting_hears_of_it_behind_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = await memory_with_users()
+    async with running_node(storage) as node:
         ana = Person(node)
-        ana.session._moving = 300
+        (store,) = storage.shards.all
+        resume = store.resume
+
+        async def meanwhile(*arguments: Any, **options: Any) -> Resumed:
+            ana.session.drain(300)
+            return await resume(*arguments, **options)
+
+        monkeypatch.setattr(store, "resume", meanwhile)
         await ana.connect("ana")
         assert [type(frame) for frame in ana.outlet.taken[-2:]] == [Ready, Reconnect]
         assert ana.outlet.of(Reconnect)[0].after_ms == 300
@@ -315,50 +354,6 @@ async def test_who_is_closed_while_connecting_hears_of_no_event() -> None:
         ana.session.close_internal()
         ana.session.went_live()
         assert not ana.session.hears
-
-
-async def test_a_new_member_is_introduced_and_one_that_left_hears_no_more() -> None:
-    async with running_node() as node:
-        ana, bob = await person(node, "ana"), await person(node, "bob")
-        await ana.say(Create(rid=1, type="group", members=[], title="t"))
-        conv = ana.outlet.of(Conv)[0].conv
-        join = appends.join(conv, "ana", new_id(), "bob", "member")
-        await node.conversations.post(join, Inbox())
-        await trio.testing.wait_all_tasks_blocked()
-        assert bob.session.conversations == [conv]
-        await ana.say(text(conv))
-        bob.session.departures = set()
-        await node.conversations.post(appends.leave(conv, "ana", new_id(), "bob"), Inbox())
-        await trio.testing.wait_all_tasks_blocked()
-        await ana.say(text(conv))
-        assert [(frame.conv, frame.left) for frame in bob.outlet.of(Conv)] == [
-            (conv, False),
-            (conv, True),
-        ]
-        assert bob.outlet.of(Msg)[-1].seq == 2
-        assert bob.session.departures == {conv}
-
-
-async def test_while_connect_is_being_answered_changes_of_membership_are_kept_for_it() -> None:
-    async with running_node() as node:
-        ana = await person(node, "ana")
-        taken = len(ana.outlet.taken)
-        ana.session.early = {}
-        came = Conv(conv=new_id(), type="group", members=["ana"], head=0)
-        went = replace(came, conv=new_id(), left=True)
-        ana.session.entered(came)
-        ana.session.left(went)
-        assert ana.session.early == {came.conv: came, went.conv: went}
-        assert len(ana.outlet.taken) == taken
-
-
-async def test_the_presence_of_whom_it_met_is_shown_and_of_whom_it_parted_from_no_more() -> None:
-    async with running_node() as node:
-        ana, bob = await person(node, "ana"), await person(node, "bob")
-        await ana.say(Watch(users=["bob"]))
-        assert ana.outlet.of(Presence)[-1].status == "offline"
-        await bob.say(Create(rid=1, type="private", members=["ana"]))
-        assert ana.outlet.of(Presence)[-1].status == "online"
 
 
 async def test_what_an_ended_session_held_is_given_back() -> None:
