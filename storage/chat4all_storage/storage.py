@@ -8,11 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
-from msgspec import Struct
+from msgspec import Struct, field
 
 from .memory.accounts import memory_accounts
 from .memory.directory import MemoryDirectory
 from .memory.log import wall_clock_ms
+from .memory.objects import MemoryObjects
 from .memory.shard import MemoryShard
 from .ports.errors import Rejected, Unavailable
 from .ports.events import DEFAULT_RULES
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .ports.accounts import AccountStores
     from .ports.directory import Directory
     from .ports.events import Rules
+    from .ports.objects import ObjectStore
 
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,8 @@ class Storage(Struct, frozen=True):
     accounts: AccountStores
     cluster: str = "memory"
     """The lasting name of the directory's database: what all nodes on it have in common."""
+    objects: ObjectStore = field(default_factory=MemoryObjects)
+    """The bytes of files."""
 
 
 def memory_storage(

@@ -13,6 +13,7 @@ from tests.storage.builders import (
     commit,
     new_conversation,
 )
+from tests.storage.ports.object_places import ObjectPlace, memory_place
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,3 +45,15 @@ async def limited(database_or_memory: str | None) -> AsyncIterator[ShardStore]:
         store = PostgresShard(bridge, database_or_memory, "limited", rules=rules)
         yield store
         await store.close()
+
+
+@pytest.fixture
+def memory_objects() -> ObjectPlace:
+    return memory_place()
+
+
+@pytest.fixture(params=["memory"])
+def objects(request: pytest.FixtureRequest) -> ObjectPlace:
+    """Every object store, each of which passes the suite."""
+    place: ObjectPlace = request.getfixturevalue(f"{request.param}_objects")
+    return place
