@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _JOINERS: Final = "\u200c\u200d"
 """Format characters that scripts and emoji need; the others are invisible or turn text around."""
+_UNITS: Final = ("kB", "MB", "GB", "TB")
 NEW_LINE: Final = "↵"
 """Stands for a line break where a message must stay on one line."""
 
@@ -68,11 +69,29 @@ def text_of(event: Msg) -> str:
     if isinstance(body, TextBody):
         return safe(body.text)
     if isinstance(body, FileBody):
-        return f"[file {body.file_id}] {safe(body.text or '')}".rstrip()
+        return f"[{_file(body)}] {safe(body.text or '')}".rstrip()
     if isinstance(body, MemberBody):
         verb = "joined" if event.kind == "join" else "left"
         return f"{safe_line(body.user)} {verb}"
     return ""
+
+
+def size_of(count: int) -> str:
+    """So many bytes, for people: `999 B`, `1.5 MB`."""
+    if count < 1000:
+        return f"{count} B"
+    amount = float(count)
+    for unit in _UNITS[:-1]:
+        amount /= 1000
+        if amount < 999.95:
+            return f"{amount:.1f} {unit}"
+    return f"{amount / 1000:,.1f} {_UNITS[-1]}"
+
+
+def _file(body: FileBody) -> str:
+    """Which file a message carries: its name and size, or its id if the message tells no more."""
+    name = f"file {safe_line(body.name or body.file_id)}"
+    return name if body.size is None else f"{name}, {size_of(body.size)}"
 
 
 def event_line(event: Msg) -> str:

@@ -35,6 +35,9 @@ META = {"s": "x", "i": -(2**63), "f": 0.5, "b": True, "n": None, "l": [1, [2]], 
 
 HI = f.TextBody(text="hi")
 FILE = f.FileBody(file_id=OTHER, text="the plan")
+PHOTO = f.FileBody(
+    OTHER, "look", "Café ☕.png", MAX, "image/png", width=4000, height=3000, thumbnail=True
+)
 LIMITS = f.Limits(frame=65536, text=10000, inflight=64, rate=100)
 
 
@@ -69,6 +72,7 @@ CLIENT: dict[str, f.AnyClientFrame] = {
     "send 10,000 characters": f.Send(rid=2, conv=CONV, id=ID, body=f.TextBody(text="x" * 10_000)),
     "send file": f.Send(rid=3, conv=CONV, id=ID, body=f.FileBody(file_id=OTHER)),
     "send file with caption": f.Send(rid=4, conv=CONV, id=ID, body=FILE),
+    "send file as it was received": f.Send(rid=4, conv=CONV, id=ID, body=PHOTO),
     "send at its limits": f.Send(
         rid=MAX, conv=ZERO, id=LAST, body=HI, reply_to=MAX, channels=[], meta={}
     ),
@@ -100,6 +104,8 @@ CLIENT: dict[str, f.AnyClientFrame] = {
     "create at its limits": f.Create(rid=MAX, type="group", members=[], title="😀" * 200),
     "info": f.Info(rid=14, conv=CONV),
     "info at its limit": f.Info(rid=MAX, conv=LAST),
+    "file": f.AskFile(rid=18, file=OTHER),
+    "file at its limits": f.AskFile(rid=MAX, file=LAST),
     "refresh": f.Refresh(rid=15, token="t"),
     "refresh at its limits": f.Refresh(rid=MAX, token="t" * 8192),
     "ping": f.Ping(),
@@ -116,6 +122,7 @@ SERVER: dict[str, f.AnyServerFrame] = {
     "msg": MSG,
     "msg full": _msg(HI, seq=2, reply_to=1, meta=META, channel="telegram:support"),
     "msg file": _msg(FILE, seq=3),
+    "msg file full": _msg(PHOTO, seq=3),
     "msg edit": _msg(HI, seq=4, kind="edit", target=1),
     "msg edited": _msg(HI, seq=4, edited_at=NOW),
     "msg delete": _msg(None, seq=5, kind="delete", target=1),
@@ -148,6 +155,15 @@ SERVER: dict[str, f.AnyServerFrame] = {
         conv=CONV, type="group", members=[], head=9, metadata=META, retention=MAX, changed=True
     ),
     "conv left": f.Conv(conv=CONV, type="group", members=[], head=9, left=True),
+    "file": f.FileProgress(OTHER, "uploading", 0, 1, "a", "text/plain"),
+    "file checking": f.FileProgress(OTHER, "checking", 9, 9, "a", "text/plain", rid=0),
+    "file rejected": f.FileProgress(OTHER, "rejected", 9, 9, "a", "text/plain", reason="checksum"),
+    "file quarantined": f.FileProgress(
+        OTHER, "quarantined", 9, 9, "a", "text/plain", reason="unscanned"
+    ),
+    "file full": f.FileProgress(
+        OTHER, "ready", MAX, MAX, "Café ☕.png", "image/png", MAX, "", 4000, 3000, thumbnail=True
+    ),
     "ok": f.Ok(rid=0),
     "ok at its limit": f.Ok(rid=MAX),
     "pong": f.Pong(now=NOW),
@@ -294,6 +310,11 @@ REFUSED: dict[str, bytes] = {
     "body that clients may not send": _send(body={"type": "member", "user": "bob"}),
     "empty text": _send(body={"type": "text", "text": ""}),
     "text body without text": _send(body={"type": "text"}),
+    "file with a size that is no number": _send(
+        body={"type": "file", "file_id": OTHER, "size": "1"}
+    ),
+    "file frame without file": _frame(t="file", rid=1),
+    "file that is no id": _frame(t="file", rid=1, file="../etc/passwd"),
     "file without file_id": _send(body={"type": "file", "text": "hi"}),
     "reply_to 0": _send(reply_to=0),
     "channel that is no name": _send(channels=["Telegram"]),

@@ -13,6 +13,7 @@ from chat4all_actors.cli.chat_text import (
     json_line,
     safe,
     safe_line,
+    size_of,
     text_of,
 )
 from chat4all_protocol import frames as f
@@ -62,6 +63,10 @@ def test_an_event_is_one_line() -> None:
     [
         (message(f.FileBody(CONV)), f"[file {CONV}]"),
         (message(f.FileBody(CONV, "look")), f"[file {CONV}] look"),
+        (
+            message(f.FileBody(CONV, "look", "a\u202egpj.exe\n", 1500)),
+            "[file agpj.exe↵, 1.5 kB] look",
+        ),
         (message(None, deleted=True), "(deleted)"),
         (message(f.MemberBody("eve"), kind="join"), "eve joined"),
         (message(f.MemberBody("eve"), kind="leave"), "eve left"),
@@ -70,6 +75,22 @@ def test_an_event_is_one_line() -> None:
 )
 def test_every_kind_of_event_has_a_text_of_its_own(event: f.Msg, text: str) -> None:
     assert text_of(event) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (2 * 1024**3, "2.1 GB"),
+        (f.MAX_INTEGER, "9,223,372.0 TB"),
+    ],
+)
+def test_a_size_is_short(count: int, shown: str) -> None:
+    assert size_of(count) == shown
 
 
 def test_times_are_local() -> None:

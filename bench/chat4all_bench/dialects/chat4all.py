@@ -115,6 +115,10 @@ class _Presence(Struct, tag_field="t", tag="presence"):
     pass
 
 
+class _File(Struct, tag_field="t", tag="file"):
+    pass
+
+
 class _Ok(Struct, tag_field="t", tag="ok"):
     pass
 
@@ -136,6 +140,7 @@ _Any: TypeAlias = (
     | _Receipt
     | _Typing
     | _Presence
+    | _File
     | _Ok
     | _Pong
 )

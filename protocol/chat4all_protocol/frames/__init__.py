@@ -11,18 +11,20 @@ A field that is `None` or holds its default is left out on the wire; unknown key
 | `fetch` | `page` | events that were stored |
 | `recv`, `read`, `typing` | | how far somebody is, and that one composes |
 | `create`, `info` | `conv` | conversations and their members |
+| `file` | `file` | how far an upload has come |
 | `watch` | `presence` | who is there |
 | `mode`, `refresh` | `ok` | how the user is present; a newer token |
 | `ping` | `pong` | a sign of life |
 
 A server greets with `hello`, refuses a request with `error`, pushes `msg`, `receipt`, `typing`,
-`presence` and `conv`, announces a hole by `gap` and a drain by `reconnect`.
+`presence`, `conv` and `file`, announces a hole by `gap` and a drain by `reconnect`.
 """
 
 from typing import Final
 
 from .client import (
     AnyClientFrame,
+    AskFile,
     ClientFrame,
     Connect,
     Create,
@@ -59,6 +61,7 @@ from .fields import (
     Title,
     Token,
     TypingKind,
+    UploadState,
     Username,
 )
 from .server import (
@@ -67,6 +70,7 @@ from .server import (
     Conv,
     ConvState,
     Error,
+    FileProgress,
     Gap,
     Hello,
     Limits,
@@ -93,6 +97,7 @@ __all__ = [
     "SUBPROTOCOL",
     "AnyClientFrame",
     "AnyServerFrame",
+    "AskFile",
     "Body",
     "Channel",
     "ClientFrame",
@@ -108,6 +113,7 @@ __all__ = [
     "Error",
     "Fetch",
     "FileBody",
+    "FileProgress",
     "Gap",
     "Hello",
     "Id",
@@ -142,6 +148,7 @@ __all__ = [
     "Token",
     "Typing",
     "TypingKind",
+    "UploadState",
     "Username",
     "Watch",
 ]

@@ -145,6 +145,13 @@ class Info(ClientFrame, tag="info", frozen=True):
     conv: Id
 
 
+class AskFile(ClientFrame, tag="file", frozen=True):
+    """Ask how far an own file has come. Answer: `file`."""
+
+    rid: Rid
+    file: Id
+
+
 class Refresh(ClientFrame, tag="refresh", frozen=True):
     """Go on with a newer token of the same user. Answer: `ok`."""
 
@@ -172,6 +179,7 @@ AnyClientFrame: TypeAlias = (
     | Mode
     | Create
     | Info
+    | AskFile
     | Refresh
     | Ping
 )

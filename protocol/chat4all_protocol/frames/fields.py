@@ -29,6 +29,7 @@ Channel: TypeAlias = Annotated[str, Meta(pattern=CHANNEL_PATTERN)]
 ConversationType: TypeAlias = Literal["private", "group"]
 Kind: TypeAlias = Literal["message", "edit", "delete", "react", "join", "leave", "change"]
 TypingKind: TypeAlias = Literal["text", "voice", "file"]
+UploadState: TypeAlias = Literal["uploading", "checking", "ready", "quarantined", "rejected"]
 
 
 class TextBody(Struct, tag_field="type", tag="text", frozen=True, gc=False):
@@ -38,11 +39,25 @@ class TextBody(Struct, tag_field="type", tag="text", frozen=True, gc=False):
 
 
 class FileBody(Struct, tag_field="type", tag="file", frozen=True, omit_defaults=True, gc=False):
-    """A file that was uploaded before, with an optional caption."""
+    """A file that was uploaded before, with an optional caption.
+
+    A client says `file_id` and `text`; the server adds the rest, whatever a client put there.
+    """
 
     file_id: Id
     """What the upload was answered with."""
     text: str | None = None
+    name: str | None = None
+    """What its uploader called it: to be shown, never part of a path."""
+    size: int | None = None
+    """Bytes."""
+    mime: str | None = None
+    """What its bytes are."""
+    width: int | None = None
+    """Of an image, in pixels."""
+    height: int | None = None
+    thumbnail: bool = False
+    """Whether there is a thumbnail to fetch."""
 
 
 class MemberBody(Struct, tag_field="type", tag="member", frozen=True, omit_defaults=True, gc=False):

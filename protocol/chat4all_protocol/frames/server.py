@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct, field
 
-from .fields import Body, Kind
+from .fields import Body, Kind, UploadState
 
 
 class ServerFrame(Struct, tag_field="t", frozen=True, omit_defaults=True):
@@ -191,6 +191,29 @@ class Conv(ServerFrame, tag="conv", frozen=True):
     """The reader is no longer a member."""
 
 
+class FileProgress(ServerFrame, tag="file", frozen=True):
+    """How far a file of the reader has come: asked for, or because its state has changed."""
+
+    file: str
+    """The file's id."""
+    state: UploadState
+    uploaded: int
+    """Bytes of the parts that came whole."""
+    size: int
+    """Bytes of the whole."""
+    name: str
+    mime: str
+    """As it was told; once it is checked, what the bytes are."""
+    rid: int | None = None
+    reason: str | None = None
+    """A word: why it is rejected or quarantined."""
+    width: int | None = None
+    """Of an image, in pixels."""
+    height: int | None = None
+    thumbnail: bool = False
+    """Whether there is a thumbnail to fetch."""
+
+
 class Ok(ServerFrame, tag="ok", frozen=True):
     """Done."""
 
@@ -233,6 +256,7 @@ AnyServerFrame: TypeAlias = (
     | Composing
     | Presence
     | Conv
+    | FileProgress
     | Ok
     | Pong
     | Error
