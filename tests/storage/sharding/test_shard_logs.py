@@ -229,18 +229,25 @@ async def test_a_shard_may_move_on_and_back(
     assert world.outcomes == [(Status.STORED, seq) for seq in (1, 2, 3)]
 
 
+@pytest.mark.parametrize(("bound", "three"), [("MAX_HELD", 3), ("MAX_HELD_BYTES", 3 * 300)])
 async def test_what_is_held_is_bounded(
-    autojump_clock: MockClock, world: World, moving: str, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock,
+    world: World,
+    moving: str,
+    monkeypatch: pytest.MonkeyPatch,
+    bound: str,
+    three: int,
 ) -> None:
-    monkeypatch.setattr(shard_logs, "MAX_HELD", 3)
+    monkeypatch.setattr(shard_logs, bound, three)
+    body = bytes(100)
     world.freeze()
     world.directory.placed[SHARD] = "a database that this node does not know"
-    world.submit(append(moving, "ann"))
+    world.submit(append(moving, "ann", body))
     await trio.sleep(COMMIT_TIME * 1.1)
     assert world.logs.held == 1
-    world.submit(append(moving, "ann"), append(moving, "ann"))
+    world.submit(append(moving, "ann", body), append(moving, "ann", body))
     with pytest.raises(LogFull):
-        world.submit(append(moving, "ann"))
+        world.submit(append(moving, "ann", body))
     assert world.logs.held == 3
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
 
-async def test_a_stop_refuses_what_is_held(autojump_clock: MockClock) -> None:
+async def test_what_comes_back_after_a_stop_is_refused(autojump_clock: MockClock) -> None:
     world = World()
     moving = await new_conversation(world.a, "ann", id=conversation_of(SHARD))
     async with trio.open_nursery() as nursery:
@@ -35,9 +35,7 @@ async def test_a_stop_refuses_what_is_held(autojump_clock: MockClock) -> None:
     assert await events(world.a, moving) == []
 
 
-async def test_a_stop_refuses_what_waits_for_a_database_that_is_not_known(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_stop_refuses_what_is_held(autojump_clock: MockClock) -> None:
     world = World()
     moving = await new_conversation(world.a, "ann", id=conversation_of(SHARD))
     async with trio.open_nursery() as nursery:
