@@ -196,10 +196,11 @@ async def _replay(
     heads = {each.conversation: each.head for each in found.memberships}
     behind: list[Range] = []
     for id_, after in cursors.items():
-        upto = starts.get(id_, 0)
-        if id_ not in held:
+        if id_ in held:
+            await session.outlet.room(session.services.settings.max_outbound)
+        if id_ not in held:  # nothing was missed, or it has left while it waited
             continue
-        await session.outlet.room(session.services.settings.max_outbound)
+        upto = starts[id_]
         events: list[StoredEvent] = []
         if upto - after <= FETCH_LIMIT:
             events = [event for event in found.events.get(id_, ()) if event.seq <= upto]
@@ -225,8 +226,8 @@ async def _read_behind(session: Session, held: Held, ranges: list[Range]) -> Non
         logger.warning("missed events could not be read: %s", error)
         found = [[] for _ in ranges]
     for wanted, events in zip(ranges, found, strict=True):
+        await session.outlet.room(session.services.settings.max_outbound)
         if wanted.conversation in held:  # else it has left meanwhile
-            await session.outlet.room(session.services.settings.max_outbound)
             session.outlet.send_nowait(b"".join([framed(message(event)) for event in events]))
             last = events[-1].seq if events else wanted.after
             _release(session, held, wanted.conversation, last, wanted.upto)

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from chat4all_actors.conversation import appends
+from chat4all_actors.presence.roster import Status
 from chat4all_actors.session import resume
 from chat4all_protocol.codes import CloseCode
 from chat4all_protocol.frames import (
@@ -15,6 +16,7 @@ from chat4all_protocol.frames import (
     Error,
     Gap,
     Hello,
+    Mode,
     Msg,
     Ready,
     Send,
@@ -51,6 +53,23 @@ async def test_what_was_missed_follows_ready(missed: int, replayed: int) -> None
         bob = await person(node, "bob", cursors={conv: 3})
         assert [one.seq for one in bob.outlet.of(Msg)] == list(range(4, 4 + replayed))
         assert bob.outlet.of(Gap) == []
+
+
+async def test_where_nothing_was_missed_nothing_is_told_and_the_next_conversation_is() -> None:
+    async with running_node() as node:
+        ana = await person(node, "ana")
+        seen, missed = await group(ana, 2), await group(ana, 2)
+        bob = await person(node, "bob", cursors={seen: 2, missed: 1})
+        assert [(one.conv, one.seq) for one in bob.outlet.of(Msg)] == [(missed, 2)]
+
+
+async def test_who_connects_in_the_background_is_away_until_it_comes_to_the_front() -> None:
+    async with running_node() as node:
+        bob = await person(node, "bob", background=True)
+        assert node.roster.standing("bob").status is Status.AWAY
+        assert bob.session.background
+        await bob.say(Mode(rid=1, background=False))
+        assert node.roster.standing("bob").status is Status.ONLINE
 
 
 async def test_more_than_100_missed_events_are_a_gap() -> None:
@@ -154,6 +173,7 @@ async def test_a_store_that_is_away_refuses_for_now(monkeypatch: pytest.MonkeyPa
         assert (error.code, error.temporary) == ("UNAVAILABLE", True)
         assert ana.outlet.closed is not None
         assert ana.outlet.closed[0] == CloseCode.OVERLOADED
+        assert len(node.resumes) == 0
 
 
 async def refused(node: Node, token: str) -> tuple[list[str], int | None]:
@@ -237,11 +257,14 @@ class During:
         (store,) = storage.shards.all
         self._resume = store.resume
         self._act = act
+        self._done = False
         monkeypatch.setattr(store, "resume", self._answer)
 
     async def _answer(self, *arguments: Any, **options: Any) -> Resumed:
         found = await self._resume(*arguments, **options)
-        await self._act()
+        if not self._done:
+            self._done = True
+            await self._act()
         return found
 
 

@@ -281,16 +281,19 @@ async def test_what_one_flush_tells_goes_out_in_one_piece() -> None:
         assert ana.session._inflight == 0
 
 
-async def test_behind_what_is_queued_what_others_say_beside_an_own_message_is_bounded() -> None:
+@pytest.mark.parametrize(("size", "fits"), [(20, True), (500, False)])
+async def test_behind_what_is_queued_what_others_say_beside_an_own_message_is_bounded(
+    size: int, fits: bool
+) -> None:
     async with running_node(max_outbound=4096) as node:
         ana, _, conv = await talk(node)
         ana.outlet.stuck = True
-        ana.outlet.held.append(bytes(4000))
-        ana.session.deliver_own(conv, flush(conv, ana, size=500))
+        ana.outlet.held.append(bytes(3700))
+        ana.session.deliver_own(conv, flush(conv, ana, size))
         ana.outlet.held[0] = b""
         ana.outlet.release(ana.session)
-        assert told(ana) == [("Sent", 1)]
-        assert [(gap.from_, gap.to) for gap in ana.outlet.of(Gap)] == [(2, 2)]
+        assert told(ana) == [("Sent", 1), ("Msg", 2)][: 1 + fits]
+        assert [(gap.from_, gap.to) for gap in ana.outlet.of(Gap)] == [(2, 2)] * (not fits)
 
 
 async def test_a_refusal_is_an_answer_too() -> None:
