@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
+from chat4all_actors.conversation import appends
 from chat4all_protocol.codec import encode
 from chat4all_protocol.frames import Conv, Error, Fetch, Gap, Msg, Page, Ready, Send, Sent, TextBody
 from chat4all_protocol.ids import new_id
@@ -17,11 +18,14 @@ from chat4all_storage.ports.logical_shards import logical_shard
 from chat4all_storage.storage import Storage, memory_storage
 
 from ..actors.harness import USERS, Person, person, running_node
+from ..conversation.test_posts import Inbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from trio.testing import MockClock
+
+    from chat4all_actors.node import Node
 
 
 READS = ("resume", "history", "conversation", "page", "members", "commit", "create")
@@ -150,6 +154,144 @@ async def test_who_left_meanwhile_is_not_let_in_and_who_was_added_is_so_once(
         assert introduced(bob) == []
         assert introduced(carla) == [(there, 7, ["ana", "carla"])]
         assert gaps(carla) == []
+
+
+async def test_all_who_wait_are_let_in_however_many_they_are(
+    autojump_clock: MockClock, storage: Storage, convs: list[str], patch: pytest.MonkeyPatch
+) -> None:
+    _, there = convs
+    async with running_node(storage) as node:
+        outage = Outage(storage, patch, hangs=False)
+        waiting = [await person(node, "bob", f"device{number}") for number in range(20)]
+        outage.heal()
+        await trio.sleep(5)
+        assert [introduced(bob) for bob in waiting] == [[(there, 5, ["ana", "bob"])]] * 20
+        assert len(node.latecomers) == 0
+
+
+@pytest.mark.parametrize("cursor", [5, 50], ids=["at the head", "that can not be right"])
+async def test_with_a_cursor_beyond_which_there_is_nothing_there_is_no_gap(
+    autojump_clock: MockClock,
+    storage: Storage,
+    convs: list[str],
+    patch: pytest.MonkeyPatch,
+    cursor: int,
+) -> None:
+    _, there = convs
+    async with running_node(storage) as node:
+        outage = Outage(storage, patch, hangs=False)
+        bob = await person(node, "bob", cursors={there: cursor})
+        outage.heal()
+        await trio.sleep(5)
+        assert introduced(bob) == [(there, 5, ["ana", "bob"])]
+        assert gaps(bob) == []
+
+
+class Reading:
+    """Something happens once, before or after the second database is asked by who comes late."""
+
+    def __init__(self, storage: Storage, patch: pytest.MonkeyPatch, name: str) -> None:
+        self._answer = getattr(storage.shards.all[1], name)
+        self.before: Callable[[], Awaitable[object]] | None = None
+        self.after: Callable[[], Awaitable[object]] | None = None
+        patch.setattr(storage.shards.all[1], name, self._ask)
+
+    async def _ask(self, *arguments: Any, **options: Any) -> Any:
+        if (act := self.before) is not None:
+            self.before = None
+            await act()
+        found = await self._answer(*arguments, **options)
+        if (act := self.after) is not None:
+            self.after = None
+            await act()
+        return found
+
+
+async def post(node: Node, change: Append) -> None:
+    await node.conversations.post(change, Inbox())
+    await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_who_ends_while_its_conversations_are_read_is_not_let_in(
+    autojump_clock: MockClock, storage: Storage, convs: list[str], patch: pytest.MonkeyPatch
+) -> None:
+    _, there = convs
+    async with running_node(storage) as node:
+        outage = Outage(storage, patch, hangs=False)
+        bob, other = await person(node, "bob"), await person(node, "bob", "other")
+        outage.heal()
+        reading = Reading(storage, patch, "members")
+
+        async def end() -> None:
+            other.session.close_internal()
+            other.session.ended()
+
+        reading.after = end
+        await trio.sleep(5)
+        assert introduced(bob) == [(there, 5, ["ana", "bob"])]
+        assert introduced(other) == []
+        assert node.conversations.read_by(there, other.session) is None
+
+
+async def test_who_is_removed_between_the_answers_of_the_database_is_not_let_in(
+    autojump_clock: MockClock, storage: Storage, convs: list[str], patch: pytest.MonkeyPatch
+) -> None:
+    _, there = convs
+    async with running_node(storage) as node:
+        await person(node, "ana")  # keeps the conversation awake
+        outage = Outage(storage, patch, hangs=False)
+        bob = await person(node, "bob", cursors={there: 5})
+        outage.heal()
+        leave = appends.leave(there, "ana", new_id(), "bob")
+        Reading(storage, patch, "members").after = lambda: post(node, leave)
+        await trio.sleep(5)
+        assert [frame.left for frame in bob.outlet.of(Conv)] == [True]
+        assert node.conversations.read_by(there, bob.session) is None
+
+
+async def test_who_is_added_just_before_its_conversations_are_read_is_told_once(
+    autojump_clock: MockClock, storage: Storage, convs: list[str], patch: pytest.MonkeyPatch
+) -> None:
+    _, there = convs
+    async with running_node(storage) as node:
+        outage = Outage(storage, patch, hangs=False)
+        carla = await person(node, "carla")
+        outage.heal()
+        join = appends.join(there, "ana", new_id(), "carla", "member")
+        Reading(storage, patch, "resume").before = lambda: post(node, join)
+        await trio.sleep(5)
+        assert introduced(carla) == [(there, 6, ["ana", "bob", "carla"])]
+        assert gaps(carla) == []
+
+
+@pytest.mark.parametrize("removed", [False, True])
+async def test_what_woke_while_it_was_read_is_read_again(
+    autojump_clock: MockClock,
+    storage: Storage,
+    convs: list[str],
+    patch: pytest.MonkeyPatch,
+    removed: bool,
+) -> None:
+    _, there = convs
+    async with running_node(storage) as node:
+        outage = Outage(storage, patch, hangs=False)
+        bob = await person(node, "bob", cursors={there: 5})
+        outage.heal()
+        words = [appends.message(there, "ana", new_id(), TextBody("hi")) for _ in range(2)]
+        elsewhere = appends.leave(there, "ana", new_id(), "bob") if removed else words[0]
+
+        async def act() -> None:
+            await storage.shards.all[1].commit([elsewhere], [])
+            await post(node, words[1])
+
+        Reading(storage, patch, "members").after = act
+        await trio.sleep(5)
+        if removed:
+            assert bob.outlet.of(Conv) == []
+        else:
+            assert introduced(bob) == [(there, 5, ["ana", "bob"])]
+            assert gaps(bob) == [(there, 6, 7)]
+        assert len(node.latecomers) == 0
 
 
 async def test_a_session_that_ends_is_forgotten(

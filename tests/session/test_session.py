@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -7,6 +8,7 @@ import trio
 
 from chat4all_actors.conversation import appends
 from chat4all_actors.messages import Passing, Post
+from chat4all_actors.session.session import Session
 from chat4all_actors.wire import framed
 from chat4all_protocol.codec import encode
 from chat4all_protocol.codes import CloseCode
@@ -197,6 +199,17 @@ async def test_the_client_is_greeted_with_what_holds_here() -> None:
         assert hello.limits == Limits(frame=8192, text=100, inflight=3, rate=60)
         assert 0 <= hello.now - int(EPOCH * 1000) <= trio.current_time() * 1000
         assert len(node.heartbeat) == 1
+
+
+async def test_one_that_is_to_connect_is_visited_every_second_and_a_live_one_every_5(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with running_node() as node:
+        visits: Counter[object] = Counter()
+        monkeypatch.setattr(Session, "beat", lambda session, now: visits.update([session]))
+        live, early = await person(node, "ana"), Person(node)
+        await trio.sleep(20.5)
+        assert (visits[live.session], visits[early.session]) == (4, 20)
 
 
 async def test_nothing_is_read_from_a_client_that_is_being_closed() -> None:
