@@ -43,7 +43,7 @@ class Timers(Generic[K]):
     runs again.
     """
 
-    def __init__(self, name: str = "timers", *, on_fault: FaultHandler | None = None) -> None:
+    def __init__(self, name: str, *, on_fault: FaultHandler | None = None) -> None:
         """Make a set without timers.
 
         `on_fault` gets the key (as text) and the exception of a callback that raised, which does
@@ -105,6 +105,7 @@ class Timers(Generic[K]):
             task_status.started()
             while True:
                 if self._fire_round():
+                    # A sleep that is over as it begins would do as well, at five times the cost.
                     await trio.lowlevel.checkpoint()
                     continue
                 deadline = self._heap[0][0] if self._heap else math.inf

@@ -123,6 +123,19 @@ async def test_stopping_fails_the_asks_that_are_open(pool: Pool) -> None:
     assert clerk.state is ActorState.STOPPED
 
 
+async def test_who_asks_after_the_end_does_not_disturb_those_who_are_told_of_it(pool: Pool) -> None:
+    clerk = Clerk(pool)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(expect, ActorStopped, clerk.ask(question("ignored"), timeout=9))
+        await wait_all_tasks_blocked()
+        clerk.stop()
+        with trio.CancelScope() as cancelled:
+            cancelled.cancel()
+            await clerk.ask(question("echo"), timeout=9)
+    assert cancelled.cancelled_caught
+    assert clerk.statistics().pending_asks == 0
+
+
 async def test_who_gets_no_answer_is_told_from_whom(pool: Pool) -> None:
     clerk = Clerk(pool)
     async with trio.open_nursery() as nursery:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def timers() -> AsyncIterator[Timers[str]]:
-    timers: Timers[str] = Timers()
+    timers: Timers[str] = Timers("timers")
     async with trio.open_nursery() as nursery:
         await nursery.start(timers.run)
         yield timers
@@ -138,6 +138,16 @@ async def test_replaced_and_cancelled_timers_do_not_pile_up(
     assert timers.statistics().heap <= 2 + 64
 
 
+async def test_a_few_cancelled_timers_are_not_worth_sorting_out(timers: Timers[str]) -> None:
+    for number in range(100):
+        timers.set(str(number), 10, print)
+    for number in range(64):
+        timers.cancel(str(number))
+    assert timers.statistics().heap == 100
+    timers.cancel("64")
+    assert timers.statistics().heap == timers.statistics().pending == 35
+
+
 async def test_compaction_keeps_what_is_set(timers: Timers[str], autojump_clock: MockClock) -> None:
     log = Log()
     for number in range(200):
@@ -149,18 +159,19 @@ async def test_compaction_keeps_what_is_set(timers: Timers[str], autojump_clock:
     assert log.entries == [(1, "kept")] * 100 + [(2, "hot")]
 
 
-async def test_timers_that_fell_due_between_two_runs_fire_in_the_second(
+async def test_timers_set_before_or_between_two_runs_fire_in_the_second(
     autojump_clock: MockClock,
 ) -> None:
-    timers: Timers[str] = Timers()
+    timers: Timers[str] = Timers("timers")
     log = Log()
-    timers.set("a", 1, log, "a")
+    timers.set("before", 1, log, "before")
     with trio.move_on_after(0.5):
         await timers.run()
+    timers.set("between", 2, log, "between")
     await trio.sleep(3)
     with trio.move_on_after(1):
         await timers.run()
-    assert log.entries == [(3.5, "a")]
+    assert log.entries == [(3.5, "before"), (3.5, "between")]
 
 
 @pytest.mark.parametrize("delay", [-1, math.inf, math.nan])
