@@ -138,6 +138,22 @@ async def test_a_cancelled_put_has_not_put_and_leaves_its_place_to_the_next() ->
     assert mailbox.statistics().accepted == 2
 
 
+async def test_the_only_one_who_waited_may_give_up_and_the_next_waits_as_well() -> None:
+    mailbox: Mailbox[int] = Mailbox(1)
+    mailbox.put_nowait(0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(mailbox.put, 1)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert mailbox.statistics().waiting_senders == 0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(mailbox.put, 2)
+        await wait_all_tasks_blocked()
+        assert mailbox.statistics().waiting_senders == 1
+        assert mailbox.take_nowait(9) == [0]
+    assert mailbox.take_nowait(9) == [2]
+
+
 async def test_a_put_in_a_cancelled_scope_has_not_put_although_there_is_room() -> None:
     mailbox: Mailbox[int] = Mailbox(1)
     with trio.CancelScope() as scope:
