@@ -134,6 +134,13 @@ def test_events_are_held_back_while_older_ones_are_replayed(way: Way) -> None:
     assert (held.release("a"), held.release("b")) == (EVENT, b"")
 
 
+def test_of_what_is_held_back_the_events_beyond_the_bound_are_one_gap(way: Way) -> None:
+    way.delivery.held = held = Held(["a"], len(EVENT))
+    for first, last in ((3, 5), (6, 7), (8, 9)):
+        way.delivery.deliver("a", first, last, EVENT)
+    assert frames([held.release("a").removeprefix(EVENT)]) == [Gap(conv="a", from_=6, to=9)]
+
+
 @pytest.mark.parametrize(("queued", "sent"), [(0, True), (MOST // 2 - 1, True), (MOST // 2, False)])
 def test_what_may_be_dropped_is_sent_while_less_than_half_is_queued(
     way: Way, queued: int, sent: bool
