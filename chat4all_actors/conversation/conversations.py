@@ -234,7 +234,7 @@ class Conversations:
             limit = f"metadata has at most {self.settings.max_metadata} bytes"
             raise Refusal(ErrorCode.TOO_LARGE, limit, "metadata")
         if type_ == "private":
-            _check_private(names, title, joins=joins)
+            _check_private(names, title)
             id_ = private_conversation_id(*names)
             roles = dict.fromkeys(sorted(names), "member")
         else:
@@ -317,9 +317,9 @@ class Conversations:
                 successor.reply_nowait(Overtaken(seq))
 
 
-def _check_private(names: list[str], title: str | None, *, joins: bool) -> None:
+def _check_private(names: list[str], title: str | None) -> None:
     if len(names) != 2:
-        other = "exactly one other member" if joins else "exactly two members"
-        raise Refusal(ErrorCode.INVALID_PAYLOAD, f"a private conversation has {other}", "members")
+        words = "a private conversation has exactly two members"
+        raise Refusal(ErrorCode.INVALID_PAYLOAD, words, "members")
     if title is not None:
         raise Refusal(ErrorCode.INVALID_PAYLOAD, "a private conversation has no title", "title")

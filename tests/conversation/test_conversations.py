@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 import trio
 
 from chat4all_protocol.codec import encode_body
@@ -13,7 +14,6 @@ from ..actors.harness import person, running_node
 from .test_posts import Inbox
 
 if TYPE_CHECKING:
-    import pytest
     from trio.testing import MockClock
 
 
@@ -54,6 +54,14 @@ async def test_what_nobody_reads_here_can_be_left_and_marked() -> None:
         assert node.conversations.alive() == []
 
 
+async def test_who_does_not_read_a_conversation_may_leave_it() -> None:
+    async with running_node() as node:
+        ana, bob = await person(node, "ana"), await person(node, "bob")
+        conversation = node.conversations.enter(new_id(), 0, "group", ana.session)
+        node.conversations.leave(conversation.id, bob.session)
+        assert list(conversation.readers) == [ana.session]
+
+
 async def test_watermarks_of_somebody_without_a_session_are_shown_the_others() -> None:
     async with running_node() as node:
         ana = await person(node, "ana")
@@ -86,6 +94,17 @@ async def test_a_member_who_is_not_known_here_yet_is_let_in_and_told() -> None:
         assert await node.conversations.reach(new_id(), bob.session) is None
 
 
+async def test_a_pair_that_is_reached_is_a_pair() -> None:
+    async with running_node() as node:
+        pair, _ = await node.conversations.create("private", "ana", ["bob"], None)
+        ana = await person(node, "ana")
+        node.conversations.leave(pair.id, ana.session)
+        assert node.conversations.alive() == []
+        conversation = await node.conversations.reach(pair.id, ana.session)
+        assert conversation is not None
+        assert conversation.private
+
+
 async def test_who_was_a_member_before_the_members_changed_is_not_let_in() -> None:
     async with running_node() as node:
         ana, bob = await person(node, "ana"), await person(node, "bob")
@@ -113,16 +132,22 @@ async def test_what_an_ended_conversation_could_not_pass_the_next_one_reads() ->
         assert [msg.seq for msg in ana.outlet.of(Msg)] == [1]
 
 
-async def test_a_conversation_is_woken_behind_what_a_read_has_missed() -> None:
+@pytest.mark.parametrize("missed", ["it came and went", "it had gone, and its log stored more"])
+async def test_a_conversation_is_woken_behind_what_a_read_has_missed(missed: str) -> None:
     async with running_node() as node:
         ana, id_ = await person(node, "ana"), new_id()
-        store = node.conversations.shards.of(id_)
+        conversations = node.conversations
+        store = conversations.shards.of(id_)
         await store.create(id_, "group", "t", "ana", {"ana": "owner"})
         body = encode_body(TextBody("hi"))
         await store.commit([Append(id_, "ana", new_id(), "message", body, 1)], [])
-        with node.conversations.heads.reading():
-            node.conversations.heads.note(id_, 1)
-            conversation = node.conversations.enter(id_, 0, "group", ana.session)
+        with conversations.heads.reading():
+            if missed == "it came and went":
+                conversations.enter(id_, 1, "group", ana.session)
+                conversations.leave(id_, ana.session)
+            else:
+                conversations.overtaken(id_, 1)
+            conversation = conversations.enter(id_, 0, "group", ana.session)
             await trio.testing.wait_all_tasks_blocked()
         assert (conversation.born, conversation.head) == (0, 1)
         assert [msg.seq for msg in ana.outlet.of(Msg)] == [1]

@@ -34,7 +34,8 @@ class Inbox:
         self.answers.append(("stored", post.rid, seq, dup))
 
     def refused(self, post: Post, error: Error) -> None:
-        self.answers.append(("refused", error.rid, error.code))
+        assert error.rid == post.rid
+        self.answers.append(("refused", post.rid, error.code))
 
     def lost(self, post: Post) -> None:
         self.answers.append(("lost", post.rid))
@@ -81,13 +82,15 @@ async def test_a_post_wakes_a_conversation_that_nobody_reads() -> None:
         assert inbox.answers == [("stored", 0, 1, False), ("stored", 0, 2, False)]
 
 
-async def test_a_woken_conversation_knows_its_members() -> None:
+async def test_a_woken_conversation_knows_its_members_and_whether_they_are_a_pair() -> None:
     async with running_node() as node:
-        conv = await emptied(node, "bob")
-        await node.conversations.post(text(conv, "bob"), Inbox())
-        woken = node.conversations.get(conv)
-        assert woken is not None
-        assert woken.members == ["ana", "bob"]
+        pair, _ = await node.conversations.create("private", "ana", ["bob"], None)
+        group, _ = await node.conversations.create("group", "ana", ["bob"], "t")
+        for conv, private in ((pair.id, True), (group.id, False)):
+            await node.conversations.post(text(conv, "bob"), Inbox())
+            woken = node.conversations.get(conv)
+            assert woken is not None
+            assert (woken.members, woken.private) == (["ana", "bob"], private)
 
 
 async def test_a_woken_conversation_lingers_and_then_ends(autojump_clock: MockClock) -> None:
