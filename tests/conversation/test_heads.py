@@ -66,6 +66,16 @@ def test_what_was_noted_stays_for_the_read_that_began_before_it() -> None:
     assert len(heads) == 0
 
 
+def test_what_is_kept_for_reads_is_counted() -> None:
+    heads = Heads()
+    with ExitStack() as before, heads.reading():
+        before.enter_context(heads.reading())
+        heads.note("a", 1)
+        before.close()
+        heads.note("b", 1)
+        assert len(heads) == 2
+
+
 def test_reads_that_always_overlap_do_not_make_it_keep_everything() -> None:
     heads = Heads()
     with ExitStack() as last:

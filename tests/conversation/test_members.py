@@ -89,6 +89,27 @@ async def test_those_of_a_shard_who_ask_meanwhile_are_read_together(
     assert all(len(room.told) == 1 for room in rooms)
 
 
+async def test_a_shard_that_hangs_keeps_those_of_others_from_nothing(
+    nursery: trio.Nursery,
+) -> None:
+    class Hanging(Stores):
+        async def members(self, conversations: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
+            if hanging.id in conversations:
+                await trio.sleep_forever()
+            return await super().members(conversations)
+
+    hanging, other = Room(), Room()
+    hanging.id, other.id = hanging.id[:-2] + "01", other.id[:-2] + "02"
+    stores = Hanging()
+    stores.go.set()
+    reader = await reader_of(stores, nursery)
+    ask(reader, hanging)
+    await wait_all_tasks_blocked()
+    ask(reader, other)
+    await wait_all_tasks_blocked()
+    assert (len(hanging.told), len(other.told)) == (0, 1)
+
+
 async def test_a_failure_is_not_told_and_the_next_request_reads_again(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
