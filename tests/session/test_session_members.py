@@ -65,12 +65,15 @@ async def test_while_connect_is_being_answered_changes_of_membership_are_kept_fo
         assert len(ana.outlet.taken) == taken
 
 
-async def test_the_presence_of_whom_it_met_is_shown() -> None:
+@pytest.mark.parametrize("creator", ["ana", "bob"])
+async def test_the_presence_of_whom_it_met_is_shown(creator: str) -> None:
     async with running_node() as node:
-        ana, bob = await person(node, "ana"), await person(node, "bob")
+        people = {name: await person(node, name) for name in ("ana", "bob")}
+        ana = people["ana"]
         await ana.say(Watch(users=["bob"]))
         assert ana.outlet.of(Presence)[-1].status == "offline"
-        await bob.say(Create(rid=1, type="private", members=["ana"]))
+        (other,) = people.keys() - {creator}
+        await people[creator].say(Create(rid=1, type="private", members=[other]))
         assert ana.outlet.of(Presence)[-1].status == "online"
 
 
