@@ -7,7 +7,9 @@ directory. A key is random, made of letters, digits, `-` and `_`, and is used fo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import re
+from typing import TYPE_CHECKING, Final, Protocol
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -16,6 +18,10 @@ from .errors import StorageError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
+
+# What a client could take for a path, or that can't be seen.
+_UNWANTED: Final = re.compile(r"[\x00-\x1f\x7f-\x9f/\\\u2028-\u202e\u2066-\u2069]")
+_NO_FALLBACK: Final = re.compile(r"[^ !#$&'()+,\-.0-9;=@A-Z\[\]^_`a-z{}~]")
 
 
 class NoSuchObject(StorageError):
@@ -46,6 +52,13 @@ class Shown(Struct, frozen=True):
     name: str
     """For `Content-Disposition: attachment`."""
     mime: str
+
+    @property
+    def disposition(self) -> str:
+        """`Content-Disposition` of what is to be kept, never shown in place (RFC 6266 and 8187)."""
+        name = _UNWANTED.sub("_", self.name)
+        fallback = _NO_FALLBACK.sub("_", name)
+        return f"attachment; filename=\"{fallback}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 class ObjectStore(Protocol):

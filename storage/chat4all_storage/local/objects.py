@@ -1,0 +1,148 @@
+"""An object store in a directory of this machine, whose nodes serve it over HTTP themselves.
+
+What a client does at an address is served by `chat4all_actors/edge/http/transfers.py`: it asks
+`addresses` what is allowed, and puts and reads the bytes by `open_part` and `open`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import trio
+
+from .addresses import Addresses
+from .directory import About, ObjectDirectory, ObjectFile, PartFile
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+    from pathlib import Path
+
+    from ..ports.objects import Address, Part, Shown
+    from .addresses import Upload
+
+T = TypeVar("T")
+
+PIECE: Final = 1024 * 1024
+"""Bytes read at once for the server itself."""
+THREADS: Final = 8
+"""Calls of the system under way at once; others wait. More only make a disk seek."""
+
+
+class LocalObjects:
+    """An `ObjectStore`."""
+
+    def __init__(
+        self,
+        root: Path,
+        sign: Callable[[bytes], bytes],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`sign` and `clock` are those of the `Addresses`; `root` is made when it is needed."""
+        self.addresses = Addresses(sign, clock)
+        self._directory = ObjectDirectory(root)
+        self._limiter = trio.CapacityLimiter(THREADS)
+
+    @property
+    def name(self) -> str:
+        """Of what kind and where, for people."""
+        return f"directory {self._directory.root}"
+
+    async def begin(self, key: str, *, part_size: int, mime: str) -> str:
+        """See the port."""
+        return await self.run(self._directory.begin, key, About(part_size, mime))
+
+    async def part_addresses(
+        self, key: str, upload: str, parts: Sequence[tuple[int, int]], *, lifetime: float, base: str
+    ) -> list[Address]:
+        """See the port."""
+        return [
+            self.addresses.upload(key, upload, number, size, lifetime=lifetime, base=base)
+            for number, size in parts
+        ]
+
+    async def parts(self, key: str, upload: str) -> list[Part]:
+        """See the port."""
+        return await self.run(self._directory.parts, key, upload)
+
+    async def join(self, key: str, upload: str, parts: Sequence[Part]) -> None:
+        """See the port."""
+        await self.run(self._directory.join, key, upload, parts)
+
+    @asynccontextmanager
+    async def read(self, key: str, *, start: int = 0) -> AsyncIterator[AsyncGenerator[bytes, None]]:
+        """See the port."""
+        async with self.open(key) as file:
+            pieces = self._pieces(file, start)
+            try:
+                yield pieces
+            finally:
+                await pieces.aclose()
+
+    async def _pieces(self, file: ObjectFile, at: int) -> AsyncGenerator[bytes, None]:
+        while at < file.size:
+            piece = await self.run(os.pread, file.fd, PIECE, at)
+            if not piece:
+                return
+            yield piece
+            at += len(piece)
+
+    async def put(self, key: str, data: bytes, mime: str) -> None:
+        """See the port; what is handed out as which type is in the address."""
+        await self.run(self._directory.put, key, data)
+
+    async def address(self, key: str, shown: Shown, *, lifetime: float, base: str) -> Address:
+        """See the port."""
+        return self.addresses.download(key, shown, lifetime=lifetime, base=base)
+
+    async def remove(self, key: str) -> None:
+        """See the port."""
+        await self.run(self._directory.remove, key)
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+    # --- for those who serve it
+
+    async def run(self, function: Callable[..., T], *arguments: object) -> T:
+        """Run what waits for the disk in a thread.
+
+        It can't be broken off: what it works on is there until it has returned.
+        """
+        return await trio.to_thread.run_sync(
+            partial(function, *arguments), limiter=self._limiter, abandon_on_cancel=False
+        )
+
+    @asynccontextmanager
+    async def open(self, key: str) -> AsyncIterator[ObjectFile]:
+        """An object's file.
+
+        Raises:
+            NoSuchObject: there is no such object.
+        """
+        file = await self.run(self._directory.open, key)
+        try:
+            yield file
+        finally:
+            os.close(file.fd)
+
+    @asynccontextmanager
+    async def open_part(self, right: Upload) -> AsyncIterator[PartFile]:
+        """The place of a part, to be written by `run`.
+
+        Raises:
+            NoSuchObject: there is no such upload (any more).
+            Rejected: it takes no part of this size.
+        """
+        part = await self.run(
+            self._directory.open_part, right.key, right.upload, right.part, right.size
+        )
+        try:
+            yield part
+        finally:
+            with trio.CancelScope(shield=True):
+                await self.run(part.close)  # on a network's disk it may wait
