@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..kernel import Member
     from ..session.services import Services
     from .http.health import Health
+    from .http.transfers import Transfers
     from .pump import Pump
 
 logger = logging.getLogger(__name__)
@@ -58,8 +59,12 @@ class Edge:
         tls: ssl.SSLContext | None,
         health: Health,
         app: ASGIFramework,
+        transfers: Transfers | None = None,
     ) -> None:
-        """`app` answers what is neither a WebSocket nor a question for `health`."""
+        """`app` answers what is neither a WebSocket nor a question for `health`.
+
+        `transfers` come before it, where files are served from a directory.
+        """
         self._services = services
         self._connections = connections
         self._senders = senders
@@ -92,6 +97,7 @@ class Edge:
             tls=tls is not None,
             plain=self._greeter.answer_later,
             refused=front.log_refusal,
+            transfers=transfers,
         )
         self._spawn_sender = self._spawn  # bound once, not once for each transport
         self.sessions: dict[Session, str] = {}

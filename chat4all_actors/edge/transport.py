@@ -6,12 +6,13 @@ sends it when there is room. TLS is the standard library's, on the same non-bloc
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import sys
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import trio
 
@@ -21,10 +22,22 @@ if TYPE_CHECKING:
     from ..session.heartbeat import Heartbeat
     from .pump import Pump, Take
 
+    class InThread(Protocol):
+        """Runs a call that may block, where it holds up nobody."""
+
+        async def __call__(self, function: Callable[..., T], *arguments: object) -> T:
+            """What it returns."""
+            ...
+
+
+T = TypeVar("T")
+
 RECEIVE_BYTES: Final = 64 * 1024
 _LATER: Final = (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
 LINGER: Final = 2.0
 """Seconds to wait for the other side's end of the stream."""
+UNSEALED_BYTES: Final = 256 * 1024
+"""Of a file, that are sealed at once."""
 JOIN_BYTES: Final = 128 * 1024
 """Queued chunks are joined up to this size for one send."""
 
@@ -131,6 +144,44 @@ class Transport:
                 if tls:
                     await trio.lowlevel.checkpoint()
                 return data
+
+    async def receive_into(self, buffer: memoryview) -> int:
+        """Take what the other side has sent, as far as there is room; 0 at the end of its stream.
+
+        It is no checkpoint while there is something to take: the caller has to see to that.
+        """
+        sock = self._socket
+        while True:
+            try:
+                return sock.recv_into(buffer)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                await trio.lowlevel.wait_readable(sock)
+            except ssl.SSLWantWriteError:
+                await trio.lowlevel.wait_writable(sock)
+            except OSError:
+                return 0
+
+    async def send_file(self, fd: int, start: int, size: int, in_thread: InThread) -> int:
+        """Send of a file at most `size` bytes, while nothing is queued; how many.
+
+        0 when the connection is broken, or the file has no more. What has to be read is read
+        `in_thread`, from where the kernel sends it without a copy of ours.
+        """
+        sock = self._socket
+        if isinstance(sock, ssl.SSLSocket):
+            data = await in_thread(os.pread, fd, min(size, UNSEALED_BYTES), start)
+            self.send_nowait(data)
+            await self.room(1)
+            return 0 if self.broken else len(data)
+        while not self.broken:
+            await trio.lowlevel.wait_writable(sock)
+            try:
+                return await in_thread(os.sendfile, sock.fileno(), fd, start, size)
+            except BlockingIOError:
+                continue
+            except OSError:
+                self._break()
+        return 0
 
     def receive_nowait(self) -> bytes:
         """Bytes that have come already, in the clear; none when there are none."""

@@ -10,6 +10,7 @@ import trio
 
 from chat4all_actors.config import Settings
 from chat4all_actors.edge.http.health import Health
+from chat4all_actors.edge.http.transfers import Transfers
 from chat4all_actors.edge.listener import Edge
 from chat4all_actors.edge.pump import Pump
 from chat4all_actors.edge.sockets import open_listeners
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
     from hypercorn.typing import ASGIFramework
 
+    from chat4all_actors.edge.http.part_upload import JudgeHead
     from chat4all_actors.session.services import Services
+    from chat4all_storage.local.objects import LocalObjects
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -52,6 +55,7 @@ class House:
         self.pump = Pump()
         self.clients: list[trio.SocketStream] = []
         self.edge: Edge
+        self.transfers: Transfers | None = None
 
     def _on_fault(self, name: str, error: BaseException) -> None:
         self.faults.append((name, error))
@@ -99,12 +103,17 @@ async def house(
     unready: str | None = None,
     listener: socket.socket | None = None,
     app: ASGIFramework = nothing_here,
+    objects: LocalObjects | None = None,
+    judge_head: JudgeHead | None = None,
     **settings: Any,
 ) -> AsyncIterator[House]:
     """An edge that accepts; at the end nothing has failed, and nothing is open."""
     if listener is None:
         (listener,) = open_listeners("127.0.0.1", 0)
     chosen = Settings(**settings)
+    transfers = None
+    if objects is not None:
+        transfers = Transfers(objects, chosen, judge_head=judge_head)
     services = SimpleNamespace(
         settings=chosen,
         limits=Limits(chosen),
@@ -118,6 +127,7 @@ async def house(
     with listener, admin:
         async with trio.open_nursery() as nursery:
             made = House(nursery, listener, admin)
+            made.transfers = transfers
             made.edge = Edge(
                 cast("Services", services),
                 connections=made.connections,
@@ -126,6 +136,7 @@ async def house(
                 tls=tls,
                 health=Health(lambda: unready, list),
                 app=app,
+                transfers=transfers,
             )
             await nursery.start(made.senders.run)
             await nursery.start(made.pump.run)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from ...tracing import current_trace_id, new_trace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from .errors import Refused
     from .head import RequestHead
@@ -50,6 +50,20 @@ def _trace_id() -> str:
     return current_trace_id() or new_trace().trace_id
 
 
+def answer_head(status: int, fields: Iterable[tuple[str, str]]) -> bytes:
+    """The head of an answer, with the date.
+
+    Raises:
+        ValueError: a field of it is not printable ASCII.
+    """
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"Date: {formatdate(usegmt=True)}"]
+    lines += [f"{name}: {value}" for name, value in fields]
+    for line in lines:
+        if not (line.isascii() and line.isprintable()):
+            raise ValueError(f"not a header line: {line!r}")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
 def _answer(
     status: int,
     headers: Mapping[str, str],
@@ -57,19 +71,15 @@ def _answer(
     trace_id: str,
     head: RequestHead | None,
 ) -> bytes:
-    fields = [
-        ("Date", formatdate(usegmt=True)),
-        *headers.items(),
-        ("X-Trace-Id", trace_id),
-        *SAFE_FIELDS,
-        ("Content-Type", "application/json"),
-        ("Content-Length", str(len(body))),
-        ("Connection", "close"),
-    ]
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in fields]
-    for line in lines:
-        if not (line.isascii() and line.isprintable()):
-            raise ValueError(f"not a header line: {line!r}")
-    start = "\r\n".join([*lines, "", ""]).encode()
+    start = answer_head(
+        status,
+        [
+            *headers.items(),
+            ("X-Trace-Id", trace_id),
+            *SAFE_FIELDS,
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(body))),
+            ("Connection", "close"),
+        ],
+    )
     return start if head is not None and head.method == "HEAD" else start + body

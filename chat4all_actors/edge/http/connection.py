@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .addresses import Proxies
     from .head import RequestHead
     from .rules import RequestRules
+    from .transfers import Asked, Transfers
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +58,9 @@ class HttpServer:
         tls: bool,
         plain: Callable[[RequestHead], bytes | None],
         refused: Callable[[RequestHead | None, int, str], None],
+        transfers: Transfers | None = None,
     ) -> None:
-        """`plain` and `refused`: see `http1.Service`."""
+        """`plain`, `refused` and `transfers`: see `http1.Service`."""
         self._settings = settings
         self._service = Service(
             app=ASGIWrapper(app),
@@ -69,6 +71,7 @@ class HttpServer:
             tls=tls,
             plain=plain,
             refused=refused,
+            transfers=transfers,
         )
         self._connections: dict[HttpConnection, None] = {}
         self._draining = False
@@ -117,12 +120,12 @@ class HttpConnection:
         cancel: Callable[[], None],
     ) -> None:
         """The `nursery` is the applications'."""
-        self.protocol = Http1(
-            service, Applications(nursery), peer, transport.local_address, self.send
-        )
+        self._service = service
         self._settings = settings
         self._transport = transport
         self._nursery = nursery
+        self._peer = peer
+        self.protocol = self._new_protocol()
         self._cancel = cancel
         self._over = trio.CancelScope()
         """The reading; cancelled when nothing more is to be read."""
@@ -179,11 +182,32 @@ class HttpConnection:
             elif event.idle and self._waiting is not None:
                 self._waiting.deadline = self._deadline()
 
+    def _new_protocol(self) -> Http1:
+        tasks, local = Applications(self._nursery), self._transport.local_address
+        return Http1(self._service, tasks, self._peer, local, self.send)
+
+    async def _transfer(self, transfers: Transfers, asked: Asked) -> bytes | None:
+        """Have a request served with the connection; see `Transfers.serve`."""
+        behind = await transfers.serve(self._transport, asked, lambda: self.protocol.ends)
+        former, self.protocol = self.protocol, self._new_protocol()
+        self.protocol.keep_alive_requests = former.keep_alive_requests
+        self.protocol.last = former.last
+        self._stage = ""  # what is waited for now has not been waited for yet
+        return behind
+
     async def _read(self, data: bytes) -> None:
         while True:
             await self.protocol.handle(RawData(data))
             if not data:
                 break
+            transfers, asked = self._service.transfers, self.protocol.handed_over
+            if transfers is not None and asked is not None:
+                behind = await self._transfer(transfers, asked)
+                if behind is None:
+                    return
+                if behind:
+                    data = behind
+                    continue
             received = await self._receive()
             if received is None:
                 return

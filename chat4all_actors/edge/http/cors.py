@@ -14,11 +14,14 @@ _ALLOW: Final = (
     (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
     (
         b"access-control-allow-headers",
-        b"authorization, content-type, idempotency-key, traceparent, tracestate",
+        b"authorization, content-type, idempotency-key, if-range, range, traceparent, tracestate",
     ),
     (b"access-control-max-age", b"600"),
 )
-_EXPOSE: Final = (b"access-control-expose-headers", b"location, retry-after, x-trace-id")
+_EXPOSE: Final = (
+    b"access-control-expose-headers",
+    b"accept-ranges, content-disposition, content-range, etag, location, retry-after, x-trace-id",
+)
 _VARY: Final = (b"vary", b"origin")
 _VARY_PREFLIGHT: Final = (
     b"vary",

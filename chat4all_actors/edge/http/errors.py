@@ -42,7 +42,9 @@ CODES: Final[Mapping[int, str]] = {
     **{status: str(code) for code, status in STATUSES.items()},
     # Those of HTTP itself.
     408: str(ErrorCode.TIMEOUT),
+    411: "LENGTH_REQUIRED",
     414: str(ErrorCode.TOO_LARGE),
+    416: "RANGE_NOT_SATISFIABLE",
     417: "EXPECTATION_FAILED",
     426: "UPGRADE_REQUIRED",
     431: str(ErrorCode.TOO_LARGE),

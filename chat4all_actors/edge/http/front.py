@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 access_logger = logging.getLogger("chat4all.access")
 
-_LEVELS: Final[Mapping[str, int]] = {"info": logging.INFO, "debug": logging.DEBUG, "off": 0}
+LOG_LEVELS: Final[Mapping[str, int]] = {"info": logging.INFO, "debug": logging.DEBUG, "off": 0}
 _SAFE: Final = tuple((name.lower().encode(), value.encode()) for name, value in SAFE_FIELDS)
 _HSTS: Final = (HSTS[0].lower().encode(), HSTS[1].encode())
 _MESSAGES: Final[Mapping[int, str]] = {
@@ -60,7 +60,7 @@ class Front:
         self._cors = Cors(settings.allowed_origins)
         self._answer_timeout = settings.request_timeout + GRACE
         self._longest = settings.body_timeout + self._answer_timeout
-        self._log_level = _LEVELS[settings.access_log]
+        self._log_level = LOG_LEVELS[settings.access_log]
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable

@@ -24,6 +24,7 @@ from .answers import refusal
 from .errors import Refused
 from .head import head_of, unreadable
 from .rules import body_too_large
+from .transfers import Asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .addresses import Proxies
     from .head import RequestHead
     from .rules import RequestRules
+    from .transfers import Transfers
 
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 FREE_CHUNKS: Final = 256
@@ -48,6 +50,10 @@ class _Answered(Exception):
     def __init__(self, response: bytes) -> None:
         super().__init__()
         self.response = response
+
+
+class _HandedOver(Exception):
+    """The request is served with the connection itself; see `Http1.handed_over`."""
 
 
 class _Reader(h11.Connection):
@@ -104,6 +110,7 @@ class Service:
         tls: Whether the connections are under TLS.
         plain: Answers a request that is not the application's, else None; the connection ends.
         refused: Told the status of an answer that is nobody's else, and to which address.
+        transfers: What is served with the connection itself, if anything is.
     """
 
     app: AppWrapper
@@ -114,6 +121,7 @@ class Service:
     tls: bool
     plain: Callable[[RequestHead], bytes | None]
     refused: Callable[[RequestHead | None, int, str], None]
+    transfers: Transfers | None
 
 
 class Http1(H11Protocol):
@@ -153,6 +161,13 @@ class Http1(H11Protocol):
         self.last = False
         """Whether the connection ends with the next answer that begins."""
         self.over = False
+        self.handed_over: Asked | None = None
+        """A request that is for others to serve, with the connection; nothing is done here then."""
+
+    @property
+    def ends(self) -> bool:
+        """Whether the connection ends with the next answer."""
+        return self.last or self.keep_alive_requests >= self.config.keep_alive_max_requests
 
     @property
     def waits_for(self) -> str:
@@ -178,6 +193,8 @@ class Http1(H11Protocol):
             await self.refuse(error)
         except _Answered as answered:
             await self._end_with(answered.response)
+        except _HandedOver:
+            self._head = None
 
     async def refuse(self, error: Refused) -> None:
         """End the connection with this answer, if no other has begun."""
@@ -213,10 +230,15 @@ class Http1(H11Protocol):
         scheme = "https" if service.tls else "http"
         address, scheme = service.proxies.client(head, peer, scheme)
         self.client = (address, port)
-        service.rules.check(head)
+        files = service.transfers is not None and service.transfers.serves(head.path)
+        service.rules.check(head, sized=not files)
         if (response := service.plain(head)) is not None:
             raise _Answered(response)
         self.keep_alive_requests += 1
+        if files:
+            behind, _ = self.connection.trailing_data
+            self.handed_over = Asked(head, bytes(behind), address, tls=scheme == "https")
+            raise _HandedOver
         self.stream = stream = _Exchange(
             self.app,
             self.config,
@@ -256,7 +278,7 @@ class Http1(H11Protocol):
 
     def _begin_answer(self, event: Response) -> None:
         headers = [*event.headers, (b"date", _date())]
-        if self.last or self.keep_alive_requests >= self.config.keep_alive_max_requests:
+        if self.ends:
             headers.append((b"connection", b"close"))
         response = h11.Response(
             headers=headers,

@@ -32,8 +32,8 @@ class RequestRules:
         """Bytes that the body of a request may have; the application may allow less."""
         self._hosts = Hosts(settings.allowed_hosts)
 
-    def check(self, head: RequestHead) -> None:
-        """Judge a head.
+    def check(self, head: RequestHead, *, sized: bool = True) -> None:
+        """Judge a head; not `sized`: how large a body may be is for others to judge.
 
         Raises:
             Refused: 400, 413, 415, 417 or 431.
@@ -46,7 +46,9 @@ class RequestRules:
         check_target(head)
         _check_repeated(head)
         self._check_host(head)
-        self._check_body(head)
+        length = self._check_body(head)
+        if sized and length > self.max_body:
+            raise body_too_large(self.max_body)
 
     def _check_size(self, head: RequestHead) -> None:
         if len(head.headers) > self._max_fields:
@@ -69,7 +71,8 @@ class RequestRules:
             message = "this server does not answer by that Host; see its setting allowed_hosts"
             raise Refused(400, message, field="host")
 
-    def _check_body(self, head: RequestHead) -> None:
+    def _check_body(self, head: RequestHead) -> int:
+        """How long the body is, as far as the head tells."""
         length = head.get(b"content-length")
         if head.get(b"transfer-encoding") is not None:
             # Two readers of such a request may find different ends of it (RFC 9112 section 6.1).
@@ -87,8 +90,7 @@ class RequestRules:
             if expectation.lower() != b"100-continue":
                 message = "only 100-continue can be expected"
                 raise Refused(417, message, field="expect")
-        if length is not None and int(length) > self.max_body:
-            raise body_too_large(self.max_body)
+        return 0 if length is None else int(length)
 
 
 def _check_repeated(head: RequestHead) -> None:

@@ -13,10 +13,12 @@ from tests.storage.builders import (
     commit,
     new_conversation,
 )
+from tests.storage.ports.local_place import local_place
 from tests.storage.ports.object_places import ObjectPlace, memory_place
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from chat4all_storage.ports.shard import ShardStore
 
@@ -52,7 +54,13 @@ def memory_objects() -> ObjectPlace:
     return memory_place()
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture
+async def local_objects(tmp_path: Path) -> AsyncIterator[ObjectPlace]:
+    async with local_place(tmp_path / "files") as place:
+        yield place
+
+
+@pytest.fixture(params=["memory", "local"])
 def objects(request: pytest.FixtureRequest) -> ObjectPlace:
     """Every object store, each of which passes the suite."""
     place: ObjectPlace = request.getfixturevalue(f"{request.param}_objects")
