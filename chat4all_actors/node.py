@@ -46,6 +46,7 @@ from .conversation.conversations import Conversations
 from .drain import LEAVING, empty
 from .edge.http.docs import Docs
 from .edge.http.health import Health
+from .edge.http.transfers import transfers_of
 from .edge.listener import Edge
 from .edge.pump import Pump
 from .edge.rest.api import GROUPS
@@ -381,6 +382,7 @@ class Node:
             tls=self._tls,
             health=Health(self.unready, self.degraded),
             app=Docs(build(self, GROUPS, version=version("chat4all"))),
+            transfers=transfers_of(self._storage.objects, self.settings),
         )
         self._up = True
         try:

@@ -17,7 +17,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 Purpose = Literal[
-    "refresh tokens", "second factors", "recovery codes", "signing keys", "request digests"
+    "refresh tokens",
+    "second factors",
+    "recovery codes",
+    "signing keys",
+    "request digests",
+    "file addresses",
 ]
 
 KEY_BYTES: Final = 32

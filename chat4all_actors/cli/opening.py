@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from chat4all_storage.bridge import open_bridge
 from chat4all_storage.embedded.embedded import EmbeddedError, find_embedded, open_embedded
+from chat4all_storage.local.objects import LocalObjects
 from chat4all_storage.ports.errors import Rejected, Unavailable
 from chat4all_storage.ports.events import Rules
 from chat4all_storage.storage import Storage, open_postgres
 
+from ..accounts.sealing import Sealing
 from ..accounts.tokens import KEY_FILE, MIN_KEY_BYTES, load_or_generate_key
 from .main import USAGE, CommandError
 
@@ -134,6 +138,7 @@ async def open_storage(
             ) from error
         except Rejected as error:
             raise CommandError(f"the database does not fit: {error}", code=USAGE) from error
+        storage = replace(storage, objects=local_objects(settings))
         bus: Bus | None = None
         tally: Tally | None = None
         if servers.redis is not None:
@@ -147,6 +152,21 @@ async def open_storage(
             tally = RedisTally(servers.redis, storage.cluster)
             stack.push_async_callback(tally.close)
         yield Opened(bridge, storage, servers.redis, bus, tally, servers.embedded)
+
+
+def local_objects(settings: Settings) -> LocalObjects:
+    """The store in the data directory, which is made when a file is first kept there.
+
+    The key for its addresses follows from the signing key, which is looked up as late: a command
+    that has nothing to do with files needs neither.
+    """
+
+    @cache
+    def sealing() -> Sealing:
+        return Sealing(signing_key(settings))
+
+    root = Path(settings.data_dir) / "files"
+    return LocalObjects(root, lambda said: sealing().mac("file addresses", said))
 
 
 async def watch(embedded: EmbeddedServers | None) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 import pytest
 from msgspec.structs import replace
@@ -11,13 +12,17 @@ from chat4all_actors.accounts.tokens import load_key
 from chat4all_actors.cli import opening
 from chat4all_actors.cli.main import UNREACHABLE, USAGE, CommandError
 from chat4all_actors.cli.opening import (
+    local_objects,
     open_storage,
     signing_key,
 )
 from chat4all_actors.config import Settings
 from chat4all_storage.embedded.embedded import Addresses, EmbeddedError
+from chat4all_storage.local.addresses import Download, Forbidden
 from chat4all_storage.ports.errors import Rejected, Unavailable
 from chat4all_storage.ports.events import Rules
+from chat4all_storage.ports.objects import Shown
+from chat4all_storage.storage import memory_storage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -50,6 +55,30 @@ def test_a_key_that_can_not_be_kept_is_told_with_what_mends_it(no_directory: Set
     assert "--data-dir" in caught.value.mend
 
 
+# Files
+
+
+async def test_without_a_bucket_files_are_in_the_data_directory_which_is_not_made_yet(
+    databases: Databases, tmp_path: Path
+) -> None:
+    settings = Settings(postgres=["a"], data_dir=str(tmp_path / "data"))
+    async with open_storage(settings) as opened:
+        assert opened.storage.objects.name == f"directory {tmp_path / 'data' / 'files'}"
+    assert not (tmp_path / "data").exists()
+
+
+async def test_addresses_of_files_are_good_on_every_node_with_the_same_key(
+    settings: Settings, tmp_path: Path
+) -> None:
+    shown = Shown("name", "text/plain")
+    one, same = local_objects(settings), local_objects(settings)
+    other = local_objects(replace(settings, jwt_key="another key, of 32 bytes and more"))
+    address = urlsplit((await one.address("key", shown, lifetime=60, base="http://x")).url)
+    assert isinstance(same.addresses.judge(address.path, address.query), Download)
+    with pytest.raises(Forbidden):
+        other.addresses.judge(address.path, address.query)
+
+
 # The databases
 
 
@@ -62,8 +91,6 @@ class Bridge:
 
 class Databases:
     """Stands in for everything that would start or connect."""
-
-    cluster = "test"
 
     def __init__(self) -> None:
         self.opened: list[tuple[list[str], dict[str, Any]]] = []
@@ -85,7 +112,7 @@ class Databases:
         self.opened.append((list(dsns), options))
         self.open += 1
         try:
-            yield cast("Storage", self)
+            yield memory_storage()
         finally:
             self.open -= 1
 
