@@ -95,6 +95,13 @@ async def test_a_log_that_takes_nothing_refuses_for_now() -> None:
         assert not scene.actor.needed
 
 
+async def test_the_patient_do_not_wait_while_there_is_room() -> None:
+    async with scene_of("ana") as (scene, (ana,)):
+        post = Post(Append(scene.id, "ana", "first", "message", b"", 0), 1, ana)
+        await scene.actor.tell_patiently(post)
+        assert [entry.append.id for entry in scene.log.taken] == ["first"]
+
+
 async def test_a_full_mailbox_makes_the_patient_wait() -> None:
     async with scene_of("ana") as (scene, (ana,)):
         scene.store(1)
