@@ -91,3 +91,14 @@ async def test_the_presence_of_a_new_member_is_shown_until_one_of_them_leaves(le
             await node.conversations.post(change, Inbox())
             await trio.testing.wait_all_tasks_blocked()
             assert ana.outlet.of(Presence)[-1].status == status
+
+
+async def test_when_one_member_leaves_the_presence_of_the_others_is_not_asked_for_again() -> None:
+    async with running_node() as node:
+        ana = await person(node, "ana")
+        group, _ = await node.conversations.create("group", "carla", ["ana", "bob"], "t")
+        await ana.say(Watch(users=["bob", "carla"]))
+        before = len(ana.outlet.of(Presence))
+        await node.conversations.post(appends.leave(group.id, "bob", new_id(), "bob"), Inbox())
+        await trio.testing.wait_all_tasks_blocked()
+        assert {shown.user for shown in ana.outlet.of(Presence)[before:]} == {"bob"}
