@@ -216,8 +216,18 @@ async def test_nothing_is_read_from_a_client_that_is_being_closed() -> None:
     async with running_node() as node:
         ana, _, conv = await talk(node)
         ana.session.close_internal()
-        assert ana.session.begin(encode(text(conv))) is None
+        await ana.say(text(conv))
         assert node.statistics().stored == 0
+
+
+async def test_nothing_more_is_read_while_the_last_answers_are_due() -> None:
+    async with running_node() as node:
+        ana, _, conv = await talk(node)
+        ana.session.posted()
+        ana.session.finish()
+        await ana.say(text(conv))
+        assert node.statistics().stored == 0
+        assert ana.outlet.closed is None
 
 
 async def test_it_reads_no_further_while_the_client_does_not_take_its_answers(
