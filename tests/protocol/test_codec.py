@@ -119,11 +119,17 @@ def test_one_level_and_one_item_more_are_refused() -> None:
         decode_client(encode({**SEND, "meta": {"a": [None] * 4079}}))
 
 
-@pytest.mark.parametrize("data", [b"", b"\x90", b"\xc0", b"\x80", b"\xa1t", b"\x81\xa1t\x01"])
+@pytest.mark.parametrize("data", [b"\x90", b"\xc0", b"\x80", b"\xa1t", b"\x81\xa1t\x01"])
 def test_what_is_no_map_with_a_string_t_is_a_bad_frame(data: bytes) -> None:
     for decode in (decode_client, decode_server):
-        with pytest.raises(BadFrame):
+        with pytest.raises(BadFrame, match=r"^not a map with a string `t`$"):
             decode(data)
+
+
+def test_what_is_no_value_at_all_is_a_bad_frame() -> None:
+    for decode in (decode_client, decode_server):
+        with pytest.raises(BadFrame, match=r"^truncated$"):
+            decode(b"")
 
 
 def test_text_that_is_not_utf_8_is_a_bad_frame() -> None:
@@ -206,7 +212,7 @@ def test_both_bounds_of_a_fetch_are_refused_with_the_rid() -> None:
     error = refusal(t="fetch", rid=9, conv=CONV, after=1, before=3)
     assert isinstance(error, InvalidPayload)
     assert error.rid == 9
-    assert "after and before exclude each other" in error.message
+    assert error.message == "frame: after and before exclude each other"
 
 
 @pytest.mark.parametrize("rid", [-1, True, 1.0, "1", None, [1]])

@@ -34,6 +34,7 @@ ADMITTED = {
     "longest short array": b"\x9f" + b"\xc0" * 15,
     "array with a length of 16 bits": b"\xdc\x00\x01\xc0",
     "array with a length of 32 bits": b"\xdd\x00\x00\x00\x01\xc0",
+    "empty array with a length of 16 bits": b"\xdc\x00\x00",
     "empty map": b"\x80",
     "longest short map": b"\x8f" + b"".join(b"\xa1%c\xc0" % n for n in range(15)),
     "map with a length of 16 bits": b"\xde\x00\x01\xa1a\xc0",
