@@ -121,6 +121,11 @@ class LocalReaders:
         """The sessions of a user."""
         return list(self._devices(user).values())
 
+    def tell(self, user: str, data: bytes) -> None:
+        """Give a user's sessions a frame that those who are behind may do without."""
+        for reader in self.of(user):
+            reader.deliver_passing(data)
+
     def users(self) -> list[str]:
         """Everybody who has a session here."""
         return list(self._by_user)

@@ -63,12 +63,14 @@ from .session.latecomers import Latecomers
 from .session.revocations import Revocations
 from .upkeep.erasure import Eraser
 from .upkeep.retention import Retention
+from .wire import framed
 
 if TYPE_CHECKING:
     import socket
     import ssl
     from collections.abc import Callable, Sequence
 
+    from chat4all_protocol.frames import ServerFrame
     from chat4all_storage.ports.bus import Bus
     from chat4all_storage.ports.tally import Tally
     from chat4all_storage.storage import Storage
@@ -239,6 +241,12 @@ class Node:
             for log, breaker in zip(logs, breakers, strict=True)
             if log.down or breaker.open
         ]
+
+    def tell(self, user: str, frame: ServerFrame) -> None:
+        """Let a user's sessions know something, on every node; best effort, and never waits."""
+        data = framed(frame)
+        self.local.tell(user, data)
+        self.cluster.tells(user, data)
 
     def statistics(self) -> NodeStatistics:
         """What the node holds and has done."""

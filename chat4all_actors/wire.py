@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from chat4all_protocol.codec import encode, stored_body
 from chat4all_protocol.codes import ErrorCode
-from chat4all_protocol.frames import Conv, Error, Member, Msg, ServerFrame
+from chat4all_protocol.frames import Conv, Error, FileProgress, Member, Msg, ServerFrame
 from chat4all_storage.ports.errors import Rejected, Unavailable
 from chat4all_storage.ports.events import Status
 
@@ -16,6 +16,7 @@ from .rfc6455 import binary_frame
 
 if TYPE_CHECKING:
     from chat4all_storage.ports.events import StoredEvent
+    from chat4all_storage.ports.files import File
     from chat4all_storage.ports.shard import Conversation
 
 RETRY_AFTER_MS: Final = 1000
@@ -84,6 +85,24 @@ def view(
         details=details,
         metadata=_raw(None if left else stored.metadata),
         retention=None if left else stored.retention,
+    )
+
+
+def progress(file: File, uploaded: int, *, rid: int | None = None) -> FileProgress:
+    """How far a file has come, of which so many bytes are there."""
+    assert file.state != "removing"  # it is nobody's any more
+    return FileProgress(
+        file=file.id,
+        state=file.state,
+        uploaded=uploaded,
+        size=file.size,
+        name=file.name,
+        mime=file.mime,
+        rid=rid,
+        reason=file.reason,
+        width=file.width,
+        height=file.height,
+        thumbnail=file.thumbnail is not None,
     )
 
 

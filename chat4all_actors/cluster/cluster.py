@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from ..conversation import composing
 from ..messages import Risen
 from ..presence.carrier import RosterChanges, RosterSnapshot, RosterWanted
-from .items import Bye, Composes, Events, Marks, Stands, encode_item, portions
+from .items import Bye, Composes, Events, Marks, Stands, Tells, encode_item, portions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -127,6 +127,11 @@ class Cluster:
             item = Composes(room.id, user, kind, _now_ms())
             self._backbone.send_nowait(nodes, encode_item(item))
 
+    def tells(self, user: str, frame: bytes) -> None:
+        """Tell a user's sessions on other nodes something, as a WebSocket frame; best effort."""
+        if nodes := self._nodes([user]):
+            self._backbone.send_nowait(nodes, encode_item(Tells(user, frame)))
+
     def _nodes(self, members: Collection[str] | None) -> Collection[str]:
         """The other nodes that any of these users is on, or may be."""
         living = self._backbone.peers.living
@@ -181,6 +186,8 @@ class Cluster:
             elif isinstance(item, Composes):
                 if _now_ms() - item.at < composing.TTL_MS:
                     rooms.composes(item.conversation, item.user, item.kind)
+            elif isinstance(item, Tells):
+                rooms.tells(item.user, item.frame)
             elif isinstance(item, RosterChanges):
                 self.presences.changed(sender, item)
             elif isinstance(item, RosterSnapshot):

@@ -78,6 +78,10 @@ class Elsewhere:
         """A member is composing on another node."""
         self._tell(conversation, ComposingElsewhere(user, kind))
 
+    def tells(self, user: str, frame: bytes) -> None:
+        """A user is told something, on every session."""
+        self._conversations.local.tell(user, frame)
+
     def _tell(self, conversation: str, message: ToConversation) -> None:
         actor = self._conversations.get(conversation)
         if actor is not None:

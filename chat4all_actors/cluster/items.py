@@ -6,7 +6,7 @@ of it is best effort; what is certain is in the databases.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, get_args
 
 import msgspec
 from msgspec import Raw, Struct
@@ -63,12 +63,20 @@ class Composes(Item, tag="composes", frozen=True):
     """Milliseconds since the epoch by the sender's clock: it is worth nothing when it is old."""
 
 
+class Tells(Item, tag="tells", frozen=True):
+    """A user is told something, on every session; who misses it asks."""
+
+    user: str
+    frame: bytes
+    """As a WebSocket frame."""
+
+
 class Bye(Item, tag="bye", frozen=True):
     """The sender leaves: nothing follows."""
 
 
 AnyItem: TypeAlias = (
-    Events | Stands | Marks | Composes | Bye | RosterChanges | RosterSnapshot | RosterWanted
+    Events | Stands | Marks | Composes | Tells | Bye | RosterChanges | RosterSnapshot | RosterWanted
 )
 
 
@@ -89,6 +97,11 @@ class _RawEntry(Struct, array_like=True, frozen=True, gc=False):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Entry)
+_raw_decoder = msgspec.msgpack.Decoder(_RawEntry)
+_item_decoder: msgspec.msgpack.Decoder[AnyItem] = msgspec.msgpack.Decoder(AnyItem)
+_sequence_decoder = msgspec.msgpack.Decoder(list[Raw])
+_name_decoder = msgspec.msgpack.Decoder(str)
+_NAMES: Final = frozenset(kind.__struct_config__.tag for kind in get_args(AnyItem))
 
 
 def encode_item(item: AnyItem) -> bytes:
@@ -102,12 +115,23 @@ def encode_entry(sender: str, number: int, items: list[bytes]) -> bytes:
 
 
 def decode_entry(data: bytes) -> Entry:
-    """The entry in `data`.
+    """The entry in `data`, without items that only a newer version knows.
 
     Raises:
-        msgspec.DecodeError: it is none that this version knows.
+        msgspec.DecodeError: it is none.
     """
-    return _decoder.decode(data)
+    try:
+        return _decoder.decode(data)
+    except msgspec.ValidationError:
+        raw = _raw_decoder.decode(data)
+        items = [_item_decoder.decode(item) for item in raw.items if _is_known(item)]
+        return Entry(raw.sender, raw.number, items)
+
+
+def _is_known(item: Raw) -> bool:
+    """Whether this version has items of that name."""
+    name, *_ = _sequence_decoder.decode(item) or [Raw(b"\xc0")]
+    return _name_decoder.decode(name) in _NAMES
 
 
 def portions(sizes: Iterable[int], limit: int) -> Iterator[slice]:

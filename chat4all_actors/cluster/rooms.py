@@ -50,3 +50,6 @@ class ToldRooms(Rooms, Protocol):
 
     def composes(self, conversation: str, user: str, kind: TypingKind) -> None:
         """A member is composing on another node."""
+
+    def tells(self, user: str, frame: bytes) -> None:
+        """A user is told something, on every session."""

@@ -38,7 +38,7 @@ class FakeReader:
         self.told.append(("own", conversation, [event.seq for event in events]))
 
     def deliver_passing(self, data: bytes) -> None:
-        raise NotImplementedError
+        self.told.append(("passing", data))
 
     def entered(self, frame: Conv) -> None:
         raise NotImplementedError
@@ -202,6 +202,18 @@ def test_a_user_has_a_session_on_each_device() -> None:
     assert list(local) == [phone, laptop, other]
     assert len(local) == 3
     assert phone.told == laptop.told == other.told == []
+
+
+def test_a_user_is_told_something_on_every_device() -> None:
+    local = LocalReaders()
+    phone, laptop = FakeReader("ana", "phone"), FakeReader("ana", "laptop")
+    other = FakeReader("bob", "phone")
+    for reader in (phone, laptop, other):
+        local.add(reader)
+    local.tell("ana", b"news")
+    local.tell("eve", b"news")
+    assert phone.told == laptop.told == [("passing", b"news")]
+    assert other.told == []
 
 
 def test_the_same_device_replaces_its_session_and_tells_it() -> None:

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from chat4all_actors.rfc6455 import binary_frame
 from chat4all_actors.wire import (
     RETRY_AFTER_MS,
     framed,
     message,
     not_found,
+    progress,
     refusal,
     unavailable,
 )
 from chat4all_protocol.codec import decode_server, encode, encode_body, encode_meta
 from chat4all_protocol.codes import ErrorCode
-from chat4all_protocol.frames import Msg, Pong, TextBody
+from chat4all_protocol.frames import FileProgress, Msg, Pong, TextBody
 from chat4all_protocol.ids import new_id
 from chat4all_storage.ports.events import StoredEvent
+from chat4all_storage.ports.files import File
 
 CONVERSATION, ID = new_id(), new_id()
 
@@ -55,6 +59,32 @@ def test_an_event_without_body_and_meta_becomes_one_that_has_none() -> None:
     got = decode_server(encode(message(event(None, deleted=True))))
     assert isinstance(got, Msg)
     assert (got.body, got.meta, got.deleted) == (None, None, True)
+
+
+def test_of_a_file_it_is_told_how_far_it_is_and_nothing_of_where_it_is() -> None:
+    file = File(
+        id=ID,
+        owner="ana",
+        name="plan.png",
+        size=9,
+        mime="image/png",
+        conversation=CONVERSATION,
+        key="secret",
+        chunk_size=4,
+        state="uploading",
+        created_at=1,
+        expires_at=2,
+    )
+    expected = FileProgress(ID, "uploading", 4, 9, "plan.png", "image/png")
+    assert decode_server(encode(progress(file, 4))) == expected
+    ready = replace(file, state="ready", width=3, height=2, thumbnail="another secret")
+    assert progress(ready, 9, rid=7) == replace(
+        expected, state="ready", uploaded=9, rid=7, width=3, height=2, thumbnail=True
+    )
+    rejected = replace(file, state="rejected", reason="checksum")
+    assert progress(rejected, 9) == replace(
+        expected, state="rejected", uploaded=9, reason="checksum"
+    )
 
 
 def test_body_and_meta_are_copied_byte_for_byte() -> None:

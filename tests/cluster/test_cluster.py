@@ -16,6 +16,7 @@ from chat4all_actors.cluster.items import (
     Events,
     Marks,
     Stands,
+    Tells,
     decode_entry,
     encode_entry,
 )
@@ -207,6 +208,7 @@ def test_nothing_at_all_is_sent_while_the_backbone_does_not_work() -> None:
     scene.cluster.created(Conversation("room", "group", None, "bob", 0, 0, {"bob": MEMBER}))
     scene.cluster.marks(room, [Risen("ana", 5, 3, 4, 2)])
     scene.cluster.composes(room, "ana", "text")
+    scene.cluster.tells("ana", b"frame")
     assert scene.backbone.lately() == []
     assert scene.posted == []
 
@@ -279,6 +281,15 @@ def test_marks_and_who_composes_go_to_the_nodes_of_the_members() -> None:
     assert composes[0] == {"a", "b"}
     assert isinstance(composes[1], Composes)
     assert (composes[1].user, composes[1].kind) == ("carla", "voice")
+
+
+def test_what_a_user_is_told_goes_to_the_nodes_that_the_user_is_on() -> None:
+    scene = Scene()
+    scene.cluster.tells("ana", b"frame")
+    scene.cluster.tells("nobody", b"frame")
+    assert scene.backbone.lately() == [({"a", "b"}, Tells("ana", b"frame"))]
+    scene.cluster.arrived("a", [Tells("bob", b"other")])
+    assert scene.rooms.calls == [("tells", "bob", b"other")]
 
 
 # --- who is where ---------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from chat4all_actors.cluster.elsewhere import RETRY_MAX, Elsewhere
 from chat4all_actors.conversation.actor import MAX_RELAYED
 from chat4all_actors.wire import framed, message
 from chat4all_protocol.codec import encode_body
-from chat4all_protocol.frames import Conv, Create, Gap, MemberBody, Msg, TextBody
+from chat4all_protocol.frames import Conv, Create, FileProgress, Gap, MemberBody, Msg, TextBody
 from chat4all_protocol.ids import new_id
 from chat4all_storage.ports.errors import Unavailable
 from chat4all_storage.ports.events import Append
@@ -112,6 +112,17 @@ async def test_what_nobody_reads_here_changes_nothing(autojump_clock: MockClock)
         elsewhere.introduce(unknown, 0, ["nobody"])
         await trio.testing.wait_all_tasks_blocked()
         assert node.conversations.alive() == []
+
+
+async def test_a_user_who_is_told_something_elsewhere_learns_it_here(
+    autojump_clock: MockClock,
+) -> None:
+    async with running_node() as node:
+        ana, bob = await person(node, "ana"), await person(node, "bob")
+        news = FileProgress(new_id(), "ready", 9, 9, "plan.png", "image/png")
+        Elsewhere(node.conversations).tells("ana", framed(news))
+        assert ana.outlet.of(FileProgress) == [news]
+        assert bob.outlet.of(FileProgress) == []
 
 
 async def test_who_came_in_elsewhere_is_introduced_where_it_starts_and_told_of_the_rest(

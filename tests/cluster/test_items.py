@@ -16,6 +16,7 @@ from chat4all_actors.cluster.items import (
     Events,
     Marks,
     Stands,
+    Tells,
     decode_entry,
     encode_entry,
     encode_item,
@@ -28,6 +29,7 @@ ITEMS: list[AnyItem] = [
     Stands("conversation", 0, ["ana", "bob"]),
     Marks("conversation", [("ana", 5, 3, 4, 0)]),
     Composes("conversation", "ana", "voice", 1_700_000_000_000),
+    Tells("ana", b"\x82\x01\x00"),
     RosterChanges([UserState("ana", {"phone": 17}, active=True)]),
     RosterWanted(),
     Bye(),
@@ -46,12 +48,22 @@ def test_events_know_their_last() -> None:
     assert events.last == 8
 
 
+def test_items_that_only_a_newer_version_knows_are_left_out() -> None:
+    newer = [msgspec.msgpack.encode(each) for each in (["unheard of", 1], ["odd"])]
+    known = [encode_item(item) for item in ITEMS]
+    entry = decode_entry(encode_entry("node", 9, [newer[0], *known, newer[1]]))
+    assert (entry.sender, entry.number) == ("node", 9)
+    assert entry.items == ITEMS
+
+
+ODD: list[object] = [["tells", "ana"], ["stands", 1, 1, []], [], [1], {}, None]
+
+
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\xc0", msgspec.msgpack.encode(["node", 1, [["unheard of", 1]]])],
-    ids=["nothing", "nil", "a newer item"],
+    [b"", b"\xc0", *(msgspec.msgpack.encode(["node", 1, [item]]) for item in ODD)],
 )
-def test_what_is_no_entry_of_this_version_is_refused(data: bytes) -> None:
+def test_what_is_no_entry_is_refused(data: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         decode_entry(data)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from chat4all_protocol.frames import Conv, Gap, Msg, Sent
+from chat4all_protocol.frames import Conv, FileProgress, Gap, Msg, Sent
+from chat4all_protocol.ids import new_id
 from chat4all_storage.memory.bus import MemoryBus
 from chat4all_storage.ports.directory import User
 
@@ -132,3 +133,17 @@ async def test_a_node_that_ends_is_forgotten_at_once(autojump_clock: MockClock) 
             assert one.backbone.peers.living == (other.node_id,)
         await trio.sleep(1)
         assert one.cluster.alone
+
+
+async def test_what_a_user_is_told_comes_to_all_devices_on_all_nodes_and_to_nobody_else(
+    autojump_clock: MockClock,
+) -> None:
+    async with two_nodes() as two:
+        phone = await person(two.one, "ana", "phone")
+        laptop = await person(two.other, "ana", "laptop")
+        bob = await person(two.other, "bob")
+        news = FileProgress(new_id(), "ready", 9, 9, "plan.png", "image/png")
+        two.one.tell("ana", news)
+        await trio.testing.wait_all_tasks_blocked()
+        assert phone.outlet.of(FileProgress) == laptop.outlet.of(FileProgress) == [news]
+        assert bob.outlet.of(FileProgress) == []
