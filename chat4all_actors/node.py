@@ -244,8 +244,7 @@ class Node:
 
     def tell(self, user: str, frame: ServerFrame) -> None:
         """Let a user's sessions know something, on every node; best effort, and never waits."""
-        data = framed(frame)
-        self.local.tell(user, data)
+        self.local.tell(user, data := framed(frame))
         self.cluster.tells(user, data)
 
     def statistics(self) -> NodeStatistics:
