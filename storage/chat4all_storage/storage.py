@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from .memory.accounts import memory_accounts
 from .memory.directory import MemoryDirectory
+from .memory.files import MemoryFiles
 from .memory.log import wall_clock_ms
 from .memory.objects import MemoryObjects
 from .memory.shard import MemoryShard
@@ -21,6 +22,7 @@ from .ports.logical_shards import default_placement
 from .postgres.accounts import postgres_accounts
 from .postgres.connections import with_connection
 from .postgres.directory import PostgresDirectory
+from .postgres.files import PostgresFiles
 from .postgres.identity import Identity, LateOpening, address_of, claim_database, read_identity
 from .postgres.migrations import migrate, pending
 from .postgres.shard import PostgresShard
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from .ports.accounts import AccountStores
     from .ports.directory import Directory
     from .ports.events import Rules
+    from .ports.files import Files
     from .ports.objects import ObjectStore
 
 
@@ -45,6 +48,7 @@ class Storage(Struct, frozen=True):
     directory: Directory
     shards: Shards
     accounts: AccountStores
+    files: Files
     cluster: str = "memory"
     """The lasting name of the directory's database: what all nodes on it have in common."""
     objects: ObjectStore = field(default_factory=MemoryObjects)
@@ -64,7 +68,8 @@ def memory_storage(
     ]
     places = default_placement(databases)
     directory = MemoryDirectory([shards[index].name for index in places], clock_ms=clock_ms)
-    return Storage(directory, Shards(shards, places, directory), memory_accounts(directory))
+    files = MemoryFiles(clock_ms)
+    return Storage(directory, Shards(shards, places, directory), memory_accounts(directory), files)
 
 
 @asynccontextmanager
@@ -112,6 +117,7 @@ async def open_postgres(
             directory,
             Shards(shards, placement, directory),
             postgres_accounts(directory.database),
+            PostgresFiles(directory.database),
             cluster=first.name,
         )
     finally:

@@ -11,6 +11,7 @@ from chat4all_actors.config import Settings
 from chat4all_actors.kernel import RestartBudgetExceeded
 from chat4all_actors.node import Node
 from chat4all_storage.memory.accounts import memory_accounts
+from chat4all_storage.memory.files import MemoryFiles
 from chat4all_storage.sharding.shards import Shards
 from chat4all_storage.storage import Storage
 
@@ -60,7 +61,8 @@ class Place:
         bus = None if world.bus is None else NodeBus(world.bus)
         self._handles = [*stores, *([] if bus is None else [bus])]
         shards = Shards(stores, world.places, world.directory)
-        storage = Storage(world.directory, shards, memory_accounts(world.directory))
+        accounts = memory_accounts(world.directory)
+        storage = Storage(world.directory, shards, accounts, MemoryFiles())
         self.node = Node(SETTINGS, storage, jwt_key=KEY, listeners=[], bus=bus, clock=world.now)
         self._scope = trio.CancelScope()
         await world.nursery.start(self._run, self.node, self._scope)

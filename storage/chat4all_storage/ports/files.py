@@ -73,7 +73,7 @@ class File(NewFile, frozen=True):
     """Of an image, in pixels."""
     height: int | None = None
     thumbnail: str | None = None
-    """The key of the thumbnail's object."""
+    """The key of the thumbnail's object; of a file that nobody may use (yet), of what may stand."""
     completed_at: int | None = None
     """When it became ready, quarantined or rejected."""
     bytes_stand: bool = True
@@ -136,7 +136,8 @@ class Files(Protocol):
         The same id again by the same owner returns what stands, whatever it is by now.
 
         Args:
-            quota: bytes that all files of an owner may have, those under way included; 0: any.
+            quota: bytes that all files of an owner may have, those under way included, but not
+                what is rejected or removing; 0: any.
             max_uploads: files of an owner that may be `uploading` or `checking`; 0: any.
 
         Raises:
@@ -158,8 +159,9 @@ class Files(Protocol):
     ) -> tuple[File, bool] | None:
         """Let `holder` check a file that is `uploading`, or whose former check has lapsed.
 
-        Returns the file as it stands, and whether `holder` has it now, for `lease` seconds. A
-        check that was begun keeps its hash: one that is told another has to wait for the verdict.
+        Returns the file as it stands, and whether `holder` has it now, for `lease` seconds (again,
+        if it had it before); None: there is no such file. A check that was begun keeps its hash:
+        one that is told another has to wait for the verdict.
         """
         ...
 
@@ -168,11 +170,17 @@ class Files(Protocol):
         ...
 
     async def finish(self, id_: str, verdict: Verdict, *, holder: str) -> File | None:
-        """Note what the holder's check has found; None: it is not the holder's (any more)."""
+        """Note what the holder's check has found; None: it is not the holder's (any more).
+
+        The same verdict again returns what stands.
+        """
         ...
 
     async def note_thumbnail(self, id_: str, key: str, *, holder: str) -> bool:
-        """Note where the holder is going to put a thumbnail, before it does."""
+        """Note where the holder is going to put a thumbnail, before it does.
+
+        One place is remembered: who checks again puts it where `thumbnail` says, if it does.
+        """
         ...
 
     async def lapsed_checks(self, limit: int) -> list[File]:
@@ -190,7 +198,7 @@ class Files(Protocol):
     async def use(self, id_: str, use: Use, *, owner: str | None) -> File | None:
         """Note that an event is to carry the file, if it is ready (and `owner`'s, if one is given).
 
-        None: it is not, and nothing was noted. The same use again changes nothing.
+        None: it is not, and nothing was noted. The same use again is noted as of now.
         """
         ...
 
@@ -199,7 +207,11 @@ class Files(Protocol):
         ...
 
     async def drop_uses(self, id_: str, uses: Sequence[Use], *, noted_before: int) -> None:
-        """Forget uses whose events do not stand (any more), of those noted before this time."""
+        """Forget uses whose events do not stand (any more), of those noted before this time.
+
+        In any case only of those that were noted before the last look began, by the directory's
+        clock. An event may come a while after its use: leave it that time.
+        """
         ...
 
     async def of(self, owner: str, after: str | None, limit: int) -> list[File]:
@@ -224,7 +236,10 @@ class Files(Protocol):
         ...
 
     async def claim_removals(self, limit: int, lease: float) -> list[File]:
-        """Files whose bytes are to go, for the caller alone for `lease` seconds."""
+        """Files whose bytes are to go, for the caller alone for `lease` seconds.
+
+        Not those whose check is still held: the holder may put something.
+        """
         ...
 
     async def removed(self, id_: str) -> None:
@@ -240,9 +255,15 @@ class Files(Protocol):
         ...
 
     async def remove(self, ids: Collection[str]) -> int:
-        """These go, whatever they are; how many did not go before."""
+        """These go, whatever they are; how many did not go before.
+
+        One of which nothing is in the store is forgotten at once.
+        """
         ...
 
     async def remove_of(self, owner: str, pseudonym: str) -> None:
-        """All files of a user who is erased go, and no name of them or of the user stays."""
+        """All files of a user who is erased go, and no name of them or of the user stays.
+
+        Done in portions: after an error it is to be repeated.
+        """
         ...

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from chat4all_storage.bridge import open_bridge
+from chat4all_storage.memory.files import MemoryFiles
+from chat4all_storage.memory.log import wall_clock_ms
 from chat4all_storage.memory.shard import MemoryShard
 from chat4all_storage.ports.events import Rules
+from chat4all_storage.postgres.connections import Database
+from chat4all_storage.postgres.files import PostgresFiles
 from chat4all_storage.postgres.shard import PostgresShard
 from tests.storage.builders import (
     append,
@@ -15,6 +20,8 @@ from tests.storage.builders import (
 )
 from tests.storage.ports.local_place import local_place
 from tests.storage.ports.object_places import ObjectPlace, memory_place
+
+from ..files import FilePlace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,3 +72,41 @@ def objects(request: pytest.FixtureRequest) -> ObjectPlace:
     """Every object store, each of which passes the suite."""
     place: ObjectPlace = request.getfixturevalue(f"{request.param}_objects")
     return place
+
+
+@pytest.fixture
+async def file_place(database_or_memory: str | None) -> AsyncIterator[FilePlace]:
+    if database_or_memory is None:
+        ahead = 0.0
+
+        async def wait(seconds: float) -> None:
+            nonlocal ahead
+            ahead += seconds
+
+        memory = MemoryFiles(lambda: wall_clock_ms() + int(ahead * 1000))
+        yield FilePlace(memory, memory, wait)
+        return
+    async with open_bridge() as bridge:
+        one, other = (Database(bridge, database_or_memory) for _ in range(2))
+
+        async def age(seconds: float) -> None:
+            """The database's clock can't be moved, so its rows are."""
+
+            async def run(connection: Any) -> None:
+                for statement in AGED_FILES:
+                    await connection.execute(statement, timedelta(seconds=seconds))
+
+            await one.write(run)
+
+        yield FilePlace(PostgresFiles(one), PostgresFiles(other), age)
+        await one.close()
+        await other.close()
+
+
+AGED_FILES = (
+    """UPDATE files SET created_at = created_at - $1::interval,
+           expires_at = expires_at - $1::interval, completed_at = completed_at - $1::interval,
+           held_until = held_until - $1::interval, looked_at = looked_at - $1::interval,
+           unused_since = unused_since - $1::interval""",
+    "UPDATE file_uses SET noted_at = noted_at - $1::interval",
+)

@@ -14,6 +14,7 @@ from chat4all_storage.memory.clients import MemoryClients
 from chat4all_storage.memory.directory import MemoryDirectory
 from chat4all_storage.memory.erasures import MemoryErasures
 from chat4all_storage.memory.factors import MemoryFactors
+from chat4all_storage.memory.files import MemoryFiles
 from chat4all_storage.memory.keys import MemoryKeys
 from chat4all_storage.memory.logins import MemoryLogins
 from chat4all_storage.memory.objects import MemoryObjects
@@ -27,6 +28,7 @@ from chat4all_storage.ports.clients import Clients
 from chat4all_storage.ports.directory import Directory
 from chat4all_storage.ports.erasures import Erasures
 from chat4all_storage.ports.factors import Factors
+from chat4all_storage.ports.files import Files
 from chat4all_storage.ports.keys import Keys
 from chat4all_storage.ports.logins import Logins
 from chat4all_storage.ports.objects import ObjectStore
@@ -39,6 +41,7 @@ from chat4all_storage.postgres.clients import PostgresClients
 from chat4all_storage.postgres.directory import PostgresDirectory
 from chat4all_storage.postgres.erasures import PostgresErasures
 from chat4all_storage.postgres.factors import PostgresFactors
+from chat4all_storage.postgres.files import PostgresFiles
 from chat4all_storage.postgres.keys import PostgresKeys
 from chat4all_storage.postgres.logins import PostgresLogins
 from chat4all_storage.postgres.profiles import PostgresProfiles
@@ -57,6 +60,7 @@ CLIENTS: list[type[Clients]] = [MemoryClients, PostgresClients]
 DIRECTORY: list[type[Directory]] = [MemoryDirectory, PostgresDirectory]
 ERASURES: list[type[Erasures]] = [MemoryErasures, PostgresErasures]
 FACTORS: list[type[Factors]] = [MemoryFactors, PostgresFactors]
+FILES: list[type[Files]] = [MemoryFiles, PostgresFiles]
 KEYS: list[type[Keys]] = [MemoryKeys, PostgresKeys]
 LOGINS: list[type[Logins]] = [MemoryLogins, PostgresLogins]
 OBJECTS: list[type[ObjectStore]] = [MemoryObjects]
@@ -72,6 +76,7 @@ PORTS: list[tuple[Any, list[Any]]] = [
     (Directory, DIRECTORY),
     (Erasures, ERASURES),
     (Factors, FACTORS),
+    (Files, FILES),
     (Keys, KEYS),
     (Logins, LOGINS),
     (ObjectStore, OBJECTS),

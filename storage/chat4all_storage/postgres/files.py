@@ -1,0 +1,193 @@
+"""The catalogue of files on PostgreSQL: uploads and their checks.
+
+A change is one conditional statement; what stands is read by another one after it, if it did not
+change anything. Times that are compared are of the database's clock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ..ports.errors import Rejected
+from ..ports.files import OverQuota
+from .file_sweeping import FILE, PostgresFileSweeping, file_of, files_of
+
+if TYPE_CHECKING:
+    from ..ports.files import File, NewFile, Verdict
+
+_SELECT: Final = f"SELECT {FILE} FROM files f WHERE id = $1"
+
+# Adding takes turns for each owner: what is summed up below is all there is.
+_LOCK_OWNER: Final = "SELECT pg_advisory_xact_lock(x'6335'::integer, hashtext($1))"
+_ROOM: Final = """
+    SELECT coalesce(sum(size), 0)::bigint,
+        count(*) FILTER (WHERE state IN ('uploading', 'checking'))
+    FROM files
+    WHERE owner = $1 AND state IN ('uploading', 'checking', 'ready', 'quarantined')
+"""
+_ADD: Final = f"""
+    INSERT INTO files AS f (id, owner, name, size, mime, conversation, key, chunk_size, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + $9 * interval '1 second')
+    ON CONFLICT (id) DO NOTHING RETURNING {FILE}
+"""
+_BEGUN: Final = f"""
+    UPDATE files f SET upload = $2 WHERE id = $1 AND state = 'uploading' AND upload IS NULL
+    RETURNING {FILE}
+"""
+_UNTIL: Final = "clock_timestamp() + $4 * interval '1 second'"
+_BEGIN_CHECK: Final = f"""
+    UPDATE files f SET state = 'checking', sha256 = $2, holder = $3, held_until = {_UNTIL}
+    WHERE id = $1 AND (state = 'uploading' OR (state = 'checking' AND sha256 = $2
+        AND (holder = $3 OR held_until <= clock_timestamp())))
+    RETURNING {FILE}
+"""
+_RENEW: Final = """
+    UPDATE files SET held_until = clock_timestamp() + $3 * interval '1 second'
+    WHERE id = $1 AND state = 'checking' AND holder = $2 RETURNING true
+"""
+_FINISH: Final = f"""
+    UPDATE files f SET state = $3, reason = $4, mime = coalesce($5, mime), width = $6, height = $7,
+        thumbnail = coalesce($8, thumbnail), thumbnail_stands = $8::text IS NOT NULL,
+        completed_at = clock_timestamp(), held_until = '-infinity', looked_at = clock_timestamp(),
+        unused_since = clock_timestamp(), use_noted = false
+    WHERE id = $1 AND state = 'checking' AND holder = $2 RETURNING {FILE}
+"""
+_FINISHED: Final = f"{_SELECT} AND holder = $2 AND state = $3"
+_NOTE_THUMBNAIL: Final = """
+    UPDATE files SET thumbnail = $3 WHERE id = $1 AND state = 'checking' AND holder = $2
+    RETURNING true
+"""
+_RECHECK: Final = f"""
+    UPDATE files f SET state = 'checking', reason = NULL, completed_at = NULL, holder = $2,
+        held_until = clock_timestamp() + $3 * interval '1 second'
+    WHERE id = $1 AND (state = 'quarantined' OR (state = 'checking' AND holder = $2))
+    RETURNING {FILE}
+"""
+_RELEASE: Final = f"""
+    UPDATE files f SET state = 'ready', reason = NULL, completed_at = clock_timestamp(),
+        looked_at = clock_timestamp(), unused_since = clock_timestamp(), use_noted = false
+    WHERE id = $1 AND state = 'quarantined' RETURNING {FILE}
+"""
+_LAPSED: Final = f"""
+    SELECT {FILE} FROM files f WHERE state = 'checking' AND held_until <= now()
+    ORDER BY held_until LIMIT $1
+"""
+_UNSCANNED: Final = f"""
+    SELECT {FILE} FROM files f
+    WHERE state = 'quarantined' AND reason = 'unscanned'
+        AND completed_at < to_timestamp($1::float8 / 1000)
+    ORDER BY completed_at LIMIT $2
+"""
+_OF: Final = f"""
+    SELECT {FILE} FROM files f
+    WHERE owner = $1 AND state <> 'removing' AND ($2::uuid IS NULL OR id > $2)
+    ORDER BY id LIMIT $3
+"""
+
+
+class PostgresFiles(PostgresFileSweeping):
+    """See `Files`."""
+
+    async def add(self, file: NewFile, *, lifetime: float, quota: int, max_uploads: int) -> File:
+        """See `Files.add`."""
+
+        async def run(connection: Any) -> Any:
+            async with connection.transaction():
+                await connection.execute(_LOCK_OWNER, file.owner)
+                if (row := await connection.fetchrow(_SELECT, file.id)) is not None:
+                    return row
+                used, unfinished = await connection.fetchrow(_ROOM, file.owner)
+                if quota and used + file.size > quota:
+                    return OverQuota("the files would take more room than allowed", field="size")
+                if max_uploads and unfinished >= max_uploads:
+                    return OverQuota("too many uploads are unfinished", field="uploads")
+                return await connection.fetchrow(
+                    _ADD,
+                    file.id,
+                    file.owner,
+                    file.name,
+                    file.size,
+                    file.mime,
+                    file.conversation,
+                    file.key,
+                    file.chunk_size,
+                    lifetime,
+                )
+
+        found = await self._database.write(run)
+        if isinstance(found, OverQuota):
+            raise found
+        # None: of another owner, who has added it at the same time.
+        if found is None or (stands := file_of(found)).owner != file.owner:
+            raise Rejected("another owner has a file of this id")
+        return stands
+
+    async def begun(self, id_: str, upload: str) -> File | None:
+        """See `Files.begun`."""
+
+        async def run(connection: Any) -> Any:
+            row = await connection.fetchrow(_BEGUN, id_, upload)
+            return row or await connection.fetchrow(_SELECT, id_)
+
+        row = await self._database.write(run)
+        return None if row is None else file_of(row)
+
+    async def find(self, id_: str) -> File | None:
+        """See `Files.find`."""
+        row = await self._database.read(lambda connection: connection.fetchrow(_SELECT, id_))
+        return None if row is None else file_of(row)
+
+    async def begin_check(
+        self, id_: str, sha256: bytes, *, holder: str, lease: float
+    ) -> tuple[File, bool] | None:
+        """See `Files.begin_check`."""
+
+        async def run(connection: Any) -> tuple[Any, bool]:
+            row = await connection.fetchrow(_BEGIN_CHECK, id_, sha256, holder, lease)
+            return row or await connection.fetchrow(_SELECT, id_), row is not None
+
+        row, held = await self._database.write(run)
+        return None if row is None else (file_of(row), held)
+
+    async def renew_check(self, id_: str, *, holder: str, lease: float) -> bool:
+        """See `Files.renew_check`."""
+        return bool(await self._database.write(lambda c: c.fetchval(_RENEW, id_, holder, lease)))
+
+    async def finish(self, id_: str, verdict: Verdict, *, holder: str) -> File | None:
+        """See `Files.finish`."""
+        found = (verdict.reason, verdict.mime, verdict.width, verdict.height, verdict.thumbnail)
+
+        async def run(connection: Any) -> Any:
+            row = await connection.fetchrow(_FINISH, id_, holder, verdict.state, *found)
+            return row or await connection.fetchrow(_FINISHED, id_, holder, verdict.state)
+
+        row = await self._database.write(run)
+        return None if row is None else file_of(row)
+
+    async def note_thumbnail(self, id_: str, key: str, *, holder: str) -> bool:
+        """See `Files.note_thumbnail`."""
+        return bool(
+            await self._database.write(lambda c: c.fetchval(_NOTE_THUMBNAIL, id_, holder, key))
+        )
+
+    async def lapsed_checks(self, limit: int) -> list[File]:
+        """See `Files.lapsed_checks`."""
+        return files_of(await self._database.read(lambda c: c.fetch(_LAPSED, limit)))
+
+    async def unscanned(self, before: int, limit: int) -> list[File]:
+        """See `Files.unscanned`."""
+        return files_of(await self._database.read(lambda c: c.fetch(_UNSCANNED, before, limit)))
+
+    async def recheck(self, id_: str, *, holder: str, lease: float) -> File | None:
+        """See `Files.recheck`."""
+        row = await self._database.write(lambda c: c.fetchrow(_RECHECK, id_, holder, lease))
+        return None if row is None else file_of(row)
+
+    async def release(self, id_: str) -> File | None:
+        """See `Files.release`."""
+        row = await self._database.write(lambda c: c.fetchrow(_RELEASE, id_))
+        return None if row is None else file_of(row)
+
+    async def of(self, owner: str, after: str | None, limit: int) -> list[File]:
+        """See `Files.of`."""
+        return files_of(await self._database.read(lambda c: c.fetch(_OF, owner, after, limit)))
