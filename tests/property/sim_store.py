@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from chat4all_protocol.frames import ConversationType
     from chat4all_storage.memory.shard import MemoryShard
     from chat4all_storage.ports.events import Append, CommitResult, Mark, StoredEvent
-    from chat4all_storage.ports.queries import Found, Listed, Place, Portion, Receipt, Revision
+    from chat4all_storage.ports.queries import (
+        Carrier,
+        Found,
+        Listed,
+        Place,
+        Portion,
+        Receipt,
+        Revision,
+    )
     from chat4all_storage.ports.shard import Conversation, JournalRow, Page, Range, Replay, Resumed
     from chat4all_storage.ports.upkeep import Expired
 
@@ -166,6 +174,11 @@ class FaultyShard:
 
     async def revisions(self, conversation: str, seq: int, reader: str) -> list[Revision] | None:
         return await self._read(lambda: self.database.inner.revisions(conversation, seq, reader))
+
+    async def carrying(
+        self, carriers: Sequence[Carrier], reader: str | None
+    ) -> dict[Carrier, list[bytes]]:
+        return await self._read(lambda: self.database.inner.carrying(carriers, reader))
 
     async def members(self, conversations: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
         return await self._read(lambda: self.database.inner.members(conversations))

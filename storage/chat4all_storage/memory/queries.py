@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from ..ports.logical_shards import logical_shard
 from ..ports.queries import (
     LAST_WITHIN,
     MEMBERS_LISTED,
@@ -20,7 +21,9 @@ from ..ports.shard import UNREAD_LIMIT
 from .conversations import MemoryConversations
 
 if TYPE_CHECKING:
-    from ..ports.queries import Place
+    from collections.abc import Iterator, Sequence
+
+    from ..ports.queries import Carrier, Place
     from .log import Log
 
 
@@ -69,6 +72,31 @@ class MemoryQueries(MemoryConversations):
             Revision(edit, log.events[edit - 1].ts, body)
             for edit, body in log.revisions.get(seq, ())
         ]
+
+    async def carrying(
+        self, carriers: Sequence[Carrier], reader: str | None
+    ) -> dict[Carrier, list[bytes]]:
+        """See `Queries.carrying`."""
+        await trio.lowlevel.checkpoint()
+        self._check_served(*(conversation for conversation, _ in carriers))
+        found = {carrier: list(self._carried(*carrier, reader)) for carrier in carriers}
+        return {carrier: bodies for carrier, bodies in found.items() if bodies}
+
+    def _carried(self, conversation: str, id_: str, reader: str | None) -> Iterator[bytes]:
+        shard = logical_shard(conversation)
+        for log in self._served():
+            if logical_shard(log.id) != shard or (reader is not None and reader not in log.members):
+                continue
+            since = 0 if reader is None else log.members[reader].since
+            for event in log.events[since:]:
+                if event.id != id_ or event.kind not in ("message", "edit"):
+                    continue
+                message = event
+                if event.kind == "edit":
+                    assert event.target is not None
+                    message = log.events[event.target - 1]
+                if message.body is not None:
+                    yield message.body
 
     async def _of(self, conversation: str, seq: int, reader: str) -> Log | None:
         await trio.lowlevel.checkpoint()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, Generic, Literal, Protocol, TypeVar
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chat4all_protocol.frames import ConversationType
 
     from .events import StoredEvent
@@ -110,6 +112,11 @@ def receipt(
     return Receipt(user, "SENT", None, None)
 
 
+Carrier = tuple[str, str]
+"""An event that was to carry something: the conversation it was sent to, and its id. The event is
+looked for in the logical shard of that conversation, whose own id may have changed since."""
+
+
 class Queries(Protocol):
     """Part of `ShardStore`, which says what holds for all reads.
 
@@ -136,4 +143,15 @@ class Queries(Protocol):
 
     async def revisions(self, conversation: str, seq: int, reader: str) -> list[Revision] | None:
         """The former bodies of a message, oldest first; none of a deleted one."""
+        ...
+
+    async def carrying(
+        self, carriers: Sequence[Carrier], reader: str | None
+    ) -> dict[Carrier, list[bytes]]:
+        """The bodies that stand now by messages and edits, of those that have any.
+
+        An edit has the body of its message as it is now: what was edited away, or deleted, is in
+        neither. Several senders may have an event of one id: a body for each. With a reader only
+        of what it may read now: it is a member, and was before the event came.
+        """
         ...

@@ -18,7 +18,9 @@ from ..ports.shard import UNREAD_LIMIT
 from .events import EVENT_COLUMNS, event_of
 
 if TYPE_CHECKING:
-    from ..ports.queries import Place
+    from collections.abc import Sequence
+
+    from ..ports.queries import Carrier, Place
     from .connections import Database
 
 # A statement of these always has a row, of the fences, so that both are of one moment.
@@ -95,6 +97,19 @@ _REVISIONS: Final = """
     ORDER BY v.edit
 """
 
+# While a private conversation of an erased user moves, a message moves before its edit: there the
+# edit stands for itself, so that nobody takes it for gone; nobody is a member meanwhile.
+_CARRYING: Final = """
+    SELECT a.n, coalesce(t.body, CASE WHEN t.seq IS NULL THEN e.body END)
+    FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS a (conversation, event, n)
+    JOIN events e ON e.id = a.event AND e.kind IN (0, 1)
+    JOIN conversations c ON c.id = e.conversation AND c.shard = logical_shard(a.conversation)
+    LEFT JOIN events t ON e.kind = 1 AND t.conversation = e.conversation AND t.seq = e.target
+    LEFT JOIN members m ON m.conversation = e.conversation AND m.username = $3
+    WHERE ($3::text IS NULL OR m.since <= e.seq) AND check_served($1)
+    ORDER BY a.n, e.conversation, e.seq
+"""
+
 
 class PostgresQueries:
     """The part of `PostgresShard` that answers them."""
@@ -135,6 +150,19 @@ class PostgresQueries:
         if not rows:
             return None
         return [Revision(edit, ts, body) for edit, ts, body in rows if edit is not None]
+
+    async def carrying(
+        self, carriers: Sequence[Carrier], reader: str | None
+    ) -> dict[Carrier, list[bytes]]:
+        """See `Queries.carrying`."""
+        conversations = [conversation for conversation, _ in carriers]
+        ids = [id_ for _, id_ in carriers]
+        rows = await self._database.read(lambda c: c.fetch(_CARRYING, conversations, ids, reader))
+        found: dict[Carrier, list[bytes]] = {}
+        for number, body in rows:
+            if body is not None:
+                found.setdefault(carriers[number - 1], []).append(body)
+        return found
 
 
 def _listed(row: Any) -> Listed:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ..ports.directory import Directory
     from ..ports.events import StoredEvent
-    from ..ports.queries import Receipt, Revision
+    from ..ports.queries import Carrier, Receipt, Revision
     from ..ports.shard import (
         Conversation,
         Membership,
@@ -257,6 +257,19 @@ class Shards:
         return await self._at(
             conversation, lambda store: store.revisions(conversation, seq, reader)
         )
+
+    async def carrying(
+        self, carriers: Sequence[Carrier], reader: str | None
+    ) -> dict[Carrier, list[bytes]]:
+        """See `Queries.carrying`; or an error, if a database does not answer."""
+
+        async def read(store: ShardStore, positions: list[int]) -> list[list[bytes]]:
+            asked = [carriers[position] for position in positions]
+            found = await store.carrying(asked, reader)
+            return [found.get(carrier, []) for carrier in asked]
+
+        found = await self._gather([conversation for conversation, _ in carriers], read)
+        return {carrier: bodies for carrier, bodies in zip(carriers, found, strict=True) if bodies}
 
     async def _at(
         self,

@@ -14,7 +14,7 @@ from chat4all_storage.ports.errors import Moved, Unavailable
 from chat4all_storage.ports.logical_shards import default_placement, logical_shard
 from chat4all_storage.ports.shard import Range, Replay
 from chat4all_storage.sharding.shards import POLL_INTERVAL, Resumption, Shards
-from tests.storage.builders import conversation_of, fill, new_conversation
+from tests.storage.builders import append, commit, conversation_of, fill, new_conversation
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -71,6 +71,30 @@ async def test_reads_follow_a_shard_that_has_moved(moving: Moving) -> None:
     moving.move(4)
     again, made = await moving.shards.create(here, "group", None, "ann", {"ann": "owner"})
     assert (again.head, made) == (2, False)
+
+
+async def test_what_stands_is_asked_of_all_databases_and_follows_what_has_moved(
+    moving: Moving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: dict[tuple[str, str], list[bytes]] = {}
+    for shard in (3, 4, 5, 6):
+        id_ = conversation_of(shard)
+        await new_conversation(moving.shards.of(id_), "ann", id=id_)
+        entry = append(id_, "ann", f"of {shard}".encode())
+        await commit(moving.shards.of(id_), entry)
+        said[id_, entry.id] = [f"of {shard}".encode()]
+    absent = (conversation_of(3), new_id())
+    moving.move(4)
+    assert await moving.shards.carrying([absent, *said], "ann") == said
+    assert await moving.shards.carrying(list(said), "bob") == {}
+    assert await moving.shards.carrying([], None) == {}
+
+    async def away(*_: object) -> object:
+        raise Unavailable("gone")
+
+    monkeypatch.setattr(moving.stores[0], "carrying", away)
+    with pytest.raises(Unavailable):
+        await moving.shards.carrying(list(said), "ann")
 
 
 async def test_what_is_in_neither_place_for_a_moment_is_waited_for(
