@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.files import NewFile, Use, Verdict
+from chat4all_storage.ports.files import FileState, NewFile, Use, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from chat4all_storage.ports.files import File, Files, FileState
+    from chat4all_storage.ports.files import File, Files
 
+STATES: tuple[FileState, ...] = get_args(FileState)
 HASH, OTHER_HASH = b"h" * 32, b"o" * 32
 LEASE = 60.0
 DAY = 86_400.0

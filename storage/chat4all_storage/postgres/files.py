@@ -78,11 +78,14 @@ _UNSCANNED: Final = f"""
         AND completed_at < to_timestamp($1::float8 / 1000)
     ORDER BY completed_at LIMIT $2
 """
+# The page is cut out of the index, whatever number of files its owner has.
 _OF: Final = f"""
-    SELECT {FILE} FROM files f
-    WHERE owner = $1 AND state <> 'removing' AND ($2::uuid IS NULL OR id > $2)
-    ORDER BY id LIMIT $3
+    SELECT {FILE} FROM (
+        SELECT id FROM files WHERE owner = $1 AND id > $2 AND state <> 'removing'
+        ORDER BY id LIMIT $3
+    ) page JOIN files f ON f.id = page.id ORDER BY f.id
 """
+_BEFORE_ALL: Final = "00000000-0000-0000-0000-000000000000"
 
 
 class PostgresFiles(PostgresFileSweeping):
@@ -190,4 +193,5 @@ class PostgresFiles(PostgresFileSweeping):
 
     async def of(self, owner: str, after: str | None, limit: int) -> list[File]:
         """See `Files.of`."""
-        return files_of(await self._database.read(lambda c: c.fetch(_OF, owner, after, limit)))
+        place = after or _BEFORE_ALL
+        return files_of(await self._database.read(lambda c: c.fetch(_OF, owner, place, limit)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from chat4all_protocol.ids import new_id
 from chat4all_storage.ports.errors import Rejected
-from chat4all_storage.ports.files import FileState, OverQuota, Verdict
+from chat4all_storage.ports.files import OverQuota, Verdict
 
 from ..files import (
     DAY,
@@ -19,6 +19,7 @@ from ..files import (
     LEASE,
     OTHER_HASH,
     READY,
+    STATES,
     UNSCANNED,
     a_use,
     added,
@@ -30,11 +31,10 @@ from ..files import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from chat4all_storage.ports.files import File, Files
+    from chat4all_storage.ports.files import File, Files, FileState
 
     from ..files import FilePlace
 
-STATES: tuple[FileState, ...] = get_args(FileState)
 GONE = "gone"
 
 # What each call makes of a file in each state; in those that are not named, nothing.
