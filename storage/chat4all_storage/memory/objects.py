@@ -8,7 +8,7 @@ import secrets
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import trio
 from msgspec import Struct
@@ -125,7 +125,10 @@ class MemoryObjects:
         """See `ObjectStore.address`."""
         await self._reach()
         return self._sign(
-            "GET", f"{base}/{key}", {"name": shown.name, "mime": shown.mime}, lifetime
+            "GET",
+            f"{base}/{key}",
+            {"disposition": shown.disposition, "mime": shown.mime},
+            lifetime,
         )
 
     async def remove(self, key: str) -> None:
@@ -170,7 +173,7 @@ class MemoryObjects:
             return Reply(404)
         headers = {
             "Content-Type": query["mime"],
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(query['name'], safe='')}",
+            "Content-Disposition": query["disposition"],
         }
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", asked.get("Range", ""))
         if wanted is None:

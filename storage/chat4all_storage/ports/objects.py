@@ -64,6 +64,9 @@ class Shown(Struct, frozen=True):
 class ObjectStore(Protocol):
     """Every method raises `Unavailable` when the store can't be reached in time.
 
+    What it was to do may have been done then. `Rejected` is a defect: the store is not what was
+    configured, or does not let us use it.
+
     *Idempotence.* Each may be repeated. *Durability.* What `put` or `join` returned for stands.
     *Visibility.* Of an object that was not joined nothing can be read.
     """
