@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chat4all_storage.bridge import Bridge, open_bridge
+from tests.support.s3_server import S3Server, run_s3
 from tests.support.storage_servers import PostgresServer, run_postgres
 
 if TYPE_CHECKING:
@@ -45,6 +46,21 @@ def database(postgres_server: PostgresServer) -> Iterator[str]:
     """The DSN of a migrated database for one test."""
     with postgres_server.fresh_database() as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="session")
+def running_s3() -> Iterator[S3Server]:
+    """One S3 server for all tests that leave it running; it starts in seconds."""
+    with run_s3() as server:
+        yield server
+
+
+@pytest.fixture
+def s3_server(running_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """An S3 server with a bucket, and the credentials for it in the environment."""
+    for name, text in running_s3.environment.items():
+        monkeypatch.setenv(name, text)
+    return running_s3
 
 
 @pytest.fixture

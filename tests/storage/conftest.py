@@ -14,6 +14,7 @@ from chat4all_storage.postgres.accounts import postgres_accounts
 from chat4all_storage.postgres.directory import PostgresDirectory
 from chat4all_storage.postgres.shard import PostgresShard
 from tests.storage.builders import RULES
+from tests.support.s3_server import BUCKET, REGION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from chat4all_storage.ports.accounts import AccountStores
     from chat4all_storage.ports.directory import Directory
     from chat4all_storage.ports.shard import ShardStore
+    from chat4all_storage.s3.objects import S3Objects
+    from tests.support.s3_server import S3Server
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -65,6 +68,17 @@ async def directory(database_or_memory: str | None) -> AsyncIterator[Directory]:
         directory = PostgresDirectory(bridge, database_or_memory)
         yield directory
         await directory.close()
+
+
+@pytest.fixture
+async def s3_store(s3_server: S3Server) -> AsyncIterator[S3Objects]:
+    # Here, because their import takes longer than most tests.
+    from chat4all_storage.s3.client import Bucket
+    from chat4all_storage.s3.objects import open_s3
+
+    bucket = Bucket(BUCKET, s3_server.endpoint, REGION)
+    async with open_s3(bucket, public_endpoint=None, timeout=10) as store:
+        yield store
 
 
 class AccountPlace(NamedTuple):

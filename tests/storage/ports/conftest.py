@@ -19,15 +19,17 @@ from tests.storage.builders import (
     new_conversation,
 )
 from tests.storage.ports.local_place import local_place
-from tests.storage.ports.object_places import ObjectPlace, memory_place
+from tests.storage.ports.object_places import ObjectPlace, memory_place, s3_place
 
 from ..files import FilePlace
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from chat4all_storage.ports.shard import ShardStore
+    from chat4all_storage.s3.objects import S3Objects
+    from tests.support.s3_server import S3Server
 
 
 @pytest.fixture
@@ -67,7 +69,13 @@ async def local_objects(tmp_path: Path) -> AsyncIterator[ObjectPlace]:
         yield place
 
 
-@pytest.fixture(params=["memory", "local"])
+@pytest.fixture
+def s3_objects(s3_server: S3Server, s3_store: S3Objects) -> Iterator[ObjectPlace]:
+    with s3_place(s3_server, s3_store) as place:
+        yield place
+
+
+@pytest.fixture(params=["memory", "local", pytest.param("s3", marks=pytest.mark.xdist_group("s3"))])
 def objects(request: pytest.FixtureRequest) -> ObjectPlace:
     """Every object store, each of which passes the suite."""
     place: ObjectPlace = request.getfixturevalue(f"{request.param}_objects")

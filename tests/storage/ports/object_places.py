@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import random
 import secrets
+from contextlib import contextmanager
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
+import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -13,9 +17,11 @@ from chat4all_storage.memory.objects import MemoryObjects, Reply
 from chat4all_storage.ports.objects import Shown
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from chat4all_storage.ports.objects import Address, ObjectStore
+    from chat4all_storage.s3.objects import S3Objects
+    from tests.support.s3_server import S3Server
 
 HOUR: Final = 3600.0
 PDF: Final = Shown("report.pdf", "application/pdf")
@@ -45,6 +51,47 @@ def memory_place() -> ObjectPlace:
 
     store = MemoryObjects(clock=lambda: now)
     return ObjectPlace(store, store.request, later)
+
+
+@contextmanager
+def s3_place(server: S3Server, store: S3Objects) -> Iterator[ObjectPlace]:
+    """A bucket of a server that runs, and has its own time again afterwards."""
+    ahead = 0.0
+
+    def later(seconds: float) -> None:
+        nonlocal ahead
+        ahead += seconds
+        server.later(seconds)
+
+    try:
+        yield ObjectPlace(store, over_http, later, part_size=5 * 2**20)
+    finally:
+        if ahead:
+            server.later(-ahead)
+
+
+async def over_http(address: Address, data: bytes) -> Reply:
+    """What a client does that counts for itself how much it sends, and changes nothing in a URL."""
+    return await trio.to_thread.run_sync(_over_http, address, data)
+
+
+def _over_http(address: Address, data: bytes) -> Reply:
+    url = urlsplit(address.url)
+    headers = {
+        name: text for name, text in address.headers.items() if name.lower() != "content-length"
+    }
+    connection = HTTPConnection(url.netloc, timeout=60)
+    try:
+        connection.request(
+            address.method,
+            f"{url.path}?{url.query}",
+            body=data if address.method in ("PUT", "POST") else None,
+            headers=headers,
+        )
+        with connection.getresponse() as reply:
+            return Reply(reply.status, dict(reply.headers), reply.read())
+    finally:
+        connection.close()
 
 
 def new_key() -> str:
