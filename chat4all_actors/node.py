@@ -322,12 +322,12 @@ class Node:
         await self.presence.run(task_status=task_status)
 
     async def _run_retention(self, *, task_status: trio.TaskStatus[None]) -> None:
-        interval = self.settings.retention_interval
+        storage, interval = self._storage, self.settings.retention_interval
         children = [
             Child(f"retention {store.name}", Retention(store, interval).run)
-            for store in self._storage.shards.all
+            for store in storage.shards.all
         ]
-        eraser = Eraser(self._storage.accounts.erasures, self._storage.shards.all)
+        eraser = Eraser(storage.accounts.erasures, storage.files, storage.shards.all)
         children.append(Child("erasures", eraser.run))
         await Supervisor("retention", children).run(task_status=task_status)
 

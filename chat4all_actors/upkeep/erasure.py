@@ -1,4 +1,4 @@
-"""Removes what is left of erased users from every database, step by step, until nothing is.
+"""Removes what is left of erased users, their files and what is in the databases, step by step.
 
 An erasure is claimed for a while; a node that dies leaves it to the next. It begins a little after
 the account is gone, when every node has learned that and closed the user's sessions.
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chat4all_storage.ports.erasures import Erasure, Erasures
+    from chat4all_storage.ports.files import Files
     from chat4all_storage.ports.shard import ShardStore
 
 logger = logging.getLogger(__name__)
@@ -41,8 +42,9 @@ def new_pseudonym() -> str:
 class Eraser:
     """One node's share in the erasures."""
 
-    def __init__(self, erasures: Erasures, stores: Sequence[ShardStore]) -> None:
+    def __init__(self, erasures: Erasures, files: Files, stores: Sequence[ShardStore]) -> None:
         self._erasures = erasures
+        self._files = files
         self._stores = stores
 
     async def run(
@@ -60,6 +62,7 @@ class Eraser:
                 logger.warning("an erasure has to wait: %s", error)
 
     async def _carry_out(self, erasure: Erasure) -> None:
+        await self._files.remove_of(erasure.username, erasure.pseudonym)
         for store in self._stores:
             done = False
             while not done:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from chat4all_actors.upkeep.erasure import DELAY, INTERVAL, LEASE, Eraser, new_pseudonym
+from chat4all_storage.memory.files import MemoryFiles
 from chat4all_storage.ports.erasures import Erasure
 from chat4all_storage.ports.errors import Unavailable
+from tests.storage.files import in_state, stands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,10 +59,12 @@ class Store:
         return len(self.steps) >= 3
 
 
-async def erase(ledger: Ledger, stores: Sequence[Store], seconds: float) -> None:
+async def erase(
+    ledger: Ledger, stores: Sequence[Store], seconds: float, files: MemoryFiles | None = None
+) -> None:
     found: list[ShardStore] = list(stores)  # type: ignore[arg-type]
     with trio.move_on_after(seconds):
-        await Eraser(ledger, found).run()
+        await Eraser(ledger, files or MemoryFiles(), found).run()
 
 
 async def test_every_database_is_asked_until_nothing_is_left(autojump_clock: MockClock) -> None:
@@ -68,6 +72,17 @@ async def test_every_database_is_asked_until_nothing_is_left(autojump_clock: Moc
     await erase(ledger, stores, INTERVAL + 1)
     assert [store.steps for store in stores] == [[("ana", "erased:1")] * 3] * 2
     assert ledger.finished == ["id"]
+
+
+async def test_the_files_go_even_if_a_database_is_away(autojump_clock: MockClock) -> None:
+    ledger, files = Ledger(), MemoryFiles()
+    mine = await in_state(files, "ready", owner="ana")
+    others = await in_state(files, "ready", owner="bob")
+    await erase(ledger, [Store(fails=True)], INTERVAL + 1, files)
+    assert ledger.finished == []
+    assert await stands(files, others.id) == others
+    left = await stands(files, mine.id)
+    assert (left.state, left.owner, left.name) == ("removing", "erased:1", "")
 
 
 async def test_what_failed_is_taken_up_when_its_claim_has_ended(autojump_clock: MockClock) -> None:

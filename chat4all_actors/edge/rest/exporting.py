@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from chat4all_storage.ports.audit import AuditEntry
+    from chat4all_storage.ports.files import File
     from chat4all_storage.ports.queries import Listed
     from chat4all_storage.storage import Storage
 
 AT_ONCE: Final = 200
-"""Events that are read together."""
+"""Events, or files, that are read together."""
 
 
 class _Sink(io.RawIOBase):
@@ -56,6 +57,10 @@ async def archive(storage: Storage, user_id: str, username: str) -> AsyncIterato
         made.writestr("devices.json", _pretty(await _devices(storage, user_id)))
         audit = await accounts.audit.entries(f"user:{user_id}", limit=1000)
         made.writestr("activity.json", _pretty([_entry(each) for each in audit]))
+        with made.open("files.jsonl", "w") as entry:
+            async for lines in _files(storage, username):
+                entry.write(lines)
+                yield sink.take()
         conversations = await everywhere.conversations_of(storage.shards, username)
         listed = [views.listed(each) for each in conversations]
         made.writestr("conversations.json", _pretty(listed))
@@ -68,6 +73,14 @@ async def archive(storage: Storage, user_id: str, username: str) -> AsyncIterato
                     yield sink.take()
             yield sink.take()
     yield sink.take()
+
+
+async def _files(storage: Storage, username: str) -> AsyncIterator[bytes]:
+    """What is known of the user's files, a JSON object a line."""
+    after: str | None = None
+    while files := await storage.files.of(username, after, AT_ONCE):
+        yield b"".join(msgspec.json.encode(_file(file)) + b"\n" for file in files)
+        after = files[-1].id
 
 
 async def _messages(storage: Storage, mine: Listed) -> AsyncIterator[bytes]:
@@ -95,6 +108,22 @@ async def _devices(storage: Storage, user_id: str) -> list[dict[str, Any]]:
         }
         for login in await storage.accounts.logins.of(user_id)
     ]
+
+
+def _file(file: File) -> dict[str, Any]:
+    return {
+        "file_id": file.id,
+        "filename": file.name,
+        "size": file.size,
+        "mime_type": file.mime,
+        "status": file.state,
+        "conversation_id": file.conversation,
+        "checksum": None if file.sha256 is None else f"sha256:{file.sha256.hex()}",
+        "width": file.width,
+        "height": file.height,
+        "created_at": moment(file.created_at),
+        "completed_at": None if file.completed_at is None else moment(file.completed_at),
+    }
 
 
 def _entry(entry: AuditEntry) -> dict[str, Any]:

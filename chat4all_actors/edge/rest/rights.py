@@ -36,8 +36,9 @@ class Erasing(Struct, frozen=True):
 async def export_account(call: Call) -> Answer:
     """Take a copy of the own account.
 
-    A ZIP with the profile, the devices, and of each conversation what was said since the caller
-    came, one JSON object a line. It is made while it is sent.
+    A ZIP with the profile, the devices, what is known of the caller's files (not their bytes), and
+    of each conversation what was said since the caller came, one JSON object a line. It is made
+    while it is sent.
     """
     user = the_user(call)
     parts = exporting.archive(call.storage, user.user_id, user.username)
@@ -49,9 +50,9 @@ async def export_account(call: Call) -> Answer:
 async def erase_account(call: Call, body: Farewell) -> Erasing:
     """Erase the own account, for good.
 
-    Every token ends at once, and every connection within two seconds. The messages are emptied and
-    the name disappears from every conversation; what others said stays. The name is free when that
-    is done.
+    Every token ends at once, and every connection within two seconds. The files are removed, the
+    messages are emptied and the name disappears from every conversation; what others said stays.
+    The name is free when that is done.
     """
     user, desk, actor = the_user(call), call.services.desk, actor_of(call)
     with explained():

@@ -15,6 +15,7 @@ from chat4all_actors.edge.rest.app import build
 from chat4all_actors.upkeep.erasure import DELAY, INTERVAL
 from tests.actors.harness import running_node
 from tests.edge.rest.harness import Api
+from tests.storage.files import HASH, in_state
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -44,6 +45,11 @@ async def test_an_archive_has_everything_that_is_the_users_own() -> None:
         dora, emil = await registered(node, "dora"), await registered(node, "emil")
         sent = await dora.ask("POST", "/v1/messages", text("hello", recipient_id="emil"))
         await emil.ask("POST", "/v1/messages", text("hi dora", recipient_id="dora"))
+        held = node._storage.files
+        ready = await in_state(held, "ready", owner="dora")
+        begun = await in_state(held, "uploading", owner="dora")
+        await in_state(held, "removing", owner="dora")
+        await in_state(held, "ready", owner="emil")
         export = await dora.ask("GET", "/v1/users/me/export")
         assert (export.status, export.headers["content-type"]) == (200, "application/zip")
         with zipfile.ZipFile(io.BytesIO(export.body)) as archive:
@@ -59,11 +65,20 @@ async def test_an_archive_has_everything_that_is_the_users_own() -> None:
             lines = archive.read(f"conversations/{conversation}.jsonl").splitlines()
             texts = [json.loads(line)["payload"]["text"] for line in lines]
             assert texts == ["hello", "hi dora"]
+            told = [json.loads(line) for line in archive.read("files.jsonl").splitlines()]
+            statuses = {each["file_id"]: each["status"] for each in told}
+            assert statuses == {ready.id: "ready", begun.id: "uploading"}
+            (of_it,) = [each for each in told if each["file_id"] == ready.id]
+            assert (of_it["filename"], of_it["mime_type"]) == ("holiday.png", "image/png")
+            assert (of_it["size"], of_it["width"], of_it["height"]) == (100, 4, 3)
+            assert of_it["checksum"] == f"sha256:{HASH.hex()}"
+            assert of_it["completed_at"] >= of_it["created_at"]
 
 
 async def test_an_erased_user_leaves_neither_name_nor_words(mock_clock: MockClock) -> None:
     async with running_node(bcrypt_cost=4) as node:
         dora, emil = await registered(node, "dora"), await registered(node, "emil")
+        file = await in_state(node._storage.files, "ready", owner="dora")
         await dora.ask("POST", "/v1/messages", text("a secret", recipient_id="emil"))
         body = {"type": "group", "members": ["emil"], "title": "t"}
         group = (await dora.ask("POST", "/v1/conversations", body)).json["conversation_id"]
@@ -86,4 +101,8 @@ async def test_an_erased_user_leaves_neither_name_nor_words(mock_clock: MockCloc
         assert b"an answer" in history.body
         members = (await emil.ask("GET", f"/v1/conversations/{group}")).json
         assert members["roles"] == {"emil": "owner"}
+        left = await node._storage.files.find(file.id)
+        assert left is not None
+        assert (left.state, left.name) == ("removing", "")
+        assert "dora" not in repr(left)
         await registered(node, "dora")
