@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET, UnsetType
 
 from chat4all_protocol.codec import encode_body, encode_meta
-from chat4all_protocol.frames import MemberBody
+from chat4all_protocol.frames import FileBody, MemberBody, TextBody
 from chat4all_storage.ports.events import Append, Change
 
 if TYPE_CHECKING:
@@ -40,7 +40,10 @@ def message(
         id=id_,
         kind="message",
         body=encoded,
-        digest=digest_of(b"%d %b %b" % (reply_to or 0, encoded, more or b"")),
+        digest=digest_of(
+            b"%d %b %b"
+            % (reply_to or 0, encoded if type(body) is TextBody else _said(body), more or b"")
+        ),
         reply_to=reply_to,
         meta=more,
         trace=trace,
@@ -64,10 +67,17 @@ def edit(
         id=id_,
         kind="edit",
         body=encoded,
-        digest=digest_of(b"edit %d %b" % (target, encoded)),
+        digest=digest_of(
+            b"edit %d %b" % (target, encoded if type(body) is TextBody else _said(body))
+        ),
         target=target,
         trace=trace,
     )
+
+
+def _said(body: SendBody) -> bytes:
+    """What its sender said: what a file is the server adds, and is no part of it."""
+    return encode_body(FileBody(body.file_id, body.text) if isinstance(body, FileBody) else body)
 
 
 def delete(

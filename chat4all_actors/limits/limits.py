@@ -21,6 +21,7 @@ LimitName = Literal[
     "logins",
     "logins_address",
     "registrations",
+    "files",
 ]
 
 MESSAGES: Final = "messages"
@@ -37,6 +38,8 @@ LOGINS_ADDRESS: Final = "logins_address"
 """Attempts to log in from an address."""
 REGISTRATIONS: Final = "registrations"
 """Registrations from an address."""
+FILES: Final = "files"
+"""Uploads that a user begins; the key is the user name."""
 
 _OF_ADDRESSES: Final = frozenset({REQUESTS, HANDSHAKES, LOGINS_ADDRESS, REGISTRATIONS})
 LONGEST_KEY: Final = 128
@@ -74,6 +77,7 @@ class Limits:
 def _rates(settings: Settings) -> list[tuple[LimitName, int, int]]:
     return [
         (MESSAGES, settings.rate_messages_per_minute, settings.rate_burst),
+        (FILES, settings.rate_files_per_minute, settings.rate_files_burst),
         (REQUESTS, settings.rate_requests_per_minute, settings.rate_requests_burst),
         (
             CLIENT_REQUESTS,

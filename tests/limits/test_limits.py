@@ -7,6 +7,7 @@ import pytest
 from chat4all_actors.config import Settings
 from chat4all_actors.limits.limits import (
     CLIENT_REQUESTS,
+    FILES,
     HANDSHAKES,
     LOGINS,
     LOGINS_ADDRESS,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         (LOGINS, 10, 5),
         (LOGINS_ADDRESS, 100, 50),
         (REGISTRATIONS, 60, 30),
+        (FILES, 600, 300),
     ],
 )
 async def test_each_limit_has_its_burst_and_its_rate(

@@ -3,7 +3,7 @@
 It continues the caller's trace, keeps foreign web pages out, bounds the time of an answer, gives
 every error the REST error format, adds the fields that keep browsers safe, and writes the line of
 the access log. An application tells the route's template as `scope["state"]["route"]`; without it
-the log has the path.
+the log has the path. With `scope["state"]["extend"](seconds)` it asks for more time, from then on.
 """
 
 from __future__ import annotations
@@ -94,6 +94,11 @@ class Front:
         # Only what comes after the request counts; the connection looks after how that comes in.
         patience = trio.CancelScope(deadline=trio.current_time() + self._longest)
         answer.patience = patience
+
+        def extend(seconds: float) -> None:
+            patience.deadline = max(patience.deadline, trio.current_time() + seconds + GRACE)
+
+        scope["state"]["extend"] = extend
 
         async def received() -> ASGIReceiveEvent:
             event = await receive()

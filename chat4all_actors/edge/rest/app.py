@@ -83,6 +83,7 @@ def _view(
 ) -> Callable[..., Awaitable[Response]]:
     decoder = None if operation.body is None else msgspec.json.Decoder(operation.body)
     first_status = next(iter(operation.answers))
+    seconds = operation.time(services.settings)
 
     async def view(**parts: str) -> Response:
         trace_id = _trace_id()
@@ -96,7 +97,8 @@ def _view(
                 assert decoder is not None
                 data = await _body(operation.max_body)  # the edge looks after how it comes in
                 arguments["body"] = decode_json(data, operation.body, decoder)
-            with trio.fail_after(services.settings.request_timeout):
+            _tell_time(seconds)
+            with trio.fail_after(seconds):
                 answer = await operation.handler(call, **arguments)
         except ApiError as error:
             return _refuse(error, trace_id)
@@ -122,6 +124,12 @@ def _tell_route(template: str) -> None:
     """For the access log: the path without what it names."""
     scope: Any = request.scope
     scope.setdefault("state", {})["route"] = template
+
+
+def _tell_time(seconds: float) -> None:
+    """For the edge, which bounds the time of an answer: how long this one may take."""
+    if (extend := request.scope.get("state", {}).get("extend")) is not None:
+        extend(seconds)
 
 
 def _trace_id() -> str:
@@ -161,7 +169,14 @@ def _call(
             f"an Idempotency-Key has 1 to {MAX_KEY} visible ASCII characters",
             field="Idempotency-Key",
         )
-    return Call(services, caller, address=address, trace_id=trace_id, idempotency_key=key)
+    return Call(
+        services,
+        caller,
+        address=address,
+        trace_id=trace_id,
+        idempotency_key=key,
+        base=services.settings.public_url or f"{request.scheme}://{request.host}",
+    )
 
 
 def _spend_request(limits: Limits, caller: Caller | None, address: str) -> None:

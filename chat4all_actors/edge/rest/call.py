@@ -45,7 +45,7 @@ class RestServices(Protocol):
 class Call:
     """A request, validated and authenticated."""
 
-    __slots__ = ("_caller", "address", "idempotency_key", "services", "trace_id")
+    __slots__ = ("_caller", "address", "base", "idempotency_key", "services", "trace_id")
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class Call:
         address: str,
         trace_id: str,
         idempotency_key: str | None,
+        base: str,
     ) -> None:
         self.services = services
         self._caller = caller
@@ -62,6 +63,8 @@ class Call:
         """The client's, as trusted proxies tell."""
         self.trace_id = trace_id
         self.idempotency_key = idempotency_key
+        self.base = base
+        """Where the client reaches this server: `https://host`."""
 
     @property
     def caller(self) -> Caller:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PAIR: Final = "97c183f9-f075-5021-8519-6dc5d7cc932f"
 MESSAGE: Final = "7d444840-9dc0-41d1-b245-5ffdce74fad2"
 ANSWERED: Final = "516bca77-e90a-4a67-8a05-a1c2641401cd"
+FILE: Final = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
 SESSION: Final = "7914f826-4771-4ac3-8d12-06555200c024"
 ANA: Final = "8693f217-9e62-404b-a353-d734562ade84"
 THEN: Final = datetime(2026, 11, 27, 8, 36, 35, tzinfo=UTC)
@@ -26,6 +27,7 @@ PASSWORD: Final = "correct horse battery"
 PARTS: Final = {
     "conversation_id": PAIR,
     "message_id": MESSAGE,
+    "file_id": FILE,
     "session_id": SESSION,
     "username": "bob",
 }

@@ -6,7 +6,8 @@ name, and to bodies that have the field. So a new operation is linked by being d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, get_args
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from .operations import Operation
 
-_NAMES: Final = ("conversation_id", "message_id", "session_id", "username")
+_NAMES: Final = ("conversation_id", "message_id", "file_id", "session_id", "username")
 """What answers name that operations take."""
 
 
@@ -49,7 +50,7 @@ def _sources(origin: Operation, answer: Any) -> dict[str, str]:
 
 
 def _pointers(model: Any, body: str) -> dict[str, str]:
-    names = {each.encode_name for each in fields(model)}
+    names = {each.encode_name for each in fields(model) if NoneType not in get_args(each.type)}
     return {name: f"{body}#/{name}" for name in _NAMES if name in names}
 
 

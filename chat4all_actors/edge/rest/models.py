@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from chat4all_protocol.frames import ConversationType, Id, Kind
+from chat4all_protocol.frames import MAX_INTEGER, ConversationType, Id, Kind
 from chat4all_protocol.ids import USERNAME_PATTERN
 
 CURSOR_PATTERN: Final = r"\A[A-Za-z0-9_-]{32}\Z"
@@ -39,10 +39,18 @@ class TextPayload(Struct, tag_field="type", tag="text", frozen=True):
 
 
 class FilePayload(Struct, tag_field="type", tag="file", frozen=True):
-    """A file that was uploaded before, with an optional caption."""
+    """A file that was uploaded before, with an optional caption; what follows the server tells."""
 
     file_id: Id
     text: Text | None = None
+    filename: str | None = None
+    size: Annotated[int, Meta(ge=0, le=MAX_INTEGER)] | None = None
+    mime_type: str | None = None
+    width: Annotated[int, Meta(ge=0, le=MAX_INTEGER)] | None = None
+    """Of an image, in pixels."""
+    height: Annotated[int, Meta(ge=0, le=MAX_INTEGER)] | None = None
+    thumbnail: bool | None = None
+    """Whether there is a thumbnail to fetch."""
 
 
 class MemberPayload(Struct, tag_field="type", tag="member", frozen=True):

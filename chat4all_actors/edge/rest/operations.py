@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
     from msgspec import Struct
 
+    from ...config import Settings
+
 H = TypeVar("H", bound="Callable[..., Awaitable[Any]]")
 
 PATH_TYPES: Final[dict[str, Any]] = {
     "conversation_id": Id,
     "message_id": Id,
+    "file_id": Id,
     "session_id": Id,
     "username": Username,
     "channel": Channel,
@@ -60,6 +63,7 @@ class Operation:
         scope: What a service client needs; a user needs none. None: anybody may call it.
         example: A body that works.
         media_type: Of the answer.
+        time: How many seconds it may take under these settings.
     """
 
     method: str
@@ -78,6 +82,7 @@ class Operation:
     max_body: int = MAX_BODY
     examples: Mapping[str, Struct] = field(default_factory=dict)
     media_type: str = "application/json"
+    time: Callable[[Settings], float] = lambda settings: settings.request_timeout
     aliases: tuple[str, ...] = ()
     """Further paths of the same, which are not documented."""
 

@@ -41,7 +41,16 @@ def payload(body: Body) -> AnyPayload:
     if isinstance(body, TextBody):
         return TextPayload(body.text)
     if isinstance(body, FileBody):
-        return FilePayload(body.file_id, body.text)
+        return FilePayload(
+            file_id=body.file_id,
+            text=body.text,
+            filename=body.name,
+            size=body.size,
+            mime_type=body.mime,
+            width=body.width,
+            height=body.height,
+            thumbnail=body.thumbnail,
+        )
     return MemberPayload(body.user, body.role)
 
 

@@ -11,11 +11,13 @@ import trio
 
 from chat4all_actors import tracing
 from chat4all_actors.config import Settings
-from chat4all_actors.edge.http.front import Front
+from chat4all_actors.edge.http.front import GRACE, Front
 from tests.edge.apps import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from trio.testing import MockClock
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
@@ -226,6 +228,26 @@ async def test_a_foreign_page_is_told_that_it_may_not() -> None:
 async def test_options_without_a_page_are_the_applications() -> None:
     assert (await ask(app := Recorder(), "OPTIONS")).status == 200
     assert len(app.scopes) == 1
+
+
+# Time
+
+
+async def test_an_answer_has_its_time_unless_the_application_asks_for_more(
+    autojump_clock: MockClock,
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        if scope["raw_path"] == b"/slow":
+            scope["state"]["extend"](90)
+            scope["state"]["extend"](1)  # never less
+        await trio.sleep(89)
+        await Recorder()(scope, receive, send)
+
+    assert (await ask(app, path="/slow", request_timeout=15)).status == 200
+    assert trio.current_time() == 89
+    assert (await ask(app, request_timeout=15)).status == 504
+    assert trio.current_time() == 89 + 15 + GRACE
 
 
 # The access log

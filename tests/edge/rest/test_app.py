@@ -77,6 +77,17 @@ async def fail(call: Call, body: Thing) -> None:
     raise FAULTS[body.name]
 
 
+@routes.post(
+    "/v1/patience",
+    answers={204: None},
+    public=True,
+    time=lambda settings: 4 * settings.request_timeout,
+)
+async def wait(call: Call) -> None:
+    """Take longer than others may."""
+    await trio.sleep(3 * call.services.settings.request_timeout)
+
+
 class Scene:
     def __init__(self, node: Any) -> None:
         app = build(node, [routes], version="1")
@@ -202,6 +213,12 @@ async def test_every_failure_has_its_answer(
     assert (failed.status, failed.code) == (status, code)
     assert failed.headers.get("retry-after") == retry_after
     assert len(failed.json["error"]["trace_id"]) == 32
+
+
+async def test_an_operation_may_have_a_time_of_its_own(
+    autojump_clock: MockClock, scene: Scene
+) -> None:
+    assert (await scene.nobody.ask("POST", "/v1/patience")).status == 204
 
 
 async def test_the_document_tells_what_is_served(scene: Scene) -> None:
