@@ -59,14 +59,14 @@ class Door:
         try:
             judge(_request(environ, target, body), self._keys, time.time() + self._ahead)
         except Refused as refused:
-            return _error(start, refused.status, refused.code)
+            return _error(environ, start, refused.status, refused.code)
         if not _upload_stands(target):
-            return _error(start, 404, "NoSuchUpload")
+            return _error(environ, start, 404, "NoSuchUpload")
         environ.setdefault("HTTP_AUTHORIZATION", _PASSED)  # moto takes it for public otherwise
         environ["wsgi.input"] = io.BytesIO(body)
         fault = self._fault(environ["REQUEST_METHOD"], target)
         if fault == "refuse":
-            return _error(start, 503, "SlowDown")
+            return _error(environ, start, 503, "SlowDown")
         if fault == "drop":
             return _drop(environ)
         if fault == "lose answer":
@@ -74,7 +74,7 @@ class Door:
                 pass
             return _drop(environ)
         if fault == "error in 200":
-            return _error(start, 200, "InternalError")
+            return _error(environ, start, 200, "InternalError")
         answer: Iterable[bytes] = self._moto(environ, start)
         if fault == "break off":
             return _half(answer, environ)
@@ -121,10 +121,12 @@ def _upload_stands(target: str) -> bool:
     return found is not None and found.key_name == key
 
 
-def _error(start: Callable[..., Any], status: int, code: str) -> Iterable[bytes]:
+def _error(
+    environ: dict[str, Any], start: Callable[..., Any], status: int, code: str
+) -> Iterable[bytes]:
     body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code></Error>'.encode()
     start(f"{status} -", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
-    return [body]
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
 
 def _drop(environ: dict[str, Any]) -> Iterable[bytes]:

@@ -51,7 +51,14 @@ _BROKEN: Final = (
     ResponseStreamingError,
     CredentialRetrievalError,
 )
-ERRORS: Final = (BotoCoreError, ClientError, aiohttp.ClientError, OSError, TimeoutError)
+ERRORS: Final = (
+    BotoCoreError,
+    ClientError,
+    aiohttp.ClientError,
+    OSError,
+    TimeoutError,
+    ValueError,  # an endpoint that is no URL
+)
 """What a call that failed raises."""
 
 
@@ -67,6 +74,12 @@ class Bucket(Struct, frozen=True):
     def path_style(self) -> bool:
         """Whether its name is in the path of every address: it can't be in every host's name."""
         return self.endpoint is not None or "." in self.name
+
+    @property
+    def create_command(self) -> str:
+        """What makes it."""
+        where = f" --endpoint-url {self.endpoint}" if self.endpoint else ""
+        return f"aws s3 mb s3://{self.name}{where} --region {self.region}"
 
     def __str__(self) -> str:
         return f"bucket {self.name} at {self.endpoint or f'Amazon, {self.region}'}"
@@ -99,10 +112,12 @@ def meaning(error: BaseException) -> StorageError:
         return Rejected(f"S3 {said.status}: {said.code}")
     if isinstance(error, NoCredentialsError):
         return Rejected("there are no credentials for S3")
-    if isinstance(error, BotoCoreError) and not isinstance(error, _BROKEN):
+    defect = isinstance(error, BotoCoreError | ValueError) and not isinstance(error, _BROKEN)
+    if defect:
         return Rejected(f"{type(error).__name__}: {error}")
     # Not what it says: that may be an address with its right in it.
-    return Unavailable(f"S3 can't be reached: {type(error).__name__}")
+    cause = getattr(error, "kwargs", {}).get("error", error)
+    return Unavailable(f"S3 can't be reached: {type(cause).__name__}")
 
 
 class S3Client:

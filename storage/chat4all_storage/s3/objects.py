@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PIECE: Final = 1024 * 1024
 """Bytes of what is read at once."""
+PAGE: Final = 1000
+"""Of parts and uploads; S3 lists no more at once."""
 JOIN_PATIENCE: Final = 12
 """A join may take so many times as long as another answer: S3 puts the parts together then."""
 SWEEPS: Final = 3
@@ -30,11 +32,20 @@ SWEEPS: Final = 3
 
 @asynccontextmanager
 async def open_s3(
-    bucket: Bucket, *, public_endpoint: str | None, timeout: float
+    bucket: Bucket, *, public_endpoint: str | None = None, timeout: float, page: int = PAGE
 ) -> AsyncIterator[S3Objects]:
-    """The objects of a bucket, over a bridge of their own: a slow store holds up nothing else."""
+    """The objects of a bucket, over a bridge of their own: a slow store holds up nothing else.
+
+    `public_endpoint` is where clients reach S3, if not where we do; `timeout`, in seconds, is for
+    one answer; `page` is how much is listed at once.
+
+    Raises:
+        Rejected: there can be no such bucket.
+    """
     async with open_bridge() as bridge:
-        objects = S3Objects(bridge, bucket, public_endpoint=public_endpoint, timeout=timeout)
+        objects = S3Objects(
+            bridge, bucket, public_endpoint=public_endpoint, timeout=timeout, page=page
+        )
         try:
             await objects.start()
             yield objects
@@ -51,11 +62,11 @@ class S3Objects:
         bridge: Bridge,
         bucket: Bucket,
         *,
-        public_endpoint: str | None = None,
+        public_endpoint: str | None,
         timeout: float,
-        page: int = 1000,
+        page: int,
     ) -> None:
-        """`public_endpoint` is where clients reach S3; `page` is how much is listed at once."""
+        """The arguments are those of `open_s3`."""
         self._bucket = bucket
         self._public_endpoint = public_endpoint
         self._timeout = timeout
