@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PREFIX: Final = "CHAT4ALL_"
+S3_PARTS: Final = 10_000
+"""Of one object, at most."""
 _REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 
 
@@ -83,6 +85,9 @@ def _check(settings: Settings) -> None:
         url = getattr(settings, name)
         if url is not None and not re.fullmatch(r"https?://[^/?#\s]+/?", url):
             raise ConfigError(f"{name} is http:// or https:// with a host and no path")
+    least = -(-settings.file_max_size // S3_PARTS)
+    if settings.s3_bucket is not None and settings.file_chunk_size < least:
+        raise ConfigError(f"file_chunk_size is at least {least}: S3 joins {S3_PARTS} parts at most")
     for pattern in settings.file_types:
         if not re.fullmatch(r"[a-z]+/[a-z0-9.+-]*\*?|\*/\*", pattern):
             raise ConfigError(f"file_types: {pattern!r} is no type such as image/png or image/*")

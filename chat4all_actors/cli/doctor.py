@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import resource
+import secrets
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -17,7 +18,8 @@ from msgspec import Struct, to_builtins
 
 from chat4all_storage.bridge import open_bridge
 from chat4all_storage.embedded.embedded import find_embedded
-from chat4all_storage.ports.errors import StorageError
+from chat4all_storage.ports.errors import StorageError, Unavailable
+from chat4all_storage.ports.objects import NoSuchObject
 from chat4all_storage.postgres.connections import with_connection
 from chat4all_storage.postgres.migrations import pending
 
@@ -25,7 +27,7 @@ from .. import __version__
 from ..edge.sockets import open_listeners
 from .announcing import server_url
 from .main import FINDING, OK, add_settings, settings_of
-from .opening import SPARE_DESCRIPTORS
+from .opening import S3_MEND, SPARE_DESCRIPTORS
 
 if TYPE_CHECKING:
     import argparse
@@ -49,7 +51,9 @@ class Check(Struct, frozen=True):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `chat4all doctor`."""
     parser.add_argument("--json", action="store_true", help="the checks as JSON")
-    add_settings(parser, "host", "port", "data_dir", "postgres", "redis")
+    add_settings(
+        parser, "host", "port", "data_dir", "postgres", "redis", "s3_bucket", "s3_endpoint"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -60,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
         *_paths(settings),
         *trio.run(_databases, settings),
         *_redis(settings),
+        *trio.run(_files, settings),
     ]
     if options.json:
         print(json.dumps({"version": __version__, "checks": [to_builtins(c) for c in checks]}))
@@ -196,6 +201,34 @@ def _redis(settings: Settings) -> Iterator[Check]:
         yield Check("redis", "error", str(error), "check --redis / CHAT4ALL_REDIS")
     else:
         yield Check("redis", "ok", f"Redis {version}")
+
+
+async def _files(settings: Settings) -> list[Check]:
+    """Whether something can be put into the bucket, read and removed again, if there is one."""
+    if settings.s3_bucket is None:
+        return []
+    from chat4all_storage.s3.client import Bucket
+    from chat4all_storage.s3.objects import open_s3
+
+    bucket = Bucket(settings.s3_bucket, settings.s3_endpoint, settings.s3_region)
+    key = f"doctor-{secrets.token_urlsafe(16)}"
+    try:
+        async with open_s3(bucket, timeout=settings.s3_timeout) as objects:
+            try:
+                await objects.check()
+            except NoSuchObject:
+                return [Check("files", "error", f"there is no {bucket}", bucket.create_command)]
+            await objects.put(key, key.encode(), "text/plain")
+            async with objects.read(key) as pieces:
+                found = b"".join([piece async for piece in pieces])
+            await objects.remove(key)
+    except Unavailable as error:
+        return [Check("files", "error", f"{bucket}: {error}", "check --s3-endpoint")]
+    except StorageError as error:
+        return [Check("files", "error", f"{bucket}: {error}", S3_MEND)]
+    if found != key.encode():
+        return [Check("files", "error", f"{bucket} gives back other bytes", "use another store")]
+    return [Check("files", "ok", f"{bucket} takes objects")]
 
 
 async def _facts(connection: Any) -> dict[str, str]:

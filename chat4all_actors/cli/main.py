@@ -152,6 +152,8 @@ _FLAGS: Final = {
     "data_dir": ("where what is embedded keeps its data (./chat4all-data)", "DIR"),
     "postgres": ("a PostgreSQL database; repeat it, one for each shard", "DSN"),
     "redis": ("carries events between nodes; embedded beside an embedded PostgreSQL", "URL"),
+    "s3_bucket": ("the S3 bucket for files (they are kept in the data directory)", "NAME"),
+    "s3_endpoint": ("a server that speaks S3, if it is not Amazon's", "URL"),
     "workers": ("node processes on the one port (1)", "N"),
     "migrate": ("leave the schema as it is", ""),
     "tls_cert": ("certificate chain, PEM", "FILE"),

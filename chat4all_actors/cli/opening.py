@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from chat4all_storage.embedded.embedded import EmbeddedError, find_embedded, ope
 from chat4all_storage.local.objects import LocalObjects
 from chat4all_storage.ports.errors import Rejected, Unavailable
 from chat4all_storage.ports.events import Rules
+from chat4all_storage.ports.objects import NoSuchObject
 from chat4all_storage.storage import Storage, open_postgres
 
 from ..accounts.sealing import Sealing
@@ -27,12 +29,16 @@ if TYPE_CHECKING:
     from chat4all_storage.bridge import Bridge
     from chat4all_storage.embedded.embedded import EmbeddedServers
     from chat4all_storage.ports.bus import Bus
+    from chat4all_storage.ports.objects import ObjectStore
     from chat4all_storage.ports.tally import Tally
 
     from ..config import Settings
 
+logger = logging.getLogger(__name__)
+
 SPARE_DESCRIPTORS: Final = 500
 """What a node needs beside its clients' sockets."""
+S3_MEND: Final = "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and CHAT4ALL_S3_REGION"
 
 
 class Servers(msgspec.Struct, frozen=True):
@@ -108,7 +114,9 @@ async def open_servers(
 async def open_storage(
     settings: Settings, *, throwaway: bool = False, beside_server: bool = False
 ) -> AsyncIterator[Opened]:
-    """The stores in the databases of `open_servers`, whose arguments these are.
+    """The stores in the databases of `open_servers`, whose arguments these are, and of files.
+
+    A command beside a server has nothing to do with the bytes of files: their store is not opened.
 
     Raises:
         CommandError: something can't be reached or started.
@@ -138,7 +146,11 @@ async def open_storage(
             ) from error
         except Rejected as error:
             raise CommandError(f"the database does not fit: {error}", code=USAGE) from error
-        storage = replace(storage, objects=local_objects(settings))
+        if settings.s3_bucket is None:
+            storage = replace(storage, objects=local_objects(settings))
+        elif not beside_server:
+            objects = await stack.enter_async_context(open_bucket(settings))
+            storage = replace(storage, objects=objects)
         bus: Bus | None = None
         tally: Tally | None = None
         if servers.redis is not None:
@@ -167,6 +179,37 @@ def local_objects(settings: Settings) -> LocalObjects:
 
     root = Path(settings.data_dir) / "files"
     return LocalObjects(root, lambda said: sealing().mac("file addresses", said))
+
+
+@asynccontextmanager
+async def open_bucket(settings: Settings) -> AsyncIterator[ObjectStore]:
+    """The store in the configured bucket; one that can't be reached now is used when it can be.
+
+    Raises:
+        CommandError: there is no such bucket, or we may not use it.
+    """
+    # Here, because it takes longer than all else in the start of a command.
+    from chat4all_storage.s3.client import Bucket
+    from chat4all_storage.s3.objects import open_s3
+
+    bucket = Bucket(settings.s3_bucket or "", settings.s3_endpoint, settings.s3_region)
+    async with AsyncExitStack() as stack:
+        try:
+            objects = await stack.enter_async_context(
+                open_s3(
+                    bucket,
+                    public_endpoint=settings.s3_public_endpoint,
+                    timeout=settings.s3_timeout,
+                )
+            )
+            await objects.check()
+        except NoSuchObject as error:
+            raise CommandError(f"there is no {bucket}", bucket.create_command) from error
+        except Rejected as error:
+            raise CommandError(f"{bucket} can't be used: {error}", S3_MEND) from error
+        except Unavailable as error:
+            logger.warning("starting without %s, where files are: %s", bucket, error)
+        yield objects
 
 
 async def watch(embedded: EmbeddedServers | None) -> None:

@@ -47,6 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "data_dir",
         "postgres",
         "redis",
+        "s3_bucket",
+        "s3_endpoint",
         "workers",
         "migrate",
         "tls_cert",

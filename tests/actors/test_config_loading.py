@@ -247,6 +247,15 @@ def test_addresses_of_servers_have_a_host_and_no_path(setting: str) -> None:
             load({setting: url}, environment={})
 
 
+def test_s3_joins_so_many_parts_and_no_more() -> None:
+    largest = {"file_max_size": 50_000 * 2**20, "file_chunk_size": 5 * 2**20}
+    assert load(largest | {"s3_bucket": "files"}, environment={}).s3_bucket == "files"
+    largest["file_max_size"] += 1
+    load(largest, environment={})
+    with pytest.raises(ConfigError, match="file_chunk_size is at least 5242881"):
+        load(largest | {"s3_bucket": "files"}, environment={})
+
+
 def test_file_types_are_named_one_by_one_or_by_their_beginning() -> None:
     assert from_environment(file_types="image/png audio/* */*").file_types[1:] == ["audio/*", "*/*"]
     for pattern in ("png", "/png", "*/png", "IMAGE/PNG"):
