@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 import trio
@@ -13,10 +14,14 @@ from chat4all_actors.session.heartbeat import Heartbeat
 from tests.edge.wire import BIG
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
     from trio.testing import MockClock
 
     from tests.edge.wire import Wire
 
+T = TypeVar("T")
 
 # Sending
 
@@ -264,3 +269,61 @@ async def test_close_wakes_whoever_waits(wire: Wire) -> None:
     assert (wire.broken, wire.drained) == (1, 0)
     wire.transport.close()
     assert wire.broken == 1
+
+
+# Files
+
+
+async def in_thread(function: Callable[..., T], *arguments: object) -> T:
+    """Where the node has a limiter of its own."""
+    return await trio.to_thread.run_sync(partial(function, *arguments))
+
+
+async def test_a_buffer_is_filled_with_what_has_come_until_the_stream_ends(wire: Wire) -> None:
+    buffer = bytearray(4)
+    wire.peer.send(b"abcdef")
+    assert await wire.transport.receive_into(memoryview(buffer)) == 4
+    assert buffer == b"abcd"
+    assert await wire.transport.receive_into(memoryview(buffer)) == 2
+    wire.close_peer()
+    assert await wire.transport.receive_into(memoryview(buffer)) == 0
+
+
+async def test_a_buffer_waits_for_what_has_not_come(wire: Wire) -> None:
+    filled: list[int] = []
+
+    async def fill() -> None:
+        filled.append(await wire.transport.receive_into(memoryview(bytearray(4))))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fill)
+        await wait_all_tasks_blocked()
+        assert filled == []
+        wire.peer.send(b"ab")
+    assert filled == [2]
+
+
+@pytest.fixture
+def big_file(tmp_path: Path) -> Iterator[int]:
+    """A descriptor of what is `BIG`."""
+    (tmp_path / "file").write_bytes(BIG)
+    with open(tmp_path / "file", "rb") as file:
+        yield file.fileno()
+
+
+async def test_a_file_is_sent_as_the_other_side_takes_it(wire: Wire, big_file: int) -> None:
+    taken, at = b"", 5
+    while at < len(BIG):
+        sent = await wire.transport.send_file(big_file, at, len(BIG) - at, in_thread)
+        assert sent > 0
+        at += sent
+        taken += wire.taken()
+    assert await wire.transport.send_file(big_file, at, 1, in_thread) == 0
+    assert taken == BIG[5:]
+
+
+async def test_to_who_has_gone_no_file_is_sent(wire: Wire, big_file: int) -> None:
+    wire.close_peer()
+    for _ in range(2):
+        assert await wire.transport.send_file(big_file, 0, len(BIG), in_thread) == 0
+    assert (wire.transport.broken, wire.broken) == (True, 1)

@@ -106,11 +106,11 @@ class ObjectDirectory:
         for _ in range(REMOVAL_TRIES):
             try:
                 shutil.rmtree(uploads)
-            except FileNotFoundError:
-                break
-            except OSError as error:
-                if error.errno != errno.ENOTEMPTY:
+            except OSError as error:  # something in it may have come or gone meanwhile
+                if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
                     raise _unavailable(error) from error
+            if not uploads.exists():
+                break
         else:
             raise Unavailable("parts are still being written to what is to be removed")
         with _told(f"object {key}"):
