@@ -70,3 +70,13 @@ async def stands(files: Files, id_: str) -> File:
     found = await files.find(id_)
     assert found is not None
     return found
+
+
+AGED_FILES = (
+    """UPDATE files SET created_at = created_at - $1::interval,
+           expires_at = expires_at - $1::interval, completed_at = completed_at - $1::interval,
+           held_until = held_until - $1::interval, looked_at = looked_at - $1::interval,
+           unused_since = unused_since - $1::interval""",
+    "UPDATE file_uses SET noted_at = noted_at - $1::interval",
+)
+"""Statements that make what was written older by an interval."""

@@ -21,7 +21,7 @@ from tests.storage.builders import (
 from tests.storage.ports.local_place import local_place
 from tests.storage.ports.object_places import ObjectPlace, memory_place, s3_place
 
-from ..files import FilePlace
+from ..files import AGED_FILES, FilePlace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -109,12 +109,3 @@ async def file_place(database_or_memory: str | None) -> AsyncIterator[FilePlace]
         yield FilePlace(PostgresFiles(one), PostgresFiles(other), age)
         await one.close()
         await other.close()
-
-
-AGED_FILES = (
-    """UPDATE files SET created_at = created_at - $1::interval,
-           expires_at = expires_at - $1::interval, completed_at = completed_at - $1::interval,
-           held_until = held_until - $1::interval, looked_at = looked_at - $1::interval,
-           unused_since = unused_since - $1::interval""",
-    "UPDATE file_uses SET noted_at = noted_at - $1::interval",
-)

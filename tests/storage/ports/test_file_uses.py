@@ -151,6 +151,18 @@ async def test_a_use_that_was_noted_since_the_look_began_keeps_the_file(
     assert await files.looked(file.id, used=False, keep=DAY)
 
 
+async def test_a_use_keeps_the_file_also_from_a_look_that_was_overtaken(
+    file_place: FilePlace,
+) -> None:
+    files = file_place.files
+    file = await in_state(files, "ready")
+    await file_place.later(DAY + 1)
+    await files.claim_unlooked(10, every=0)
+    await files.use(file.id, a_use(), owner=None)
+    await file_place.other.claim_unlooked(10, every=0)
+    assert not await files.looked(file.id, used=False, keep=DAY)
+
+
 @pytest.mark.parametrize("how", ["looked", "remove", "remove_of"])
 async def test_a_use_and_a_removal_never_cross(file_place: FilePlace, how: str) -> None:
     """Whoever was told that the file may be sent finds it there, unless somebody removes it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -182,6 +183,24 @@ async def test_uploads_that_begin_at_once_do_not_pass_a_quota(
     assert len(begun) == fits
     assert refused == [field] * (20 - fits)
     assert len(await file_place.files.of("ann", None, 100)) == fits
+
+
+async def test_of_two_uploads_that_each_fit_one_is_refused_whenever_they_meet(
+    file_place: FilePlace,
+) -> None:
+    fitted: list[str] = []
+
+    async def begin(files: Files, owner: str) -> None:
+        with suppress(OverQuota):
+            file = new_file(owner, size=100)
+            fitted.append((await files.add(file, lifetime=DAY, quota=100, max_uploads=0)).owner)
+
+    owners = [f"user{number}" for number in range(30)]
+    for owner in owners:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(begin, file_place.files, owner)
+            nursery.start_soon(begin, file_place.other, owner)
+    assert fitted == owners
 
 
 @pytest.mark.parametrize(
