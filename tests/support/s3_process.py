@@ -18,15 +18,14 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
     create_backend_app,
 )
-from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 
+from tests.support.s3_giving import bucket_of, give, join_without_checksums
 from tests.support.s3_rights import ACCESS_KEY, Refused, Request, judge
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ class Door:
             return _drop(environ)
         if fault == "error in 200":
             return _error(environ, start, 200, "InternalError")
-        answer: Iterable[bytes] = self._moto(environ, start)
+        answer: Iterable[bytes] = give(environ, start) or self._moto(environ, start)
         if fault == "break off":
             return _half(answer, environ)
         return answer
@@ -114,10 +113,9 @@ def _upload_stands(target: str) -> bool:
     query = dict(parse_qsl(parts.query))
     if "uploadId" not in query:
         return True
-    bucket, _, key = unquote(parts.path)[1:].partition("/")
-    buckets = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets
-    uploads = buckets[bucket].multiparts if bucket in buckets else {}
-    found = uploads.get(query["uploadId"])
+    name, _, key = unquote(parts.path)[1:].partition("/")
+    bucket = bucket_of(name)
+    found = None if bucket is None else bucket.multiparts.get(query["uploadId"])
     return found is not None and found.key_name == key
 
 
@@ -142,6 +140,7 @@ def _half(answer: Iterable[bytes], environ: dict[str, Any]) -> Iterable[bytes]:
 
 def main() -> None:
     """Serve until standard input ends."""
+    join_without_checksums()
     door = Door(DomainDispatcherApplication(create_backend_app), os.environ["S3_SECRET_KEY"])
     server = make_server("127.0.0.1", 0, door, threaded=True, request_handler=MotoRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

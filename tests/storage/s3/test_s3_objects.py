@@ -157,6 +157,21 @@ async def test_parts_are_listed_over_several_pages(s3_server: S3Server) -> None:
         assert [(part.number, part.size) for part in found] == [(n, 1) for n in range(1, 6)]
 
 
+async def test_others_get_their_turn_while_many_addresses_are_signed(place: ObjectPlace) -> None:
+    class Steps(trio.abc.Instrument):
+        taken = 0
+
+        def before_task_step(self, task: trio.lowlevel.Task) -> None:
+            self.taken += task is here
+
+    here, steps = trio.lowlevel.current_task(), Steps()
+    trio.lowlevel.add_instrument(steps)
+    await addresses(place, "key", "upload", [b"part"] * 10)
+    few, steps.taken = steps.taken, 0
+    await addresses(place, "key", "upload", [b"part"] * 650)
+    assert steps.taken == few + 10
+
+
 async def test_nothing_of_a_removed_key_is_left_in_the_bucket(
     place: ObjectPlace, s3_server: S3Server
 ) -> None:
