@@ -24,6 +24,8 @@ PIECE: Final = 1024 * 1024
 """Bytes of what is read at once."""
 PAGE: Final = 1000
 """Of parts and uploads; S3 lists no more at once."""
+TURN: Final = 64
+"""Addresses that are signed before others get their turn: some milliseconds."""
 JOIN_PATIENCE: Final = 12
 """A join may take so many times as long as another answer: S3 puts the parts together then."""
 SWEEPS: Final = 3
@@ -124,6 +126,8 @@ class S3Objects:
                 headers=headers,
             )
             addresses.append(Address("PUT", url, {"Content-Length": str(size)}))
+            if len(addresses) % TURN == 0:
+                await trio.lowlevel.checkpoint()
         return addresses
 
     async def parts(self, key: str, upload: str) -> list[Part]:
