@@ -1,4 +1,4 @@
-"""What several commands open: the databases, configured or embedded, and the signing key."""
+"""What several commands open: databases, configured or embedded, files, and the signing key."""
 
 from __future__ import annotations
 
