@@ -7,6 +7,7 @@ sends it when there is room. TLS is the standard library's, on the same non-bloc
 from __future__ import annotations
 
 import os
+import select
 import socket
 import ssl
 import sys
@@ -145,19 +146,27 @@ class Transport:
                     await trio.lowlevel.checkpoint()
                 return data
 
-    async def receive_into(self, buffer: memoryview) -> int:
-        """Take what the other side has sent, as far as there is room; 0 at the end of its stream.
+    async def readable(self) -> None:
+        """Wait until there may be something to take."""
+        sock = self._socket
+        if not (isinstance(sock, ssl.SSLSocket) and sock.pending()):
+            await trio.lowlevel.wait_readable(sock)
 
-        It is no checkpoint while there is something to take: the caller has to see to that.
+    def drain(self, buffer: memoryview, patience: float) -> int | None:
+        """In a thread: take what has come, as far as there is room; 0 at the end of the stream.
+
+        None: nothing has come in `patience` seconds. The task of the connection awaits the thread.
         """
         sock = self._socket
         while True:
             try:
                 return sock.recv_into(buffer)
-            except (BlockingIOError, ssl.SSLWantReadError):
-                await trio.lowlevel.wait_readable(sock)
-            except ssl.SSLWantWriteError:
-                await trio.lowlevel.wait_writable(sock)
+            except _LATER as error:
+                wanted = ssl.SSLWantWriteError
+                poll = select.poll()
+                poll.register(sock, select.POLLOUT if isinstance(error, wanted) else select.POLLIN)
+                if not poll.poll(patience * 1000):
+                    return None
             except OSError:
                 return 0
 

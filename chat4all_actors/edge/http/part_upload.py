@@ -1,7 +1,12 @@
-"""Takes the body of a request to its place on the disk, in pieces that are all it holds of it."""
+"""Takes the body of a request to its place on the disk, in pieces that are all it holds of it.
+
+A thread moves the bytes from the socket to the disk, as long as they come without a wait; only to
+wait for more the task is woken. Both of its calls let others run, so the event loop is not held.
+"""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
@@ -19,7 +24,11 @@ if TYPE_CHECKING:
 
     JudgeHead: TypeAlias = Callable[[bytes, str], str | None]
 
-PIECE: Final = 256 * 1024
+AT_ONCE: Final = 0.005
+"""Seconds that a thread waits for more, before others get their turn."""
+TURN: Final = 0.05
+"""Seconds after which it lets others have their turn, even if more comes."""
+PIECE: Final = 512 * 1024
 """Bytes that are written at once; the kernel holds what comes meanwhile."""
 JUDGED: Final = 8192
 """Bytes by which a file is judged."""
@@ -54,34 +63,90 @@ class PartBody:
         """What has come of the next request, once all of this one has."""
         return bytes(self._early)
 
-    async def fill(self, buffer: memoryview) -> int:
-        """Fill the buffer, as far as the body goes.
+    @property
+    def left(self) -> int:
+        """Bytes that have not been read."""
+        return self._size - self._read
 
-        It ends in no time when everything has come, as the buffer is small: no checkpoint.
+    async def wait(self) -> None:
+        """Wait until more has come.
 
         Raises:
             Refused: it comes too slowly.
-            Gone: its end has not come.
         """
-        wanted = min(len(buffer), self._size - self._read)
-        filled = min(wanted, len(self._early))
-        buffer[:filled] = self._early[:filled]
-        self._early = self._early[filled:]
-        self._read += filled
-        while filled < wanted:
-            began = trio.current_time()
-            allowed = self._pace.grace + self._read / self._pace.rate - self._spent
-            count = 0
-            with trio.CancelScope(deadline=began + allowed) as patience:
-                count = await self._transport.receive_into(buffer[filled:wanted])
-            if patience.cancelled_caught:
-                raise Refused(408, "the body came too slowly")
-            if not count:
+        if self._early:
+            return
+        began = trio.current_time()
+        allowed = self._pace.grace + self._read / self._pace.rate - self._spent
+        with trio.CancelScope(deadline=began + allowed) as patience:
+            await self._transport.readable()
+        if patience.cancelled_caught:
+            raise Refused(408, "the body came too slowly")
+        self._spent += trio.current_time() - began
+
+    def read(self, buffer: memoryview) -> int:
+        """In a thread: what has come, or comes at once; 0 if nothing does.
+
+        Raises:
+            Gone: its end will not come.
+        """
+        buffer = buffer[: self.left]
+        if self._early:
+            count: int | None = min(len(buffer), len(self._early))
+            buffer[:count] = self._early[:count]
+            self._early = self._early[count:]
+        else:
+            began = time.perf_counter()
+            count = self._transport.drain(buffer, AT_ONCE)
+            self._spent += time.perf_counter() - began
+            if count == 0:
                 raise Gone
-            self._spent += trio.current_time() - began
-            filled += count
-            self._read += count
-        return filled
+        self._read += count or 0
+        return count or 0
+
+
+class _Piece:
+    """Bytes on their way from the socket to the disk."""
+
+    def __init__(self, body: PartBody, part: PartFile, size: int) -> None:
+        self._body = body
+        self._part = part
+        self._buffer = memoryview(bytearray(min(PIECE, size)))
+        self._filled = 0
+        self._at = 0
+
+    def begin(self) -> bytes | None:
+        """In a thread: what the part begins with, once enough of it has come."""
+        wanted = min(JUDGED, self._filled + self._body.left)
+        filled = self._fill(wanted, time.perf_counter() + TURN)
+        return bytes(self._buffer[:wanted]) if filled else None
+
+    def _fill(self, wanted: int, until: float) -> bool:
+        """Read what comes at once, until then; whether it is at least so much now."""
+        body = self._body
+        while self._filled < wanted:
+            # Who sends a byte now and then would keep the thread, and no time limit would be seen.
+            if not (count := body.read(self._buffer[self._filled :])):
+                return False
+            self._filled += count
+            if time.perf_counter() >= until:
+                break
+        return self._filled >= wanted
+
+    def move(self) -> bool:
+        """In a thread: move what comes at once, but not for long; False when all is written."""
+        until = time.perf_counter() + TURN
+        while True:
+            wanted = min(len(self._buffer), self._filled + self._body.left)
+            if not self._fill(wanted, until):
+                return True
+            self._part.write(self._buffer[: self._filled], self._at)
+            self._at += self._filled
+            self._filled = 0
+            if not self._body.left:
+                return False
+            if time.perf_counter() >= until:
+                return True
 
 
 async def take_part(
@@ -93,14 +158,18 @@ async def take_part(
         Refused: it comes too slowly, or begins a file of a type that may not be.
         Gone: its end has not come.
     """
-    buffer = memoryview(bytearray(min(PIECE, right.size)))
-    at = 0
-    while at < right.size:
-        filled = await body.fill(buffer)
-        if not at and right.part == 1 and judge is not None:
-            _judge(judge, bytes(buffer[: min(filled, JUDGED)]), part.mime)
-        await in_thread(part.write, buffer[:filled], at)
-        at += filled
+    piece = _Piece(body, part, right.size)
+    if right.part == 1 and judge is not None:
+        first = None
+        while first is None:
+            await body.wait()
+            first = await in_thread(piece.begin)
+        _judge(judge, first, part.mime)
+    more = True
+    while more:
+        if body.left:
+            await body.wait()
+        more = await in_thread(piece.move)
     return await in_thread(part.finish)
 
 

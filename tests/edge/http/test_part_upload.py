@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from chat4all_actors.edge.http import part_upload
 from tests.edge.apps import Client, request
 from tests.edge.http.transfer_house import PART, head, transfer_house
 
@@ -261,3 +262,23 @@ async def test_a_part_must_come_at_a_certain_rate(
         assert (reply.status, reply.error["code"]) == (408, "TIMEOUT")
         assert trio.current_time() - began == pytest.approx(11, abs=0.1)
         assert await house.parts() == [1]
+
+
+async def test_a_byte_now_and_then_does_not_keep_a_part_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A thread that waits for the next byte gives up its turn here after each.
+    monkeypatch.setattr(part_upload, "TURN", 0)
+    async with transfer_house(tmp_path, body_grace=0.3, min_transfer_rate=1_000_000) as house:
+        asking = await house.client(head(await house.target()))
+        async with trio.open_nursery() as nursery:
+
+            async def drip() -> None:
+                for byte in BODY:
+                    await asking.send(bytes([byte]))
+                    await trio.sleep(0.001)
+
+            nursery.start_soon(drip)
+            assert (await asking.reply("PUT")).status == 408
+            nursery.cancel_scope.cancel()
+        assert await house.parts() == []
