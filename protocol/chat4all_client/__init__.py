@@ -6,6 +6,10 @@
             if isinstance(event, Msg):
                 print(event.from_, event.body)
 
+    async with open_files("http://127.0.0.1:8000", token=token) as files:
+        file = await files.upload("plan.pdf")
+        await client.send(conversation_id, file.body("the plan"))
+
 It runs on trio. `open_client` says what can be set, `Client` what can be done, `CursorStore` where
 a restart goes on, `ClientError` what can go wrong. Times are in seconds, but for those of frames:
 they are milliseconds since the epoch.
@@ -33,15 +37,21 @@ from .errors import (
     ClientError,
     ConnectError,
     ConnectionRefusedByServer,
+    FileChanged,
     OutcomeUnknown,
     RequestRefused,
     SendRefused,
+    TransferFailed,
+    WrongChecksum,
 )
 from .events import Connected, Disconnected, Event
 from .figures import ClientStatistics
+from .file_answers import RemoteFile
+from .files import Files, open_files
 from .opening import open_client
 from .stream import EventStream
 from .transport import Opener, Transport, TransportClosed, TransportRefused
+from .upload_notes import UploadNotes
 from .waiting import Outgoing
 
 __all__ = [
@@ -63,6 +73,8 @@ __all__ = [
     "Event",
     "EventStream",
     "FileBody",
+    "FileChanged",
+    "Files",
     "MemberBody",
     "MemoryCursors",
     "Msg",
@@ -71,13 +83,18 @@ __all__ = [
     "Outgoing",
     "Presence",
     "Receipt",
+    "RemoteFile",
     "RequestRefused",
     "SendBody",
     "SendRefused",
     "Sent",
     "TextBody",
+    "TransferFailed",
     "Transport",
     "TransportClosed",
     "TransportRefused",
+    "UploadNotes",
+    "WrongChecksum",
     "open_client",
+    "open_files",
 ]

@@ -5,6 +5,9 @@ ClientError
 ├── ConnectionRefusedByServer  the server does not want this client: connecting again is no use
 ├── ClientClosed             the client was closed while this was waiting
 ├── OutcomeUnknown           the connection broke before the answer; it may have been done
+├── TransferFailed           an upload or download was given up for now: the same call goes on
+├── FileChanged              the file on the disk was changed while it was uploaded
+├── WrongChecksum            what came is not the file: nothing of it was kept
 └── RequestRefused           the server answered with an error; nothing was changed
     └── SendRefused          … to a message, which is given up
 """
@@ -36,6 +39,18 @@ class ClientClosed(ClientError):
 
 class OutcomeUnknown(ClientError):
     """No answer came, and asking again could do it twice."""
+
+
+class TransferFailed(ClientError):
+    """An upload or download was given up for now; the same call goes on where it stopped."""
+
+
+class FileChanged(ClientError):
+    """The file on the disk was changed while it was uploaded: upload it again."""
+
+
+class WrongChecksum(ClientError):
+    """What came is not the file that was uploaded. Nothing of it was kept."""
 
 
 class RequestRefused(ClientError):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Signal:
@@ -19,6 +24,25 @@ class Signal:
         """Wait until it is set."""
         await self._event.wait()
         self._event = trio.Event()
+
+
+def foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """One exception of a nursery whose tasks did the same and failed alike.
+
+    What is no `Exception` (Ctrl-C) goes before errors, and those before `Cancelled`.
+    """
+    found = list(_flat(group))
+    return min(
+        found, key=lambda it: 2 if isinstance(it, trio.Cancelled) else isinstance(it, Exception)
+    )
+
+
+def _flat(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _flat(inner)
+    else:
+        yield error
 
 
 def single_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
