@@ -52,6 +52,7 @@ from .edge.pump import Pump
 from .edge.rest.api import GROUPS
 from .edge.rest.app import build
 from .fanout import LocalReaders
+from .files.service import FileService, NoFiles
 from .kernel import Child, Pool, Strategy, Supervisor, Timers
 from .limits.admission import Turnstile
 from .limits.in_step import InStep
@@ -112,6 +113,7 @@ class Node:
     roster: Roster
     presence: Presences
     edge: Edge
+    files: FileService = NoFiles()
     _timers: Timers[tuple[str, str]]
     _rooms: Pool
     _senders: Pool
@@ -323,13 +325,11 @@ class Node:
 
     async def _run_retention(self, *, task_status: trio.TaskStatus[None]) -> None:
         storage, interval = self._storage, self.settings.retention_interval
-        children = [
-            Child(f"retention {store.name}", Retention(store, interval).run)
-            for store in storage.shards.all
-        ]
-        eraser = Eraser(storage.accounts.erasures, storage.files, storage.shards.all)
-        children.append(Child("erasures", eraser.run))
-        await Supervisor("retention", children).run(task_status=task_status)
+        shards = storage.shards.all
+        eraser = Eraser(storage.accounts.erasures, storage.files, shards)
+        each = [Child(f"retention {one.name}", Retention(one, interval).run) for one in shards]
+        tree = Supervisor("retention", [*each, Child("erasures", eraser.run)])
+        await tree.run(task_status=task_status)
 
     async def _run_latecomers(self, *, task_status: trio.TaskStatus[None]) -> None:
         self.latecomers = Latecomers(self.conversations, self.settings)

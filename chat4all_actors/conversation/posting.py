@@ -8,7 +8,6 @@ from msgspec import Struct
 
 from chat4all_protocol.codec import encode_meta
 from chat4all_protocol.codes import ErrorCode
-from chat4all_protocol.frames import FileBody
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,9 +34,7 @@ def judge(
     channels: Sequence[str] | None,
 ) -> Unfit | None:
     """Why the message can't be taken, if so."""
-    if isinstance(body, FileBody):
-        return Unfit(ErrorCode.INVALID_PAYLOAD, "files are not offered", "body.type")
-    if len(body.text) > settings.max_text:
+    if body.text is not None and len(body.text) > settings.max_text:
         words = f"a text has at most {settings.max_text} characters"
         return Unfit(ErrorCode.TOO_LARGE, words, "body.text")
     if meta is not None and len(encode_meta(meta)) > settings.max_meta:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chat4all_protocol.codes import ErrorCode
-from chat4all_protocol.frames import Error
+from chat4all_protocol.frames import Error, FileBody, TextBody
 from chat4all_storage.ports.logical_shards import logical_shard
 
 from ..conversation import appends
+from ..conversation.attaching import attached
 from ..conversation.posting import judge
 from ..kernel import ActorStopped, MailboxFull
 from ..limits.limits import MESSAGES
@@ -45,7 +46,7 @@ def send(session: Session, frame: Send) -> Awaitable[None] | None:
         meta=frame.meta,
         trace=current_trace_bytes(),
     )
-    return _post(session, append, frame.rid)
+    return _say(session, append, frame)
 
 
 def edit(session: Session, frame: Edit) -> Awaitable[None] | None:
@@ -54,7 +55,23 @@ def edit(session: Session, frame: Edit) -> Awaitable[None] | None:
         return None
     trace = current_trace_bytes()
     append = appends.edit(frame.conv, session.user, frame.id, frame.target, frame.body, trace=trace)
-    return _post(session, append, frame.rid)
+    return _say(session, append, frame)
+
+
+def _say(session: Session, append: Append, frame: Send | Edit) -> Awaitable[None] | None:
+    """Post what somebody says; a file is looked up before."""
+    if type(frame.body) is TextBody:
+        return _post(session, append, frame.rid)
+    return telling(session, frame.rid, _attach(session, append, frame))
+
+
+async def _attach(session: Session, append: Append, frame: Send | Edit) -> None:
+    assert isinstance(frame.body, FileBody)
+    services = session.services
+    shards = services.conversations.storage.shards
+    whole = await attached(services.files, shards, append, frame.body, field="body.file_id")
+    if (wait := _post(session, whole, frame.rid)) is not None:
+        await wait
 
 
 def delete(session: Session, frame: Delete) -> Awaitable[None] | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from chat4all_storage.ports.errors import InDoubt, StorageError
 
 from ..conversation.conversations import Refusal
+from ..files.errors import FileRefused
 from ..wire import refusal, unavailable
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ async def telling(session: Session, rid: int, asked: Awaitable[None]) -> None:
     """Wait for what the request `rid` asks for; tell its client what it fails with."""
     try:
         await asked
-    except Refusal as error:
+    except (FileRefused, Refusal) as error:
         session.send(refusal(error.code, error.message, rid, field=error.field))
     except InDoubt:
         session.close_internal()  # an error would say that nothing was done

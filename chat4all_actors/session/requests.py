@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import (
+    AskFile,
     Create,
     Delete,
     Edit,
@@ -34,7 +35,7 @@ from ..accounts.tokens import TokenRefused
 from ..kernel import ActorStopped, MailboxFull
 from ..messages import Compose, MarkRead
 from ..presence.watching import TooManyWatched
-from ..wire import message, not_found, refusal, unavailable
+from ..wire import message, not_found, progress, refusal, unavailable
 from . import posts
 from .refusing import telling
 
@@ -181,6 +182,11 @@ async def _info(session: Session, frame: Info) -> None:
     session.send(replace(conversations.frame(stored, frame.rid), details=details))
 
 
+async def _file(session: Session, frame: AskFile) -> None:
+    file, uploaded = await session.services.files.progress(session.user, frame.file)
+    session.send(progress(file, uploaded, rid=frame.rid))
+
+
 def _refresh(session: Session, frame: Refresh) -> None:
     try:
         identity = session.services.tokens.verify(frame.token)
@@ -218,6 +224,7 @@ def _asking(ask: Callable[[Session, Any], Awaitable[None]]) -> _Handler:
 
 
 _HANDLERS: Final[dict[type, _Handler]] = {
+    AskFile: _asking(_file),
     Create: _asking(_create),
     Delete: posts.delete,
     Edit: posts.edit,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ..config import Settings
     from ..conversation.conversations import Conversations
     from ..fanout import LocalReaders
+    from ..files.service import FileService
     from ..limits.admission import Turnstile
     from ..limits.limits import Limits as RateLimits
     from ..presence.presence import Presences
@@ -32,5 +33,6 @@ class Services(Protocol):
     presence: Presences
     heartbeat: Heartbeat
     limits: RateLimits
+    files: FileService
     resumes: Turnstile
     wall_clock: Callable[[], float]

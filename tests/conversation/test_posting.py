@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 SETTINGS = Settings(max_text=5, max_meta=10)
 TEXT = TextBody("12345")
-FILE = FileBody("id")
 
 
 @pytest.mark.parametrize(
@@ -25,7 +24,9 @@ FILE = FileBody("id")
         (TextBody("äöüß!"), None, None, None),
         (TEXT, {"a": "b"}, ["internal", "all"], None),
         (TextBody("123456"), None, None, ("TOO_LARGE", "body.text")),
-        (FILE, None, None, ("INVALID_PAYLOAD", "body.type")),
+        (FileBody("id"), None, None, None),
+        (FileBody("id", "12345"), None, None, None),
+        (FileBody("id", "123456"), None, None, ("TOO_LARGE", "body.text")),
         (TEXT, {"a": "1234567"}, None, ("TOO_LARGE", "meta")),
         (TEXT, {"a": "123456"}, None, None),
         (TEXT, None, ["internal", "whatsapp"], ("CHANNEL_UNAVAILABLE", "channels")),

@@ -190,7 +190,7 @@ async def test_a_file_body_is_not_offered(server: ServerProcess, names: Names) -
         device = await here.connect(ana)
         conv = (await device.create("private", [bob])).conv
         send = msgspec.structs.replace(device.message(conv, "x"), body=FileBody(new_id()))
-        assert (await device.refused(send)).field == "body.type"
+        assert (await device.refused(send)).field == "body.file_id"
 
 
 BAD_FRAMES = {

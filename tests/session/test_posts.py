@@ -74,7 +74,7 @@ async def test_a_retry_gets_the_same_seq_and_another_body_a_conflict() -> None:
     [
         ({"body": TextBody("x" * 11)}, "TOO_LARGE", "body.text"),
         ({"meta": {"a": "x" * 30}}, "TOO_LARGE", "meta"),
-        ({"body": FileBody(new_id())}, "INVALID_PAYLOAD", "body.type"),
+        ({"body": FileBody(new_id(), "x" * 11)}, "TOO_LARGE", "body.text"),
         ({"channels": ["telegram"]}, "CHANNEL_UNAVAILABLE", "channels"),
         ({"reply_to": 1}, "INVALID_PAYLOAD", "reply_to"),
     ],
@@ -136,7 +136,7 @@ async def test_whatever_is_stored_counts_against_the_rate_of_its_user(
     async with running_node(rate_messages_per_minute=60, rate_burst=1, heartbeat=3600) as node:
         ana, tablet = await person(node, "ana"), await person(node, "ana", "tablet")
         conv = await begun(ana)
-        await ana.say(replace(text(conv), body=FileBody(new_id())))  # what can't be sent is free
+        await ana.say(replace(text(conv), meta={"a": "x" * 5000}))  # what can't be sent is free
         await ana.say(text(conv))
         frames: list[AnyClientFrame] = [
             text(conv, 2),

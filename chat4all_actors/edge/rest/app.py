@@ -16,6 +16,7 @@ from chat4all_protocol.codes import ErrorCode
 from chat4all_storage.ports.errors import StorageError
 
 from ...conversation.conversations import Refusal
+from ...files.errors import FileRefused
 from ...limits.limits import CLIENT_REQUESTS, REQUESTS
 from ...tracing import current_trace_id, new_trace
 from . import openapi
@@ -102,7 +103,7 @@ def _view(
                 answer = await operation.handler(call, **arguments)
         except ApiError as error:
             return _refuse(error, trace_id)
-        except (StorageError, Refusal) as error:
+        except (StorageError, Refusal, FileRefused) as error:
             return _refuse(explain(error), trace_id)
         except trio.TooSlowError:
             late = ApiError(ErrorCode.TIMEOUT, "it took too long; the outcome is not known")

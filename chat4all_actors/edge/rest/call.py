@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ...accounts.tokens import Tokens
     from ...config import Settings
     from ...conversation.conversations import Conversations
+    from ...files.service import FileService
     from ...limits.limits import Limits
     from ...presence.presence import Presences
     from ...session.revocations import Revocations
@@ -39,6 +40,7 @@ class RestServices(Protocol):
     conversations: Conversations
     presence: Presences
     limits: Limits
+    files: FileService
     wall_clock: Callable[[], float]
 
 

@@ -8,6 +8,7 @@ from chat4all_protocol.codes import ErrorCode
 from chat4all_storage.ports.errors import InDoubt, Rejected, StorageError
 
 from ...conversation.conversations import Refusal
+from ...files.errors import FileRefused
 from ..http.errors import STATUSES, Refused
 
 if TYPE_CHECKING:
@@ -59,8 +60,16 @@ def unknown_outcome() -> ApiError:
     )
 
 
-def explain(error: StorageError | Refusal) -> ApiError:
+def explain(error: StorageError | Refusal | FileRefused) -> ApiError:
     """What a caller is told of a failure below."""
+    if isinstance(error, FileRefused):
+        return ApiError(
+            error.code,
+            error.message,
+            field=error.field,
+            details=None if error.details is None else dict(error.details),
+            retry_after=error.retry_after,
+        )
     if isinstance(error, Refusal):
         return ApiError(error.code, error.message, field=error.field)
     if isinstance(error, InDoubt):

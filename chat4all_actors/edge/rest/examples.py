@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from ..http.errors import ErrorBody, ErrorDetails
-from . import auth, conversations, members, messages, models, presence, rights, users
+from . import auth, conversations, files, members, messages, models, presence, rights, users
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -56,6 +56,26 @@ _CONVERSATION: Final = models.Conversation(
     last_seq=2,
     created_at=THEN,
     created_by="ana",
+)
+
+_CHECKSUM: Final = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+_PART: Final = files.UploadPart(
+    1, "PUT", "https://store.example.org/5fQ8…?partNumber=1&…", {"content-length": "70512"}
+)
+_FILE: Final = files.StoredFile(
+    file_id=FILE,
+    filename="plan.png",
+    size=70_512,
+    mime_type="image/png",
+    status="ready",
+    checksum=_CHECKSUM,
+    conversation_id=None,
+    uploaded_by="ana",
+    created_at=THEN,
+    width=800,
+    height=600,
+    thumbnail=True,
+    reason=None,
 )
 
 _ALL: Final[tuple[Struct, ...]] = (
@@ -115,6 +135,13 @@ _ALL: Final[tuple[Struct, ...]] = (
         {"internal": messages.Delivery("READ")},
     ),
     messages.RevisionList([messages.Revision(models.TextPayload("Hi Bob"), LATER)]),
+    # files
+    files.NewUpload("plan.png", 70_512, "image/png"),
+    files.Upload(FILE, 8_388_608, 1, [_PART], LATER),
+    files.UploadProgress("uploading", [], [1], 0.0, [_PART], LATER),
+    files.UploadEnd(FILE, _CHECKSUM),
+    _FILE,
+    files.FileList([_FILE], None),
     presence.PresenceList([presence.UserPresence("bob", "offline", LATER, 0)]),
     ErrorBody(
         ErrorDetails(

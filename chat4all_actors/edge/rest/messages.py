@@ -12,6 +12,7 @@ from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Channel, FileBody, Id, SendBody, TextBody, Username
 
 from ...conversation import appends
+from ...conversation.attaching import attached
 from ...conversation.posting import judge
 from . import submitting, views
 from .decoding import check_free_form
@@ -30,7 +31,7 @@ from .operations import Routes
 from .rules import ONE_ITEM, TEXT, one_of, way
 
 if TYPE_CHECKING:
-    from chat4all_storage.ports.events import StoredEvent
+    from chat4all_storage.ports.events import Append, StoredEvent
 
     from .call import Call
 
@@ -105,8 +106,21 @@ async def send_message(call: Call, body: NewMessage) -> Accepted:
         reply_to=await submitting.reply_to(call, conversation, sender, body.reply_to),
         meta=body.metadata,
     )
-    stored = await submitting.submit(call, append)
+    stored = await submitting.submit(call, await _whole(call, append, content))
     return Accepted(append.id, conversation, stored.seq, "accepted", moment(stored.ts))
+
+
+async def _whole(call: Call, append: Append, content: SendBody) -> Append:
+    """The event as it is stored: what its file is, the server tells.
+
+    Raises:
+        FileRefused: its sender has no such file, or it is not ready.
+        StorageError: that can't be found out for now.
+    """
+    if isinstance(content, TextBody):
+        return append
+    files, shards = call.services.files, call.storage.shards
+    return await attached(files, shards, append, content, field="payload.file_id")
 
 
 def content_of(
@@ -295,7 +309,7 @@ async def edit_message(call: Call, message_id: str, body: NewPayload) -> Message
     event = await _message_of(call, user, message_id)
     append = appends.edit(event.conversation, user, call.id("edit"), event.seq, content)
     call.spend_message(user)
-    await submitting.submit(call, append)
+    await submitting.submit(call, await _whole(call, append, content))
     return await read_message(call, message_id)
 
 

@@ -11,6 +11,10 @@ from chat4all_protocol.frames import MAX_INTEGER, ConversationType, Id, Kind
 from chat4all_protocol.ids import USERNAME_PATTERN
 
 CURSOR_PATTERN: Final = r"\A[A-Za-z0-9_-]{32}\Z"
+MIME_PATTERN: Final = (
+    r"\A[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}\Z"
+)
+CHECKSUM_PATTERN: Final = r"\Asha256:[0-9a-f]{64}\Z"
 MAX_NAMES: Final = 100
 _NAME: Final = USERNAME_PATTERN.removeprefix(r"\A").removesuffix(r"\Z")
 NAMES_PATTERN: Final = rf"\A{_NAME}(?:,{_NAME}){{0,{MAX_NAMES - 1}}}\Z"

@@ -165,6 +165,10 @@ def _responses(operation: Operation, operations: Sequence[Operation]) -> dict[st
         if model is not None:
             content: dict[str, Any] = {"schema": _schema(model)} if model is not bytes else {}
             response["content"] = {operation.media_type: content}
+        if status == 302:
+            response["headers"] = {
+                "Location": {"description": "Where it is", "schema": {"type": "string"}}
+            }
         if next_steps := links(operation, model, operations):
             response["links"] = next_steps
         responses[str(status)] = response
