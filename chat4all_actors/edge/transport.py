@@ -11,9 +11,10 @@ import select
 import socket
 import ssl
 import sys
+import time
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
@@ -23,15 +24,8 @@ if TYPE_CHECKING:
     from ..session.heartbeat import Heartbeat
     from .pump import Pump, Take
 
-    class InThread(Protocol):
-        """Runs a call that may block, where it holds up nobody."""
-
-        async def __call__(self, function: Callable[..., T], *arguments: object) -> T:
-            """What it returns."""
-            ...
-
-
-T = TypeVar("T")
+    InThread: TypeAlias = Callable[..., Awaitable[Any]]
+    """Runs a call that may block, with its arguments, where it holds up nobody."""
 
 RECEIVE_BYTES: Final = 64 * 1024
 _LATER: Final = (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
@@ -39,6 +33,10 @@ LINGER: Final = 2.0
 """Seconds to wait for the other side's end of the stream."""
 UNSEALED_BYTES: Final = 256 * 1024
 """Of a file, that are sealed at once."""
+AT_ONCE: Final = 0.005
+"""Seconds that a thread waits for more to come or to be taken, before its task does."""
+TURN: Final = 0.05
+"""Seconds after which a thread lets others have their turn, even if there is more."""
 JOIN_BYTES: Final = 128 * 1024
 """Queued chunks are joined up to this size for one send."""
 
@@ -152,10 +150,10 @@ class Transport:
         if not (isinstance(sock, ssl.SSLSocket) and sock.pending()):
             await trio.lowlevel.wait_readable(sock)
 
-    def drain(self, buffer: memoryview, patience: float) -> int | None:
+    def drain(self, buffer: memoryview) -> int | None:
         """In a thread: take what has come, as far as there is room; 0 at the end of the stream.
 
-        None: nothing has come in `patience` seconds. The task of the connection awaits the thread.
+        None: nothing comes at once. The task of the connection awaits the thread.
         """
         sock = self._socket
         while True:
@@ -165,7 +163,7 @@ class Transport:
                 wanted = ssl.SSLWantWriteError
                 poll = select.poll()
                 poll.register(sock, select.POLLOUT if isinstance(error, wanted) else select.POLLIN)
-                if not poll.poll(patience * 1000):
+                if not poll.poll(AT_ONCE * 1000):
                     return None
             except OSError:
                 return 0
@@ -178,18 +176,19 @@ class Transport:
         """
         sock = self._socket
         if isinstance(sock, ssl.SSLSocket):
-            data = await in_thread(os.pread, fd, min(size, UNSEALED_BYTES), start)
+            data: bytes = await in_thread(os.pread, fd, min(size, UNSEALED_BYTES), start)
             self.send_nowait(data)
             await self.room(1)
             return 0 if self.broken else len(data)
         while not self.broken:
             await trio.lowlevel.wait_writable(sock)
             try:
-                return await in_thread(os.sendfile, sock.fileno(), fd, start, size)
-            except BlockingIOError:
-                continue
+                sent: int | None = await in_thread(_send_file, sock, fd, start, size)
             except OSError:
                 self._break()
+            else:
+                if sent is not None:
+                    return sent
         return 0
 
     def receive_nowait(self) -> bytes:
@@ -366,6 +365,24 @@ class Transport:
             self._waiting.unpark_all()
         if self._on_broken is not None:
             self._on_broken()
+
+
+def _send_file(sock: socket.socket, fd: int, start: int, size: int) -> int | None:
+    """In a thread: send what the other side takes at once, but not for long; None: nothing now."""
+    sent, until = 0, time.perf_counter() + TURN
+    poll = select.poll()
+    poll.register(sock, select.POLLOUT)
+    while sent < size and time.perf_counter() < until:
+        try:
+            count = os.sendfile(sock.fileno(), fd, start + sent, size - sent)
+        except BlockingIOError:
+            if not poll.poll(AT_ONCE * 1000):
+                return sent or None
+        else:
+            if not count:
+                return sent
+            sent += count
+    return sent or None
 
 
 async def _shake_hands(tls: ssl.SSLSocket) -> None:

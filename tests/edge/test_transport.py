@@ -283,13 +283,13 @@ async def test_a_buffer_is_filled_with_what_has_come_until_the_stream_ends(wire:
     buffer = bytearray(4)
     wire.peer.send(b"abcdef")
     await wire.transport.readable()
-    assert wire.transport.drain(memoryview(buffer), 0) == 4
+    assert wire.transport.drain(memoryview(buffer)) == 4
     assert buffer == b"abcd"
-    assert wire.transport.drain(memoryview(buffer), 0) == 2
-    assert wire.transport.drain(memoryview(buffer), 0) is None
+    assert wire.transport.drain(memoryview(buffer)) == 2
+    assert wire.transport.drain(memoryview(buffer)) is None
     wire.close_peer()
     await wire.transport.readable()
-    assert wire.transport.drain(memoryview(buffer), 0) == 0
+    assert wire.transport.drain(memoryview(buffer)) == 0
 
 
 async def test_it_is_told_when_there_is_something_to_take(wire: Wire) -> None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .head import RequestHead
     from .reply import Reply
 
-PIECE: Final = 1024 * 1024
-"""Bytes that the kernel is given at once; it takes as much of them as it has room for."""
+PIECE: Final = 8 * 1024 * 1024
+"""Bytes that the kernel is to send at once; it takes as many of them as it has room for."""
 STEP: Final = 64 * 1024
 """Bytes that a client must take in `write_timeout`."""
 _MIME: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(?:; ?[ -~]+)?")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import trio
 from msgspec import Struct
 
+from ..transport import TURN
 from .errors import Refused
 
 if TYPE_CHECKING:
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
 
     JudgeHead: TypeAlias = Callable[[bytes, str], str | None]
 
-AT_ONCE: Final = 0.005
-"""Seconds that a thread waits for more, before others get their turn."""
-TURN: Final = 0.05
-"""Seconds after which it lets others have their turn, even if more comes."""
 PIECE: Final = 512 * 1024
 """Bytes that are written at once; the kernel holds what comes meanwhile."""
 JUDGED: Final = 8192
@@ -97,7 +94,7 @@ class PartBody:
             self._early = self._early[count:]
         else:
             began = time.perf_counter()
-            count = self._transport.drain(buffer, AT_ONCE)
+            count = self._transport.drain(buffer)
             self._spent += time.perf_counter() - began
             if count == 0:
                 raise Gone
@@ -160,7 +157,7 @@ async def take_part(
     """
     piece = _Piece(body, part, right.size)
     if right.part == 1 and judge is not None:
-        first = None
+        first: bytes | None = None
         while first is None:
             await body.wait()
             first = await in_thread(piece.begin)
@@ -170,7 +167,8 @@ async def take_part(
         if body.left:
             await body.wait()
         more = await in_thread(piece.move)
-    return await in_thread(part.finish)
+    tag: str = await in_thread(part.finish)
+    return tag
 
 
 def _judge(judge: JudgeHead, first: bytes, mime: str) -> None:
