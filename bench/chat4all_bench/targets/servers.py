@@ -39,6 +39,8 @@ ENVIRONMENT: Final = {
     "CHAT4ALL_CONNECTING_PATIENCE": "60",
     "CHAT4ALL_MAX_SESSIONS_PER_USER": "100000",
     "CHAT4ALL_RATE_MAX_KEYS": "1000000",
+    "CHAT4ALL_FILE_QUOTA": "0",
+    "CHAT4ALL_MAX_UPLOADS_PER_USER": "0",
     **{
         f"CHAT4ALL_RATE_{name}": _OUT_OF_REACH
         for name in (
@@ -50,6 +52,8 @@ ENVIRONMENT: Final = {
             "REQUESTS_BURST",
             "CLIENT_REQUESTS_PER_MINUTE",
             "CLIENT_REQUESTS_BURST",
+            "FILES_PER_MINUTE",
+            "FILES_BURST",
         )
     },
 }

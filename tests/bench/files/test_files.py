@@ -14,8 +14,7 @@ import pytest
 
 from chat4all_bench import cli
 from chat4all_bench.result import Run
-
-from .fake_server import answer, fake_server
+from tests.bench.fake_server import answer, fake_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
