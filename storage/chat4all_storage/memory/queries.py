@@ -87,8 +87,7 @@ class MemoryQueries(MemoryConversations):
         for log in self._served():
             if logical_shard(log.id) != shard or (reader is not None and reader not in log.members):
                 continue
-            since = 0 if reader is None else log.members[reader].since
-            for event in log.events[since:]:
+            for event in log.events:
                 if event.id != id_ or event.kind not in ("message", "edit"):
                     continue
                 message = event

@@ -152,6 +152,6 @@ class Queries(Protocol):
 
         An edit has the body of its message as it is now: what was edited away, or deleted, is in
         neither. Several senders may have an event of one id: a body for each. With a reader only
-        of what it may read now: it is a member, and was before the event came.
+        of what it may read now: where it is a member, from the first event on.
         """
         ...

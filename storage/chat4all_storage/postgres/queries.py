@@ -106,7 +106,7 @@ _CARRYING: Final = """
     JOIN conversations c ON c.id = e.conversation AND c.shard = logical_shard(a.conversation)
     LEFT JOIN events t ON e.kind = 1 AND t.conversation = e.conversation AND t.seq = e.target
     LEFT JOIN members m ON m.conversation = e.conversation AND m.username = $3
-    WHERE ($3::text IS NULL OR m.since <= e.seq) AND check_served($1)
+    WHERE ($3::text IS NULL OR m.username IS NOT NULL) AND check_served($1)
     ORDER BY a.n, e.conversation, e.seq
 """
 
