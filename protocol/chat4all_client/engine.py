@@ -22,6 +22,7 @@ from chat4all_protocol.frames import (
     Connect,
     Conv,
     Error,
+    FileProgress,
     Gap,
     Hello,
     Msg,
@@ -95,6 +96,7 @@ class Engine:
             Receipt: self._receipt,
             Composing: self._passing,
             Presence: self._passing,
+            FileProgress: self._passing,
             Ok: self._done,
         }
 
@@ -366,7 +368,7 @@ class Engine:
         self.conversations.receipt(receipt)
         self._tell(receipt)
 
-    def _passing(self, link: Link, frame: Composing | Presence, now: float) -> None:
+    def _passing(self, link: Link, frame: Composing | Presence | FileProgress, now: float) -> None:
         self._tell(frame)
 
     def _answered(self, link: Link, rid: int | None) -> Request | None:

@@ -1,7 +1,8 @@
 """What `Client.events()` yields.
 
-Durable events are the protocol's `Msg`, whole and in order. `Receipt`, `Composing`, `Presence`
-and `Conv` are the protocol's frames too. `Connected` and `Disconnected` are the client's own.
+Durable events are the protocol's `Msg`, whole and in order. `Receipt`, `Composing`, `Presence`,
+`FileProgress` and `Conv` are the protocol's frames too. `Connected` and `Disconnected` are the
+client's own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from chat4all_protocol.frames import Composing, Conv, Msg, Presence, Receipt
+from chat4all_protocol.frames import Composing, Conv, FileProgress, Msg, Presence, Receipt
 
 
 class Connected(Struct, frozen=True):
@@ -33,4 +34,6 @@ class Disconnected(Struct, frozen=True):
     """Seconds until the next attempt."""
 
 
-Event: TypeAlias = Msg | Receipt | Composing | Presence | Conv | Connected | Disconnected
+Event: TypeAlias = (
+    Msg | Receipt | Composing | Presence | FileProgress | Conv | Connected | Disconnected
+)

@@ -116,13 +116,14 @@ async def test_only_one_task_reads_the_events(connect: Connect, autojump_clock: 
         nursery.cancel_scope.cancel()
 
 
-async def test_receipts_typing_and_presence_are_passed_on(
+async def test_receipts_typing_presence_and_the_state_of_files_are_passed_on(
     connect: Connect, autojump_clock: MockClock, network: Network
 ) -> None:
     passing: list[f.ServerFrame] = [
         f.Receipt(CONV, OTHER, 1, 1),
         f.Composing(CONV, OTHER, "text", 6000),
         f.Presence(OTHER, "online"),
+        f.FileProgress(CONV, "ready", 10, 10, "plan.pdf", "application/pdf"),
     ]
     async with connect() as client:
         events = client.events()
