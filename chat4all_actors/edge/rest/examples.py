@@ -138,7 +138,7 @@ _ALL: Final[tuple[Struct, ...]] = (
     # files
     files.NewUpload("plan.png", 70_512, "image/png"),
     files.Upload(FILE, 8_388_608, 1, [_PART], LATER),
-    files.UploadProgress("uploading", [], [1], 0.0, [_PART], LATER),
+    files.UploadProgress("uploading", [], [1], 0.0, 8_388_608, [_PART], LATER),
     files.UploadEnd(FILE, _CHECKSUM),
     _FILE,
     files.FileList([_FILE], None),

@@ -83,6 +83,8 @@ class UploadProgress(Struct, frozen=True):
     missing_chunks: list[int]
     progress_percentage: Annotated[float, Meta(ge=0, le=100)]
     """Of the bytes."""
+    chunk_size: int
+    """Bytes of each part but the last."""
     uploads: list[UploadPart]
     """Every part that is missing, with an address that is valid from now on."""
     expires_at: datetime
@@ -186,6 +188,7 @@ async def read_upload(call: Call, file_id: str) -> UploadProgress:
         uploaded_chunks=status.uploaded,
         missing_chunks=status.missing,
         progress_percentage=round(100 * status.uploaded_bytes / file.size, 1),
+        chunk_size=file.chunk_size,
         uploads=_parts(status),
         expires_at=moment(file.expires_at),
     )

@@ -148,11 +148,12 @@ async def test_an_upload_tells_what_is_missing(attic: Attic) -> None:
     attic.files.uploaded = [1, 3]
     told = await attic.ana.ask("GET", f"/v1/files/{id_}/upload")
     assert told.status == 200
-    assert {name: told.json[name] for name in list(told.json)[:4]} == {
+    assert {name: told.json[name] for name in list(told.json)[:5]} == {
         "status": "uploading",
         "uploaded_chunks": [1, 3],
         "missing_chunks": [2],
         "progress_percentage": 55.6,
+        "chunk_size": 4,
     }
     assert [each["part"] for each in told.json["uploads"]] == [2]
     assert (await attic.bob.ask("GET", f"/v1/files/{id_}/upload")).status == 404
