@@ -100,9 +100,9 @@ class ObjectDirectory:
                 os.close(fd)
             self._clean(directory)
 
-    def remove(self, key: str) -> None:
-        """Remove the object and all uploads of this key."""
-        place, uploads = self._object(key), self._uploads(key)
+    def end_uploads(self, key: str) -> None:
+        """Remove all uploads of this key."""
+        uploads = self._uploads(key)
         for _ in range(REMOVAL_TRIES):
             try:
                 shutil.rmtree(uploads)
@@ -113,11 +113,16 @@ class ObjectDirectory:
                 break
         else:
             raise Unavailable("parts are still being written to what is to be removed")
-        with _told(f"object {key}"):
+        with _told(f"uploads of {key}"), suppress(FileNotFoundError):
+            _sync(uploads.parent)
+
+    def remove(self, key: str) -> None:
+        """Remove the object and all uploads of this key."""
+        self.end_uploads(key)
+        place = self._object(key)
+        with _told(f"object {key}"), suppress(FileNotFoundError):
             place.unlink(missing_ok=True)
-            for directory in (place.parent, uploads.parent):
-                with suppress(FileNotFoundError):
-                    _sync(directory)
+            _sync(place.parent)
 
     # --- uploads
 

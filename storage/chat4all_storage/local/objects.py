@@ -99,6 +99,10 @@ class LocalObjects:
         """See the port."""
         return self.addresses.download(key, shown, lifetime=lifetime, base=base)
 
+    async def end_uploads(self, key: str) -> None:
+        """See the port."""
+        await self.run(self._directory.end_uploads, key)
+
     async def remove(self, key: str) -> None:
         """See the port."""
         await self.run(self._directory.remove, key)

@@ -131,12 +131,16 @@ class MemoryObjects:
             lifetime,
         )
 
-    async def remove(self, key: str) -> None:
-        """See `ObjectStore.remove`."""
+    async def end_uploads(self, key: str) -> None:
+        """See `ObjectStore.end_uploads`."""
         await self._reach()
-        self._objects.pop(key, None)
         for upload in [name for name, each in self._uploads.items() if each.key == key]:
             del self._uploads[upload]
+
+    async def remove(self, key: str) -> None:
+        """See `ObjectStore.remove`."""
+        await self.end_uploads(key)
+        self._objects.pop(key, None)
 
     async def close(self) -> None:
         """Nothing to give up."""

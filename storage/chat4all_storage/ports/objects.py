@@ -130,6 +130,13 @@ class ObjectStore(Protocol):
         """Where a client fetches the object, whole or by range, for `lifetime` seconds."""
         ...
 
+    async def end_uploads(self, key: str) -> None:
+        """Remove every upload of this key, if there are any; the object stays.
+
+        A crash may have left one that nobody knows, beside the one that was joined.
+        """
+        ...
+
     async def remove(self, key: str) -> None:
         """Remove the object and every upload of this key, if there are any."""
         ...

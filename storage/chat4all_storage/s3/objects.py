@@ -208,11 +208,8 @@ class S3Objects:
         )
         return Address("GET", url, {})
 
-    async def remove(self, key: str) -> None:
-        """See `ObjectStore.remove`.
-
-        Uploads go first: a join that comes in between has made an object by then, or finds none.
-        """
+    async def end_uploads(self, key: str) -> None:
+        """See `ObjectStore.end_uploads`."""
         for _ in range(SWEEPS):
             uploads = await self._uploads(key)
             if not uploads:
@@ -222,6 +219,13 @@ class S3Objects:
         else:
             if await self._uploads(key):
                 raise Unavailable("parts are still coming")
+
+    async def remove(self, key: str) -> None:
+        """See `ObjectStore.remove`.
+
+        Uploads go first: a join that comes in between has made an object by then, or finds none.
+        """
+        await self.end_uploads(key)
         await self._client.call("delete_object", Key=key)
 
     async def close(self) -> None:

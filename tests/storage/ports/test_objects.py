@@ -245,8 +245,21 @@ async def test_an_object_goes_with_uploads_of_its_key(objects: ObjectPlace) -> N
         await objects.store.parts(key, name)
 
 
+async def test_uploads_end_without_their_object(objects: ObjectPlace) -> None:
+    parts = content(objects, 1)
+    key = await make(objects, parts)
+    names = [await upload(objects, key, parts), await begin(objects, key)]
+    for _ in range(2):
+        await objects.store.end_uploads(key)
+    for name in names:
+        with pytest.raises(NoSuchObject):
+            await objects.store.parts(key, name)
+    assert await read(objects, key) == b"".join(parts)
+
+
 async def test_what_is_not_there_is_removed_as_well(objects: ObjectPlace) -> None:
     key = new_key()
+    await objects.store.end_uploads(key)
     for _ in range(2):
         await objects.store.remove(key)
     await objects.store.put(key, b"data", "text/plain")
