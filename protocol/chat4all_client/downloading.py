@@ -54,8 +54,8 @@ class Download:
         self._place = place
         self._progress = progress
         self._note = Note(file.id, file.size, file.checksum, step)
-        self._came: dict[int, int] = {}
-        """Bytes that came of pieces on their way."""
+        self._done = 0
+        """Bytes that are there."""
         self._url: str | None = None
         self._asking = trio.Lock()
         self._noting = trio.Lock()
@@ -84,7 +84,6 @@ class Download:
     async def _fetch(self, at_once: int) -> str:
         """Fetch all pieces; the hash of the whole."""
         await self._begin()
-        self._came.clear()
         todo = iter(self._note.missing())
         digest = hashlib.sha256()
 
@@ -111,7 +110,9 @@ class Download:
         else:
             self._note = replace(self._note, etag=None, whole=[])
             await trio.to_thread.run_sync(self._place.begin, self._note)
-        self._tell()
+        places = map(self._note.place, self._note.whole)
+        self._done = sum(end - start for start, end in places)
+        self._tell(0)
 
     async def _hash(self, digest: hashlib._Hash) -> None:
         """Hash pieces in their order, as they come."""
@@ -122,10 +123,9 @@ class Download:
             await trio.to_thread.run_sync(self._place.hash, digest, *note.place(piece))
 
     async def _piece(self, piece: int) -> None:
-        start, end = self._note.place(piece)
+        at, end = self._note.place(piece)
         patience = self._web.patience()
         refusals = 0
-        at = start
         while at < end:
             url = await self._address()
             try:
@@ -137,8 +137,7 @@ class Download:
                                 raise Trouble("the store sent more than was asked for")
                             await trio.to_thread.run_sync(self._place.write, at, data)
                             at += len(data)
-                            self._came[piece] = at - start
-                            self._tell()
+                            self._tell(len(data))
                             patience.progress()
                             refusals = 0
                 if at < end:
@@ -151,7 +150,6 @@ class Download:
                     self._url = None
             except Trouble as trouble:
                 await patience.wait(trouble)
-        self._came.pop(piece, None)
         self._note.whole.append(piece)
         async with self._noting:
             await trio.to_thread.run_sync(self._place.keep, self._note)
@@ -184,10 +182,9 @@ class Download:
         elif (at, end) != (0, self._note.size):
             raise TransferFailed("the store does not answer ranges of a file")
 
-    def _tell(self) -> None:
-        places = map(self._note.place, self._note.whole)
-        whole = sum(end - start for start, end in places)
-        self._progress(whole + sum(self._came.values()), self._note.size)
+    def _tell(self, more: int) -> None:
+        self._done += more
+        self._progress(self._done, self._note.size)
 
 
 async def _gathered(answer: httpx2.Response) -> AsyncGenerator[bytearray, None]:

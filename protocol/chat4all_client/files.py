@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import mimetypes
 import random as random_module
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +21,7 @@ import trio
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.ids import new_id
 
-from .errors import RequestRefused
+from .errors import ClientError, FileChanged, RequestRefused
 from .file_answers import Promise, RemoteFile, UploadStanding
 from .local_file import look_at
 from .naming import alternatives, file_name
@@ -144,9 +144,12 @@ class Files:
             began(resume)
         try:
             file = await self._send(source, resume, standing, progress, parts_at_once)
-        except RequestRefused:
+        except (RequestRefused, FileChanged) as error:
             if notes is not None:
                 await notes.forget(source)
+            if isinstance(error, FileChanged):
+                with suppress(ClientError):  # the server would, only later
+                    await self.remove(resume)
             raise
         if notes is not None:
             await notes.forget(source)

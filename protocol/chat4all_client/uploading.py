@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 REFUSALS: Final = 3
 """Fresh addresses that may be refused one after another."""
 
+TROUBLES: Final = 2
+"""Failures of a part after which it is asked how it stands: a refusal is lost when the connection
+breaks under what is still being sent, and so may be the news that the part came."""
+
 
 class PartUploads:
     """Puts the parts of a file that the server does not have yet."""
@@ -69,7 +73,7 @@ class PartUploads:
     async def _put(self, part: int) -> None:
         size = self._size(part)
         patience = self._web.patience()
-        refusals = 0
+        refusals = troubles = 0
         while (address := await self._address(part)) is not None:
             try:
                 async with aclosing(self._content(part)) as content:
@@ -79,11 +83,13 @@ class PartUploads:
                 refusals += 1
                 if refusals > REFUSALS:
                     raise TransferFailed(f"{error}, and fresh ones too") from None
-                if self._addresses.get(part) is address:
-                    del self._addresses[part]
+                self._renew(part, address)
             except Trouble as trouble:
                 self._on_way.pop(part, None)
                 self._tell()
+                troubles += 1
+                if troubles % TROUBLES == 0:
+                    self._renew(part, address)
                 await patience.wait(trouble)
         self._on_way.pop(part, None)
         self._whole += size
@@ -101,6 +107,11 @@ class PartUploads:
                 if part not in self._addresses:
                     raise TransferFailed(f"the upload is {standing.status}, and takes no parts")
             return self._addresses[part]
+
+    def _renew(self, part: int, address: PartAddress) -> None:
+        """Ask for another address, unless that has happened."""
+        if self._addresses.get(part) is address:
+            del self._addresses[part]
 
     async def _content(self, part: int) -> AsyncGenerator[bytes, None]:
         self._on_way[part] = 0

@@ -93,6 +93,19 @@ async def test_addresses_that_expired_are_renewed_by_one_answer(path: Path) -> N
         assert server.requests["status"] == 1
 
 
+async def test_after_two_failures_it_is_asked_how_a_part_stands(path: Path) -> None:
+    async with FileServer().running() as server, files_of(server) as files:
+        server.faults["put"] = ["cut", "cut"]
+
+        def store(kind: str) -> None:
+            if kind == "status":
+                server.uploads["f1"].parts[1] = DATA[:1000]
+
+        server.before = store
+        await files.upload(path, parts_at_once=1)
+        assert (server.requests["status"], server.requests["put"]) == (1, 6)
+
+
 async def test_a_store_that_refuses_fresh_addresses_as_well_is_told_of(path: Path) -> None:
     async with FileServer().running() as server, files_of(server) as files:
         server.faults["put"] = [403] * 50
@@ -170,6 +183,7 @@ async def test_a_file_that_is_changed_meanwhile_is_not_completed(path: Path) -> 
         with pytest.raises(FileChanged):
             await files.upload(path)
     assert server.requests["complete"] == 0
+    assert server.uploads == {}
 
 
 async def test_a_file_that_shrinks_meanwhile_is_told_of(path: Path) -> None:
