@@ -8,6 +8,7 @@
     ├── backbone                  beats, and tells the other nodes
     ├── conversations (pool)      temporary, rebuilt from their shard
     ├── retention (one_for_one)   empties what is kept no longer, erases users
+    ├── files (rest_for_one)      checks uploads, lets unused files go
     ├── latecomers                introduces conversations of databases that are back
     ├── presence                  who is there, and who is to know
     ├── senders (pool)            for sockets that are behind
@@ -29,7 +30,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import trio
-from msgspec import Struct
 
 from chat4all_protocol.ids import new_id
 from chat4all_storage.log.shard_log import ShardLog
@@ -52,7 +52,8 @@ from .edge.pump import Pump
 from .edge.rest.api import GROUPS
 from .edge.rest.app import build
 from .fanout import LocalReaders
-from .files.service import FileService, NoFiles
+from .files.files import Files
+from .files.kinds import Kinds
 from .kernel import Child, Pool, Strategy, Supervisor, Timers
 from .limits.admission import Turnstile
 from .limits.in_step import InStep
@@ -62,9 +63,10 @@ from .presence.roster import Roster
 from .session.heartbeat import Heartbeat
 from .session.latecomers import Latecomers
 from .session.revocations import Revocations
+from .statistics import NodeStatistics
 from .upkeep.erasure import Eraser
 from .upkeep.retention import Retention
-from .wire import framed
+from .wire import framed, progress
 
 if TYPE_CHECKING:
     import socket
@@ -73,30 +75,15 @@ if TYPE_CHECKING:
 
     from chat4all_protocol.frames import ServerFrame
     from chat4all_storage.ports.bus import Bus
+    from chat4all_storage.ports.files import File
     from chat4all_storage.ports.tally import Tally
     from chat4all_storage.storage import Storage
 
     from .config import Settings
+    from .files.service import FileService
     from .kernel import TreeNode
 
 logger = logging.getLogger(__name__)
-
-
-class NodeStatistics(Struct, frozen=True):
-    """A snapshot of a node; totals run since it (re)started."""
-
-    connections: int
-    sessions: int
-    """Connections that have shown whose they are."""
-    refused: int
-    """Connections that were turned away because there were too many."""
-    conversations: int
-    """Those that are alive here."""
-    peers: int
-    """Other nodes that live."""
-    stored: int
-    """Events committed."""
-    commits: int
 
 
 class Node:
@@ -112,8 +99,8 @@ class Node:
     conversations: Conversations
     roster: Roster
     presence: Presences
+    files: FileService
     edge: Edge
-    files: FileService = NoFiles()
     _timers: Timers[tuple[str, str]]
     _rooms: Pool
     _senders: Pool
@@ -181,6 +168,7 @@ class Node:
                 Child("backbone", self._run_backbone),
                 Child("conversations", self._run_conversations, tree=lambda: self._rooms.tree()),
                 Child("retention", self._run_retention),
+                Child("files", self._run_files),
                 Child("latecomers", self._run_latecomers),
                 Child("presence", self._run_presence),
                 Child("senders", self._run_senders, tree=lambda: self._senders.tree()),
@@ -331,6 +319,15 @@ class Node:
         tree = Supervisor("retention", [*each, Child("erasures", eraser.run)])
         await tree.run(task_status=task_status)
 
+    async def _run_files(self, *, task_status: trio.TaskStatus[None]) -> None:
+        def told(file: File) -> None:
+            self.tell(file.owner, progress(file, file.size))
+
+        holder, clock = self.node_id, self.wall_clock
+        files = Files(self.settings, self._storage, holder=holder, told=told, clock=clock)
+        self.files = files
+        await files.run(task_status=task_status)
+
     async def _run_latecomers(self, *, task_status: trio.TaskStatus[None]) -> None:
         self.latecomers = Latecomers(self.conversations, self.settings)
         await self.latecomers.run(task_status=task_status)
@@ -381,6 +378,7 @@ class Node:
         await Supervisor("news", children).run(task_status=task_status)
 
     async def _run_edge(self, *, task_status: trio.TaskStatus[None]) -> None:
+        judge = Kinds(self.settings.file_types).judge
         self.edge = Edge(
             self,
             connections=self._connections,
@@ -389,7 +387,7 @@ class Node:
             tls=self._tls,
             health=Health(self.unready, self.degraded),
             app=Docs(build(self, GROUPS, version=version("chat4all"))),
-            transfers=transfers_of(self._storage.objects, self.settings),
+            transfers=transfers_of(self._storage.objects, self.settings, judge_head=judge),
         )
         self._up = True
         try:

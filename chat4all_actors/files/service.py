@@ -5,13 +5,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
-
-from chat4all_protocol.codes import ErrorCode
-
-from .errors import FileRefused
 
 if TYPE_CHECKING:
     from chat4all_protocol.frames import FileBody
@@ -88,16 +84,3 @@ class FileService(Protocol):
     async def of(self, user: str, after: str | None, limit: int) -> list[File]:
         """A user's files, by id."""
         ...
-
-
-class NoFiles:
-    """The share of a node that does not offer files."""
-
-    async def _refuse(self, *_: object, field: str | None = None, **__: object) -> NoReturn:
-        raise FileRefused(ErrorCode.INVALID_PAYLOAD, "files are not offered", field=field)
-
-    async def progress(self, *_: object, **__: object) -> NoReturn:
-        """See `FileService.progress`."""
-        raise FileRefused(ErrorCode.UNKNOWN_FRAME, "file is not offered by this server")
-
-    initiate = status = complete = show = download = attach = remove = of = _refuse

@@ -21,6 +21,7 @@ async def test_the_tree_shows_the_parts_in_start_order() -> None:
             "backbone",
             "conversations",
             "retention",
+            "files",
             "latecomers",
             "presence",
             "senders",

@@ -114,7 +114,7 @@ async def test_what_may_not_be_edited_or_deleted_is_refused_with_the_reason() ->
             ("NOT_FOUND", "target"),
             ("NOT_FOUND", None),
             ("TOO_LARGE", "body.text"),
-            ("INVALID_PAYLOAD", "body.file_id"),
+            ("NOT_FOUND", "body.file_id"),
         ]
         await ana.say(Delete(rid=1, conv=conv, id=new_id(), target=1))
         await ana.say(Delete(rid=2, conv=conv, id=new_id(), target=1))

@@ -198,15 +198,3 @@ async def test_how_far_an_own_file_has_come_is_told() -> None:
             FileProgress(upload.id, "uploading", 5, 9, "plan.png", "image/png", rid=2)
         ]
         assert errors(bob) == [(3, "NOT_FOUND", None, False)]
-
-
-async def test_a_node_without_files_says_so() -> None:
-    async with running_node() as node:
-        ana = await person(node, "ana")
-        conv = await begun(ana)
-        await ana.say(send(conv, 2))
-        await ana.say(AskFile(rid=3, file=PICTURE.id))
-        assert errors(ana) == [
-            (2, "INVALID_PAYLOAD", "body.file_id", False),
-            (3, "UNKNOWN_FRAME", None, False),
-        ]

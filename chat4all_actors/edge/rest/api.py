@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import auth, conversations, members, messages, presence, rights, users
+from . import auth, conversations, files, members, messages, presence, rights, users
 
 GROUPS: Final = (
     auth.routes,
@@ -13,5 +13,6 @@ GROUPS: Final = (
     conversations.routes,
     members.routes,
     messages.routes,
+    files.routes,
     presence.routes,
 )

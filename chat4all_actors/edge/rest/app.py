@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 JSON: Final = "application/json"
+_FILE_ID: Final = "<string(length=36):file_id>"
+"""Not `initiate` or `complete`, which are beside it."""
 MAX_KEY: Final = 255
 """Characters of an `Idempotency-Key`."""
 
@@ -58,7 +60,7 @@ def build(services: RestServices, groups: Sequence[Routes], *, version: str) -> 
             view = _view(operation, services, guard)
             for index, path in enumerate((operation.path, *operation.aliases)):
                 app.add_url_rule(
-                    path.replace("{", "<").replace("}", ">"),
+                    path.replace("{file_id}", _FILE_ID).replace("{", "<").replace("}", ">"),
                     endpoint=f"{operation.name}-{index}",
                     view_func=view,
                     methods=[operation.method],

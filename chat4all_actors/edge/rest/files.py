@@ -276,7 +276,12 @@ def _leads_to(address: Address) -> Answer:
     return Answer(None, 302, {"Location": address.url})
 
 
-@routes.delete("/v1/files/{file_id}", answers={204: None}, scope="files:write")
+@routes.delete(
+    "/v1/files/{file_id}",
+    answers={204: None},
+    errors=(ErrorCode.CONFLICT,),
+    scope="files:write",
+)
 async def delete_file(call: Call, file_id: str) -> Answer:
     """Remove an own file, whoever has it in a message: its bytes go, the messages stay."""
     user = call.caller.user()

@@ -17,6 +17,7 @@ from chat4all_actors.edge.rest.app import build
 from chat4all_protocol.ids import new_id
 from chat4all_storage.ports.audit import SHELL
 from chat4all_storage.ports.directory import User
+from chat4all_storage.ports.files import NewFile, Verdict
 from tests.actors.harness import memory_with_users, running_node
 from tests.edge.rest.harness import Api
 
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from tests.edge.rest.harness import Reply
 
 # One group: `owner` made it, `admin` manages it, `member` takes part, `author` too and wrote the
-# message that is asked for, `former` was removed from it, `stranger` was never in it. `operator` is
-# a service client with every scope but `act_as`; `agent` has that one too, and names nobody.
+# message and the file that are asked for, `former` was removed from it, `stranger` was never in it.
+# `operator` is a service client with every scope but `act_as`; `agent` has that one too, and names
+# nobody.
 # The others hold tokens that count no longer: `expired`, of a login that was `ended`, of a user
 # whose tokens were `revoked`, and of one who was `erased`. `nobody` has none.
 TABLE: Final = """
@@ -65,6 +67,14 @@ read_revisions         401    401     401   401     401    404      404    200  
 mark_read              401    401     401   401     401    404      404    204    204    204   204   400      400
 edit_message           401    401     401   401     401    404      404    403    200    403   403   400      400
 delete_message         401    401     401   401     401    404      404    403    204    204   204   400      400
+initiate_upload        401    401     401   401     401    201      201    201    201    201   201   400      400
+read_upload            401    401     401   401     401    404      404    404    200    404   404   400      400
+complete_upload        401    401     401   401     401    404      404    404    200    404   404   400      400
+list_files             401    401     401   401     401    200      200    200    200    200   200   400      400
+read_file              401    401     401   401     401    404      404    200    200    200   200   400      400
+download_file          401    401     401   401     401    404      404    302    302    302   302   400      400
+download_thumbnail     401    401     401   401     401    404      404    302    302    302   302   400      400
+delete_file            401    401     401   401     401    404      404    404    204    404   404   400      400
 read_presence          401    401     401   401     401    200      200    200    200    200   200   400      400
 """  # noqa: E501 - a table
 
@@ -83,6 +93,7 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "add_member": {"username": "carla"},
     "change_role": {"role": "admin"},
     "send_message": {"payload": {"type": "text", "text": "hi"}},
+    "initiate_upload": {"filename": "plan.pdf", "size": 9, "mime_type": "application/pdf"},
     "edit_message": {"payload": {"type": "text", "text": "ho"}},
 }
 QUERIES: Final = {"read_presence": "?users=author"}
@@ -91,6 +102,7 @@ QUERIES: Final = {"read_presence": "?users=author"}
 PEOPLE: Final = ("stranger", "former", "member", "author", "admin", "owner")
 LOST: Final = ("expired", "ended", "revoked", "erased")
 LIFETIME: Final = 3600.0
+SHA256: Final = bytes(32)
 DOCUMENT: Final = openapi.document(GROUPS, version="1")
 OPERATIONS: Final = {
     described["operationId"]: (method.upper(), path, described)
@@ -170,12 +182,27 @@ class House:
         assert (await owner.ask("DELETE", f"{path}/former")).status == 204
         body = {"payload": {"type": "text", "text": "hi"}, "conversation_id": id_}
         sent = await author.ask("POST", "/v1/messages", body)
+        file = await self._picture()
+        body["payload"] = {"type": "file", "file_id": file}
+        assert (await author.ask("POST", "/v1/messages", body)).status == 202
         return {
+            "file_id": file,
             "conversation_id": id_,
             "message_id": sent.json["message_id"],
             "username": "author",
             "session_id": self.session,
         }
+
+    async def _picture(self) -> str:
+        """A picture of the author's, with a thumbnail, as it stands in the catalogue."""
+        files, id_ = self.node.conversations.storage.files, new_id()
+        new = NewFile(id_, "author", "a.png", 9, "image/png", None, f"key-{id_}", 9)
+        await files.add(new, lifetime=60, quota=0, max_uploads=0)
+        await files.begun(id_, "upload")
+        await files.begin_check(id_, SHA256, holder="here", lease=30)
+        await files.note_thumbnail(id_, f"small-{id_}", holder="here")
+        await files.finish(id_, Verdict("ready", thumbnail=f"small-{id_}"), holder="here")
+        return id_
 
     async def ask(self, caller: str, operation: str, things: dict[str, str]) -> Reply:
         method, path, _ = OPERATIONS[operation]
@@ -183,6 +210,8 @@ class House:
         if operation == "send_message":
             assert body is not None
             body = body | {"conversation_id": things["conversation_id"]}
+        if operation == "complete_upload":
+            body = {"file_id": things["file_id"], "checksum": f"sha256:{SHA256.hex()}"}
         if operation == "register":
             body = {"username": f"newcomer-{caller}", "password": "a password"}
         filled = path.format_map(things) + QUERIES.get(operation, "")
@@ -205,9 +234,10 @@ async def house(mock_clock: MockClock) -> AsyncIterator[House]:
 
 
 def about(operation: str) -> bool:
-    """Whether it concerns a conversation that is there."""
-    named = OPERATIONS[operation][1]
-    return "conversation_id" in named or "message_id" in named or operation == "send_message"
+    """Whether it concerns a conversation, a message or a file that is there."""
+    path = OPERATIONS[operation][1]
+    named = any(name in path for name in ("conversation_id", "message_id", "file_id"))
+    return named or operation in ("send_message", "complete_upload")
 
 
 def untraced(reply: Reply) -> tuple[int, Any]:
@@ -241,7 +271,7 @@ async def test_what_somebody_may_not_see_looks_as_if_it_was_not_there(
     mock_clock: MockClock, house: House, caller: str
 ) -> None:
     things = await house.things()
-    missing = things | {"conversation_id": new_id(), "message_id": new_id()}
+    missing = things | {name: new_id() for name in things if name.endswith("_id")}
     for operation in filter(about, ROWS):
         hidden = await house.ask(caller, operation, things)
         absent = await house.ask(caller, operation, missing)
