@@ -29,6 +29,7 @@ _COMMANDS: Final = {
     "token": "print access tokens",
     "client": "manage service clients: client add NAME --scope …, client list, client remove NAME",
     "keys": "manage the keys that sign access tokens: keys list, keys rotate",
+    "files": "decide on files in quarantine: files list, files release ID…, files remove ID…",
     "chat": "chat from the terminal",
     "shards": "show where conversations are, and move shards between databases",
     "bench": "measure the server under load",

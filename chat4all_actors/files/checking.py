@@ -78,6 +78,7 @@ class Checking:
         try:
             await self._join(file)
             read = await self._read(file.key)
+            await self._objects.end_uploads(file.key)  # one that a crash has left, too
         except NoSuchObject:
             return Verdict("rejected", "size")  # its bytes are not there any more
         mime = self._kinds.judge(read.head, file.mime)

@@ -34,6 +34,7 @@ CREATE INDEX files_by_expiry ON files (expires_at) WHERE state = 'uploading';
 CREATE INDEX files_in_check ON files (held_until) WHERE state = 'checking';
 CREATE INDEX files_unscanned ON files (completed_at)
     WHERE state = 'quarantined' AND reason = 'unscanned';
+CREATE INDEX files_in_quarantine ON files (id) WHERE state = 'quarantined';
 CREATE INDEX files_by_look ON files (looked_at) WHERE state = 'ready';
 CREATE INDEX files_to_remove ON files (held_until)
     WHERE state IN ('rejected', 'removing') AND bytes_stand;

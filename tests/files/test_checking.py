@@ -10,6 +10,7 @@ from PIL import Image
 
 from chat4all_actors.files.clamd import Clamd
 from chat4all_storage.ports.errors import Unavailable
+from chat4all_storage.ports.objects import NoSuchObject
 
 from .files_harness import CHUNK, TEXT, Place, sha256
 from .test_clamd import LIMIT, VIRUS, served
@@ -87,6 +88,15 @@ async def test_a_check_that_was_broken_off_after_joining_goes_on_with_the_object
         file.key, file.upload, await place.objects.parts(file.key, file.upload)
     )
     assert (await check(place, file)).state == "ready"
+
+
+async def test_an_upload_that_a_crash_left_beside_it_ends_with_the_check() -> None:
+    place = Place()
+    file = await uploaded(place, TEXT)
+    left = await place.objects.begin(file.key, part_size=CHUNK, mime="text/plain")
+    assert (await check(place, file)).state == "ready"
+    with pytest.raises(NoSuchObject):
+        await place.objects.parts(file.key, left)
 
 
 async def test_what_the_store_has_lost_is_rejected() -> None:

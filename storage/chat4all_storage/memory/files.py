@@ -252,6 +252,12 @@ class MemoryFiles:
 
     # --- what goes ----------------------------------------------------------------------------
 
+    async def quarantined(self, after: str | None, limit: int) -> list[File]:
+        """See `Files.quarantined`."""
+        await trio.lowlevel.checkpoint()
+        rows = [row for row in self._in("quarantined") if after is None or row.file.id > after]
+        return _views(rows, limit, lambda row: row.file.id)
+
     async def of(self, owner: str, after: str | None, limit: int) -> list[File]:
         """See `Files.of`."""
         await trio.lowlevel.checkpoint()

@@ -250,6 +250,10 @@ class Files(Protocol):
         """Forget files that were rejected more than `keep` seconds ago; how many."""
         ...
 
+    async def quarantined(self, after: str | None, limit: int) -> list[File]:
+        """Files in quarantine, whoever's, by id."""
+        ...
+
     async def release(self, id_: str) -> File | None:
         """An operator lets a quarantined file be used."""
         ...

@@ -78,6 +78,9 @@ _UNSCANNED: Final = f"""
         AND completed_at < to_timestamp($1::float8 / 1000)
     ORDER BY completed_at LIMIT $2
 """
+_QUARANTINED: Final = f"""
+    SELECT {FILE} FROM files f WHERE state = 'quarantined' AND id > $1 ORDER BY id LIMIT $2
+"""
 # The page is cut out of the index, whatever number of files its owner has.
 _OF: Final = f"""
     SELECT {FILE} FROM (
@@ -190,6 +193,11 @@ class PostgresFiles(PostgresFileSweeping):
         """See `Files.release`."""
         row = await self._database.write(lambda c: c.fetchrow(_RELEASE, id_))
         return None if row is None else file_of(row)
+
+    async def quarantined(self, after: str | None, limit: int) -> list[File]:
+        """See `Files.quarantined`."""
+        place = after or _BEFORE_ALL
+        return files_of(await self._database.read(lambda c: c.fetch(_QUARANTINED, place, limit)))
 
     async def of(self, owner: str, after: str | None, limit: int) -> list[File]:
         """See `Files.of`."""

@@ -378,3 +378,13 @@ async def test_the_files_of_an_owner_are_listed_in_pages(file_place: FilePlace) 
     assert await files.of("ann", None, 2) == mine[:2]
     assert await files.of("ann", mine[1].id, 2) == mine[2:4]
     assert await files.of("ann", mine[-1].id, 2) == []
+
+
+async def test_what_is_in_quarantine_is_listed_for_operators(file_place: FilePlace) -> None:
+    files = file_place.files
+    held = sorted([await in_state(files, "quarantined") for _ in range(3)], key=lambda f: f.id)
+    await in_state(files, "ready")
+    assert await files.quarantined(None, 2) == held[:2]
+    assert await files.quarantined(held[1].id, 2) == held[2:]
+    await files.release(held[0].id)
+    assert await file_place.other.quarantined(None, 10) == held[1:]

@@ -18,6 +18,7 @@ SAYS: dict[str, tuple[str, list[Any]]] = {
     "files_by_expiry": (file_sweeping._EXPIRE, [10]),
     "files_in_check": (files._LAPSED, [10]),
     "files_unscanned": (files._UNSCANNED, [0, 10]),
+    "files_in_quarantine": (files._QUARANTINED, [new_id(), 10]),
     "files_by_look": (file_sweeping._CLAIM_UNLOOKED, [10, 60.0]),
     "files_to_remove": (file_sweeping._CLAIM_REMOVALS, [10, 60.0]),
     "files_to_forget": (file_sweeping._FORGET_REJECTED, [60.0, 10]),
