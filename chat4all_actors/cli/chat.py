@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -12,7 +13,9 @@ from chat4all_client import (
     ConnectError,
     ConnectionRefusedByServer,
     RequestRefused,
+    UploadNotes,
     open_client,
+    open_files,
 )
 from chat4all_client.transport import websocket_url
 from chat4all_protocol.ids import new_id
@@ -66,29 +69,37 @@ def run(options: argparse.Namespace) -> int:
 
 async def _chat(options: argparse.Namespace) -> int:
     url = _url(options)
+    token = _token(options)
     # A device of its own: several terminals of one user do not replace each other.
     device = f"terminal-{new_id()}"
     async with open_client(
-        url, token=_token(options), device=device, connect_timeout=CONNECT_TIMEOUT
+        url, token=token, device=device, connect_timeout=CONNECT_TIMEOUT
     ) as client:
         if options.name is not None and options.name != client.user:
             raise CommandError(f"the token is {client.user}'s, not {options.name}'s", code=USAGE)
-        return await _run(options, client)
+        return await _run(options, client, url, token)
 
 
-async def _run(options: argparse.Namespace, client: Client) -> int:
+async def _run(
+    options: argparse.Namespace,
+    client: Client,
+    url: str,
+    token: str | Callable[[], Awaitable[str]],
+) -> int:
     conversation = await _conversation(options, client)
     if options.json or not _on_terminal():
         from .chat_pipe import Pipe
 
         return await Pipe(client, conversation, json=options.json, follow=options.follow).run()
     from .chat_interactive import chat, choose
+    from .chat_transfers import Place, state_file
 
     if conversation is None:
         conversation = await choose(client)
         if conversation is None:
             return OK
-    await chat(client, conversation)
+    notes = UploadNotes(state_file(), f"{client.user} {url}")
+    await chat(client, conversation, Place(partial(open_files, url, token=token), notes))
     return OK
 
 

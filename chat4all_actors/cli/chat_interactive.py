@@ -30,11 +30,14 @@ from chat4all_protocol.ids import new_id
 
 from .chat_pipe import lines
 from .chat_screen import Screen
-from .chat_text import clock, day, safe, safe_line
+from .chat_text import body_text, clock, day, safe_line
+from .chat_transfers import Transfers
 from .chat_view import View
 
 if TYPE_CHECKING:
-    from chat4all_client import Client
+    from chat4all_client import Client, FileBody
+
+    from .chat_transfers import Place
 
 HISTORY: Final = 50
 """Messages shown on entry, and by `/history`."""
@@ -42,8 +45,14 @@ LISTED: Final = 20
 """Conversations to choose from."""
 LAST_CHANCE: Final = 5.0
 """Seconds that leaving waits for messages that are not stored yet."""
+TICK: Final = 1.0
+"""Seconds between two looks at what depends on the time."""
+TRANSFER_TICK: Final = 0.2
+"""The same while files are on their way."""
 HELP: Final = """\
 Enter sends, Alt+Enter begins a new line, PageUp and PageDown scroll.
+/send     upload a file and send it: /send PATH [caption]
+/save     fetch the last file, or file N: /save [N|ID] [PATH|DIR]
 /history  older messages
 /who      who is here, and how far they have read
 /help     this
@@ -51,13 +60,13 @@ Enter sends, Alt+Enter begins a new line, PageUp and PageDown scroll.
 //text    sends a text that begins with /"""
 
 
-async def chat(client: Client, conversation: str) -> None:
-    """Talk in a conversation until the user leaves."""
-    await _Chat(client, conversation).run()
+async def chat(client: Client, conversation: str, place: Place) -> None:
+    """Talk in a conversation until the user leaves; files go to `place` and come from there."""
+    await _Chat(client, conversation, place).run()
 
 
 class _Chat:
-    def __init__(self, client: Client, conversation: str) -> None:
+    def __init__(self, client: Client, conversation: str, place: Place) -> None:
         self._client = client
         self._id = conversation
         known = client.conversations.get(conversation)
@@ -66,6 +75,9 @@ class _Chat:
         self._read = known.read if known is not None else 0
         self._view = View(client.user, known.name if known is not None else "", colour=colour)
         self._screen = Screen(self._view, entered=self._entered, typed=self._typed, colour=colour)
+        self._transfers = Transfers(
+            place, conversation, self._view, send=self._send, notice=self._notice
+        )
         self._outgoing: set[Outgoing] = set()
         self._offline = ""
         self._retry_at = 0.0
@@ -101,6 +113,8 @@ class _Chat:
                     await outgoing.wait()
         if count := self._client.statistics().outbox:
             print(f"chat4all: {count} of your messages may not have been sent", file=sys.stderr)
+        for name in self._transfers.names():
+            print(f"chat4all: broken off: {name}; the same command goes on", file=sys.stderr)
 
     # --- what comes from the server ---------------------------------------------------------------
 
@@ -133,7 +147,7 @@ class _Chat:
         """Keep what depends on the time up to date."""
         while True:
             self._show()
-            await trio.sleep(1)
+            await trio.sleep(TRANSFER_TICK if self._transfers.lines() else TICK)
 
     async def _end_at_signal(self) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGHUP) as signals:
@@ -149,13 +163,13 @@ class _Chat:
             self._send(text[1:] if text.startswith("//") else text)
         self._show()
 
-    def _send(self, text: str) -> None:
+    def _send(self, body: str | FileBody) -> None:
         id_ = new_id()
         now = int(time.time() * 1000)
         with self._screen.lock:
-            self._view.queued(id_, safe(text), now)
+            self._view.queued(id_, body_text(body), now)
         try:
-            outgoing = self._client.send_nowait(self._id, text, id=id_)
+            outgoing = self._client.send_nowait(self._id, body, id=id_)
         except trio.WouldBlock:
             self._failed(id_, "too many messages are waiting")
         except ClientError as error:
@@ -181,9 +195,14 @@ class _Chat:
     def _typed(self) -> None:
         self._client.typing(self._id)
 
-    def _command(self, command: str) -> None:
+    def _command(self, line: str) -> None:
         assert self._nursery is not None  # keys come while `run` runs
-        if command in ("quit", "q", "exit"):
+        command, _, arguments = line.partition(" ")
+        if command == "send":
+            self._nursery.start_soon(self._transfers.send, arguments)
+        elif command == "save":
+            self._nursery.start_soon(self._transfers.save, arguments)
+        elif command in ("quit", "q", "exit"):
             self._screen.close()
         elif command == "history":
             self._nursery.start_soon(self._load_history)
@@ -229,7 +248,9 @@ class _Chat:
             self._view.notice(safe_line(text), int(time.time() * 1000))
 
     def _show(self) -> None:
-        self._screen.show(self._status(), self._view.typing(trio.current_time()))
+        self._screen.show(
+            self._status(), self._view.typing(trio.current_time()), self._transfers.lines()
+        )
 
     def _status(self) -> str:
         view = self._view

@@ -32,7 +32,7 @@ from prompt_toolkit.styles import Style
 from .chat_view import COLOURS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from prompt_toolkit.formatted_text import StyleAndTextTuples
     from prompt_toolkit.key_binding import KeyPressEvent
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 PROMPT: Final = "> "
 INPUT_ROWS: Final = 5
 """The most rows that a long text takes while it is typed."""
+TRANSFER_ROWS: Final = 3
+"""The most files on their way that are shown."""
 
 _STYLE: Final = Style.from_dict(
     {
@@ -53,6 +55,7 @@ _STYLE: Final = Style.from_dict(
         "mark": "ansibrightblack",
         "read": "ansiblue bold",
         "failed": "ansired",
+        "transfer": "ansicyan",
         "typing": "italic ansibrightblack",
         "status": "reverse",
         **{f"name{number}": f"bold ansi{colour}" for number, colour in enumerate(COLOURS)},
@@ -108,6 +111,7 @@ class Screen:
         self._typed = typed
         self._status = ""
         self._typing = ""
+        self._transfers: list[str] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._page = _Page(view, self.lock)
@@ -130,9 +134,10 @@ class Screen:
             await trio.to_thread.run_sync(self._run_application)
             nursery.cancel_scope.cancel()
 
-    def show(self, status: str, typing: str) -> None:
-        """Draw anew, with these two lines below the page."""
+    def show(self, status: str, typing: str, transfers: Sequence[str] = ()) -> None:
+        """Draw anew, with these lines below the page."""
         self._status, self._typing = status, typing
+        self._transfers = [*transfers[-TRANSFER_ROWS:]]
         self._call(self._application.invalidate)
 
     def close(self) -> None:
@@ -188,6 +193,11 @@ class Screen:
             [
                 Window(self._page),
                 Window(FormattedTextControl(lambda: [("class:typing", self._typing)]), height=1),
+                Window(
+                    FormattedTextControl(lambda: "\n".join(self._transfers)),
+                    height=lambda: Dimension.exact(len(self._transfers)),
+                    style="class:transfer",
+                ),
                 Window(FormattedTextControl(self._status_line), height=1, style="class:status"),
                 VSplit([prompt, text]),
             ]

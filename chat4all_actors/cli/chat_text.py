@@ -61,19 +61,29 @@ def day(ts: int) -> str:
     return f"{at:%A}, {at.day} {at:%B %Y}"
 
 
-def text_of(event: Msg) -> str:
-    """What an event says, made safe; empty when it says nothing to a reader."""
+def text_of(event: Msg, number: int | None = None) -> str:
+    """What an event says, made safe; empty when it says nothing to a reader.
+
+    `number` is what a reader calls the file that it carries.
+    """
     body = event.body
     if event.deleted or event.kind == "delete":
         return "(deleted)"
     if isinstance(body, TextBody):
         return safe(body.text)
     if isinstance(body, FileBody):
-        return f"[{_file(body)}] {safe(body.text or '')}".rstrip()
+        return body_text(body, number)
     if isinstance(body, MemberBody):
         verb = "joined" if event.kind == "join" else "left"
         return f"{safe_line(body.user)} {verb}"
     return ""
+
+
+def body_text(body: str | FileBody, number: int | None = None) -> str:
+    """What a message is going to say, made safe."""
+    if isinstance(body, str):
+        return safe(body)
+    return f"[{_file(body, number)}] {safe(body.text or '')}".rstrip()
 
 
 def size_of(count: int) -> str:
@@ -88,10 +98,21 @@ def size_of(count: int) -> str:
     return f"{amount / 1000:,.1f} {_UNITS[-1]}"
 
 
-def _file(body: FileBody) -> str:
-    """Which file a message carries: its name and size, or its id if the message tells no more."""
-    name = f"file {safe_line(body.name or body.file_id)}"
-    return name if body.size is None else f"{name}, {size_of(body.size)}"
+def _file(body: FileBody, number: int | None) -> str:
+    """Which file a message carries: `file 3: plan.png, 1.2 MB, image 800x600`."""
+    parts = [file_name_of(body)]
+    if body.size is not None:
+        parts.append(size_of(body.size))
+    kind = (body.mime or "").partition("/")[0]
+    if kind in ("image", "audio", "video"):
+        pixels = f" {body.width}\u00d7{body.height}" if body.width and body.height else ""
+        parts.append(f"{kind}{pixels}")
+    return f"file{'' if number is None else f' {number}'}: {', '.join(parts)}"
+
+
+def file_name_of(body: FileBody) -> str:
+    """What a file is called, made safe; its id if the message tells no name."""
+    return safe_line(body.name or body.file_id)
 
 
 def event_line(event: Msg) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from msgspec import Struct
 from prompt_toolkit.utils import get_cwidth
 
+from chat4all_protocol.frames import FileBody
+
 from .chat_text import clock, day, safe_line, text_of
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ class Item(Struct):
     """0 for a message that is not stored, and for notices of this program."""
     failed: str = ""
     """Why the message was refused."""
+    file: int = 0
+    """The number of the file that it carries."""
 
 
 class View:
@@ -53,6 +57,7 @@ class View:
         self._composing: dict[str, float] = {}
         self._presences: dict[str, Presence] = {}
         self._unread_from = 0
+        self._files: list[FileBody] = []
         self._rendered: tuple[int, int, list[Line]] = (-1, 0, [])
 
     @property
@@ -65,6 +70,20 @@ class View:
         """Own messages that are not stored yet."""
         return sum(not item.failed for item in self._queued.values())
 
+    def file(self, name: str) -> FileBody | None:
+        """The file that is shown with this number, or has this id."""
+        if name.isdecimal():
+            number = int(name)
+            return self._files[number - 1] if 0 < number <= len(self._files) else None
+        return next((body for body in self._files if body.file_id == name), None)
+
+    @property
+    def last_file(self) -> FileBody | None:
+        """The file that stands lowest."""
+        stored = (self._stored[seq].file for seq in sorted(self._stored, reverse=True))
+        number = next((number for number in stored if number), None)
+        return None if number is None else self._files[number - 1]
+
     # --- what happens ---------------------------------------------------------------------------
 
     def happened(self, event: Msg) -> None:
@@ -72,16 +91,32 @@ class View:
         self._queued.pop(event.id, None)
         self._composing.pop(event.from_, None)
         self.version += 1
+        if event.seq in self._stored:
+            return
+        number = self._number(event)
+        text = text_of(event, number)
         target = self._stored.get(event.target or 0)
         if target is not None and event.kind in ("edit", "delete"):
-            text = text_of(event)
             target.text = f"{text} (edited)" if event.kind == "edit" else text
-        item = Item(event.ts, event.from_, text_of(event), event.seq)
+            target.file = number or 0
+        item = Item(event.ts, event.from_, text, event.seq)
         if event.kind in ("join", "leave"):
             item.sender = ""
         elif event.kind != "message":
             item.text = ""
-        self._stored.setdefault(event.seq, item)
+        else:
+            item.file = number or 0
+        self._stored[event.seq] = item
+
+    def _number(self, event: Msg) -> int | None:
+        """What the file that an event carries is called: files count as they come to be shown."""
+        if not isinstance(event.body, FileBody) or event.deleted:
+            return None
+        ids = [body.file_id for body in self._files]
+        if event.body.file_id not in ids:
+            self._files.append(event.body)
+            return len(self._files)
+        return ids.index(event.body.file_id) + 1
 
     def members(self, details: Mapping[str, Member]) -> None:
         """Where the members stand."""

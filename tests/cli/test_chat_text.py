@@ -61,11 +61,19 @@ def test_an_event_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("event", "text"),
     [
-        (message(f.FileBody(CONV)), f"[file {CONV}]"),
-        (message(f.FileBody(CONV, "look")), f"[file {CONV}] look"),
+        (message(f.FileBody(CONV)), f"[file: {CONV}]"),
+        (message(f.FileBody(CONV, "look")), f"[file: {CONV}] look"),
         (
             message(f.FileBody(CONV, "look", "a\u202egpj.exe\n", 1500)),
-            "[file agpj.exe↵, 1.5 kB] look",
+            "[file: agpj.exe↵, 1.5 kB] look",
+        ),
+        (
+            message(f.FileBody(CONV, None, "a.png", 999, "image/png", 800, 600)),
+            "[file: a.png, 999 B, image 800\u00d7600]",
+        ),
+        (
+            message(f.FileBody(CONV, None, "a.mp3", 10, "audio/mpeg")),
+            "[file: a.mp3, 10 B, audio]",
         ),
         (message(None, deleted=True), "(deleted)"),
         (message(f.MemberBody("eve"), kind="join"), "eve joined"),

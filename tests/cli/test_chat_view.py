@@ -196,3 +196,43 @@ def test_it_tells_whether_the_other_is_there() -> None:
     assert view.present() == "last seen Monday, 2 March 2026 11:15"
     view.presence(f.Presence("carla", "online"))
     assert view.present() == "1 of 2 others here"
+
+
+def carries(seq: int, file_id: str, name: str, *, target: int | None = None) -> f.Msg:
+    body = f.FileBody(file_id, "look", name, 1500)
+    kind: f.Kind = "edit" if target else "message"
+    return f.Msg(CONV, seq, event_id(seq), "bob", AT, body, kind, target=target)
+
+
+def test_files_are_numbered_as_they_come_to_be_shown_and_keep_their_numbers() -> None:
+    view = View("ana", "bob")
+    assert view.last_file is None
+    view.happened(carries(5, "f5", "five"))
+    view.happened(carries(6, "f5", "five"))
+    view.happened(carries(2, "f2", "two"))
+    assert shown(view) == [
+        "11:15 bob: [file 2: two, 1.5 kB] look",
+        "11:15 bob: [file 1: five, 1.5 kB] look",
+        "11:15 bob: [file 1: five, 1.5 kB] look",
+    ]
+    assert [body and body.name for body in map(view.file, ("1", "2", "0", "3", "f2", "f9"))] == [
+        "five",
+        "two",
+        None,
+        None,
+        "two",
+        None,
+    ]
+
+
+def test_the_last_file_is_the_one_that_stands_lowest_and_was_not_taken_back() -> None:
+    view = View("ana", "bob")
+    for event in (carries(3, "f3", "three"), carries(2, "f2", "two"), said(4, "bob", "text")):
+        view.happened(event)
+    assert view.last_file is not None
+    assert view.last_file.name == "three"
+    view.happened(f.Msg(CONV, 5, event_id(5), "bob", AT, None, "delete", target=3))
+    assert view.last_file.name == "two"
+    view.happened(carries(6, "f6", "six", target=2))
+    assert view.last_file.name == "six"
+    assert shown(view)[0] == "11:15 bob: [file 3: six, 1.5 kB] look (edited)"
