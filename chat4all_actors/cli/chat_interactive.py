@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
@@ -62,6 +63,8 @@ Enter sends, Alt+Enter begins a new line, PageUp and PageDown scroll.
 
 async def chat(client: Client, conversation: str, place: Place) -> None:
     """Talk in a conversation until the user leaves; files go to `place` and come from there."""
+    # What the SDK logs is shown as the status; on the screen it would be in the way.
+    logging.getLogger("chat4all_client").addHandler(logging.NullHandler())
     await _Chat(client, conversation, place).run()
 
 
