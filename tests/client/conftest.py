@@ -10,6 +10,7 @@ from tests.client.network import Network
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     from chat4all_client import Client
     from tests.client.network import Connect
@@ -42,3 +43,11 @@ def connect(network: Network) -> Connect:
         return open_client("ws://model", **settings)
 
     return connect
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    """A file on the disk that is uploaded in five parts, the last one smaller."""
+    path = tmp_path / "plan.pdf"
+    path.write_bytes(bytes(range(256)) * 18)
+    return path

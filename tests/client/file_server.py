@@ -12,12 +12,23 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import h11
 import trio
 
+from chat4all_client import open_files
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
 
-Fault: TypeAlias = int | Literal["cut", "cut answer", "garbage"]
+    from chat4all_client import Files
+
+Fault: TypeAlias = int | Literal["cut", "cut answer", "garbage", "s3 timeout"]
 """A status to answer, or what happens to the connection or to the bytes."""
 TOKEN = "secret"
+
+
+def files_of(server: FileServer, **settings: Any) -> AbstractAsyncContextManager[Files]:
+    """A client of it, in small pieces and without pauses between attempts."""
+    settings = {"token": TOKEN, "piece_size": 1000, "random": lambda: 0.0, **settings}
+    return open_files(server.url, **settings)
 
 
 @dataclass
@@ -59,6 +70,8 @@ class FileServer:
         self.before: Callable[[str], None] = lambda kind: None
         """Is told each kind of request that comes."""
         self.token = TOKEN
+        self.words = True
+        """Whether errors are told in words."""
 
     def stored(self, data: bytes, name: str = "plan.pdf", *, id_: str = "f1") -> Upload:
         """A file that is ready."""
@@ -149,7 +162,10 @@ class FileServer:
         kind = self._kind(request)
         if isinstance(fault, int):
             retry = {} if self.retry_after is None else {"Retry-After": self.retry_after}
-            return fault, retry, _error(f"E{fault}", "as the test wants it")
+            words = _error(f"E{fault}", "as the test wants it") if self.words else b""
+            return fault, retry, words
+        if fault == "s3 timeout":
+            return 400, {}, b"<Error><Code>RequestTimeout</Code></Error>"
         if kind in ("put", "get"):
             if "authorization" in headers:
                 self.tokens_at_store.append(headers["authorization"])

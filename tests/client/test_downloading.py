@@ -1,28 +1,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
-from chat4all_client import RequestRefused, TransferFailed, WrongChecksum, open_files
-from tests.client.file_server import TOKEN, FileServer
+from chat4all_client import RequestRefused, TransferFailed, WrongChecksum
+from tests.client.file_server import FileServer, files_of
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
-
-    from chat4all_client import Files
 
 DATA = bytes(range(251)) * 20
 """Of 6 pieces, the last smaller."""
-
-
-def files_of(server: FileServer, **settings: Any) -> AbstractAsyncContextManager[Files]:
-    """In small pieces, without pauses between attempts."""
-    settings = {"token": TOKEN, "piece_size": 1000, "random": lambda: 0.0, **settings}
-    return open_files(server.url, **settings)
 
 
 def names(directory: Path) -> list[str]:
