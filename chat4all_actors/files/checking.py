@@ -85,12 +85,15 @@ class Checking:
         if (failure := self._failure(file, read, mime)) is not None:
             return Verdict("rejected", failure)
         assert mime is not None
+        await self._objects.end_uploads(file.key)  # a crash may have left one beside that one
         picture = await self._look(file.key, mime, file.size)
         width = height = thumbnail = None
         if picture is not None:
             width, height = picture.width, picture.height
             thumbnail = file.thumbnail or new_key()  # where a former check has put it
             if await note_thumbnail(thumbnail):
+                if file.thumbnail is not None:
+                    await self._objects.end_uploads(thumbnail)  # it may have died at it
                 await self._objects.put(thumbnail, picture.thumbnail, THUMBNAIL_TYPE)
         scanned = self._scanner is None or read.finding == "clean"
         reason: CheckFailure | None = None

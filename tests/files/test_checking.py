@@ -176,6 +176,15 @@ async def test_a_second_check_puts_the_thumbnail_where_the_first_has_put_it() ->
     assert len(place.objects.keys) == 2
 
 
+async def test_an_upload_that_a_crash_has_left_ends_when_another_one_is_checked() -> None:
+    place = Place()
+    file = await uploaded(place, TEXT)
+    left = await place.objects.begin(file.key, part_size=CHUNK, mime="text/plain")
+    assert (await check(place, file)).state == "ready"
+    with pytest.raises(NoSuchObject):
+        await place.objects.parts(file.key, left)
+
+
 async def test_an_image_that_can_not_be_read_is_a_file_without_a_thumbnail() -> None:
     place = Place(image_max_bytes=10_000_000)
     file = await uploaded(place, picture()[:60], mime="image/png")
