@@ -5,16 +5,17 @@ import ssl
 import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from tests.life.processes import ServerProcess, chat4all, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.life.file_servers import FileServer
     from tests.support.storage_servers import PostgresServer
 
 BATCH = 100
@@ -118,3 +119,32 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 def tls(certificate: Certificate) -> ssl.SSLContext:
     """A client that trusts the certificate."""
     return ssl.create_default_context(cafile=certificate.cert)
+
+
+@pytest.fixture(scope="session", params=["local", "s3"])
+def files(
+    request: pytest.FixtureRequest,
+    postgres_server: PostgresServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[FileServer]:
+    """A server of two workers whose files are on this kind of store."""
+    from tests.life.file_servers import file_server  # which makes accounts by what is above
+
+    s3 = request.getfixturevalue("running_s3") if request.param == "s3" else None
+    with (
+        postgres_server.fresh_database() as dsn,
+        file_server(tmp_path_factory.mktemp("files"), dsn, s3, "--workers", "2") as server,
+    ):
+        yield server
+
+
+@pytest.fixture
+def unchanged(files: FileServer) -> Iterator[Callable[[], None]]:
+    """Call it when everything is prepared: what is there then is there at the end."""
+    before: list[tuple[Any, ...]] = []
+
+    def begin() -> None:
+        before.append(files.stored.everything())
+
+    yield begin
+    assert before == [files.stored.everything()]

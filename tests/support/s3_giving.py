@@ -42,7 +42,10 @@ def give(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes] 
         "ETag": found.etag,
         "Accept-Ranges": "bytes",
     }
-    wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", environ.get("HTTP_RANGE", ""))
+    asked = environ.get("HTTP_RANGE", "")
+    wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", asked)
+    if asked and wanted is None:
+        return None
     if wanted is not None:
         first, last = int(wanted[1]), min(int(wanted[2] or last), last)
         if first > last:
