@@ -91,7 +91,7 @@ class Connections:
             kept = free.pop() if free else None
         if kept is not None:
             try:
-                kept.request(method, target, body, dict(headers))
+                kept.request(method, target, body or None, dict(headers))
                 return kept, kept.getresponse()
             except (RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                 kept.close()  # it was closed while nobody used it
@@ -100,7 +100,7 @@ class Connections:
         with self._lock:
             self.opened += 1
         try:
-            new.request(method, target, body, dict(headers))
+            new.request(method, target, body or None, dict(headers))
             return new, new.getresponse()
         except BaseException:
             new.close()
