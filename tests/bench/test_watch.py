@@ -27,3 +27,12 @@ def test_only_processes_of_its_kind_count() -> None:
     with watch:
         pass
     assert (watch.before, watch.growth) == (0, 0)
+
+
+def test_begun_anew_it_counts_from_then_on() -> None:
+    watch = Watch(us)
+    with watch:
+        much = bytearray(os.urandom(1) * MUCH)
+    watch.begin_anew()
+    assert watch.growth == 0
+    assert len(much) == MUCH

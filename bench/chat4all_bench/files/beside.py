@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
@@ -26,12 +27,16 @@ class Uploads:
         self._lock = threading.Lock()
         self.asked = 0
         """Uploads that were begun."""
+        self.seconds = 0.0
+        """From the first one's beginning to the last one's end, once that has come."""
+        self._began = 0.0
         self.ids: list[str] = []
         """Of those that are complete."""
         self.errors: dict[str, int] = {}
 
     def begin(self) -> None:
         """Begin with all of them at once."""
+        self._began = time.monotonic()
         for _ in range(self._at_once):
             self._threads.submit(self._go_on)
 
@@ -39,6 +44,7 @@ class Uploads:
         """Begin no other, and wait for those under way."""
         self._over.set()
         self._threads.shutdown()
+        self.seconds = time.monotonic() - self._began
 
     def back(self, same: Callable[[str], bool]) -> int:
         """How many of those that are complete come back as they were."""

@@ -25,12 +25,17 @@ class Watch:
     """Looks at PSS in a thread, within its block; may be used for several blocks."""
 
     def __init__(self, processes: Callable[[], list[Known]], kind: str = SERVER) -> None:
-        """`before` is what they take now."""
+        """`before` is what they take now, until it is begun anew."""
         self._processes = processes
         self._kind = kind
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
-        self.before = self.peak = memory_by_kind(processes()).get(kind, 0)
+        self.before = self.peak = 0
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget the peak so far: `before` is now."""
+        self.before = self.peak = memory_by_kind(self._processes()).get(self._kind, 0)
 
     @property
     def growth(self) -> int:

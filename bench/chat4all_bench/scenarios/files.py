@@ -196,6 +196,7 @@ def _beside_chat(
     round_.join(talking)
     rate = options.beside_chat
     before = round_.load("before the uploads", rate=rate, speakers=talking)
+    watch.begin_anew()  # the sessions are no part of it
     uploads = Uploads(
         lambda: transfers.upload(file.name, file.content, file.sha256), at_once=options.at_once
     )
@@ -204,7 +205,6 @@ def _beside_chat(
         during = round_.load(
             "files go up", rate=rate, warm_up=0.0, speakers=talking, at=began, patience=PATIENCE
         )
-        complete = len(uploads.ids)
         uploads.end()
     round_.verify()
     came = uploads.back(lambda id_: transfers.download(id_) == (file.sha256, size))
@@ -214,7 +214,7 @@ def _beside_chat(
         integrity.errors[what] = integrity.errors.get(what, 0) + count
     outcome = Outcome()
     outcome.add("files", came, "", "higher")
-    outcome.add("upload_rate", complete * options.size / during.seconds, "MiB/s", "higher")
+    outcome.add("upload_rate", came * options.size / uploads.seconds, "MiB/s", "higher")
     quiet, busy = before.histogram("delivery"), during.histogram("delivery")
     outcome.add_latency("delivery", busy)
     outcome.add_latency("ack", during.histogram("ack"))
