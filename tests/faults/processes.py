@@ -64,13 +64,26 @@ def free_port() -> int:
 class ServerProcess:
     """`chat4all serve`, started again and again on the same port and data directory."""
 
-    def __init__(self, launcher: Sequence[str], arguments: Sequence[str], log: IO[bytes]) -> None:
+    def __init__(
+        self,
+        launcher: Sequence[str],
+        arguments: Sequence[str],
+        log: IO[bytes],
+        settings: Mapping[str, str],
+    ) -> None:
         """`launcher` is what `python -m` runs, with its own arguments."""
+        self._environment = environment({**SETTINGS, **settings})
         self.port = free_port()
         self._command = [sys.executable, "-m", *launcher, "serve", *arguments]
         self._command += ["--port", str(self.port)]
         self._log = log
         self._process: trio.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs, or ran last."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def running(self) -> bool:
@@ -96,7 +109,7 @@ class ServerProcess:
         self._process = await trio.lowlevel.open_process(
             self._command,
             cwd=ROOT,
-            env=environment(SETTINGS),
+            env=self._environment,
             stdout=subprocess.PIPE,
             stderr=self._log.fileno(),
         )
@@ -158,10 +171,13 @@ def server_log(data_dir: Path) -> Iterator[IO[bytes]]:
 
 @asynccontextmanager
 async def server_process(
-    launcher: Sequence[str], arguments: Sequence[str], log: IO[bytes]
+    launcher: Sequence[str],
+    arguments: Sequence[str],
+    log: IO[bytes],
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[ServerProcess]:
-    """A server that runs, and is gone at the end."""
-    server = ServerProcess(launcher, arguments, log)
+    """A server that runs, and is gone at the end; `settings` are beside those of all runs."""
+    server = ServerProcess(launcher, arguments, log, settings or {})
     try:
         await server.start()
         yield server

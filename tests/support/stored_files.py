@@ -63,7 +63,10 @@ class Stored:
         listed = self._client.list_multipart_uploads(Bucket=self._bucket).get("Uploads", ())
         for each in listed:
             key, upload = each["Key"], each["UploadId"]
-            parts = self._client.list_parts(Bucket=self._bucket, Key=key, UploadId=upload)
+            try:
+                parts = self._client.list_parts(Bucket=self._bucket, Key=key, UploadId=upload)
+            except self._client.exceptions.NoSuchUpload:
+                continue  # it has just been removed
             numbers = {part["PartNumber"] for part in parts.get("Parts", ())}
             found.setdefault(key, set()).update(numbers)
         return found
