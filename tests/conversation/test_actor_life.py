@@ -68,6 +68,18 @@ async def test_it_is_needed_while_marks_are_on_their_way() -> None:
         assert scene.actor.needed
 
 
+async def test_it_is_needed_while_something_waits_in_the_mailbox() -> None:
+    async with scene_of("ana") as (scene, (ana,)):
+        scene.store(1)
+        scene.shards.held = trio.Event()
+        await scene.stands(1)
+        scene.post(ana, "next")
+        del scene.actor.readers[ana]
+        scene.shards.held.set()
+        await wait_all_tasks_blocked()
+        assert [entry.append.id for entry in scene.log.taken] == ["next"]
+
+
 async def test_what_only_waits_for_others_needs_nobody() -> None:
     async with scene_of("ana") as (scene, (ana,)):
         await scene.relayed(2, 2)
@@ -137,6 +149,18 @@ async def test_a_fault_closes_the_readers_and_tells_all_who_wait(
         assert bob.lately() == ["closed"]
         assert stranger.lately() == [("lost", "unhandled")]
         assert scene.ended == [3]
+
+
+async def test_whom_a_stored_event_is_about_that_a_fault_swallows_connects_again(
+    autojump_clock: MockClock,
+) -> None:
+    async with scene_of("ana") as (scene, (ana,)):
+        carla = scene.here("carla")
+        scene.post(ana, "early", "join")
+        await scene.answered(stored(2))
+        fail(scene)
+        await wait_all_tasks_blocked()
+        assert carla.lately() == ["closed"]
 
 
 async def test_a_stop_leaves_the_last_event_that_is_known_to_be_stored() -> None:
