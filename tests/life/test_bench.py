@@ -155,3 +155,20 @@ def test_a_hop_between_nodes_and_the_entries_of_a_message_are_told(capsys: Captu
     assert run.integrity.delivered == 20 + 20 + 10 * 5
     assert value(run, "redis_cpu_us_two_nodes") >= 0
     assert "entries_per_message" in run.metrics
+
+
+def test_files_come_back_as_they_were(capsys: Capture, server: ServerProcess) -> None:
+    run = measured(capsys, server, "files", "--files", "2", "--size", "0.1", *SHORT)
+    assert run.metrics["files"].values == [2]
+    assert run.integrity.whole
+    assert value(run, "upload_rate") > 0
+    assert value(run, "server_cpu_us_up") >= 0
+
+
+def test_chat_goes_on_beside_uploads(capsys: Capture, server: ServerProcess) -> None:
+    size = ["--size", "0.01", "--at-once", "2"]
+    chat = ["--beside-chat", "20", "--pairs", "1"]
+    run = measured(capsys, server, "files", *size, *chat, *SHORT)
+    assert run.integrity.whole
+    assert value(run, "files") >= 2
+    assert value(run, "p99_ratio") > 0
