@@ -96,6 +96,7 @@ class FakeOutlet:
         self.pings += 1
 
     def close(self, code: int, reason: str, *, discard: bool = False) -> None:
+        assert reason.isascii()  # it is for people, and travels in a frame
         if self.closed is None:
             self.closed = (code, reason, discard)
             self.on_close()

@@ -85,10 +85,6 @@ class ByteOutlet(FakeOutlet):
     def send_nowait(self, data: bytes) -> None:
         self.passed.append(data)
 
-    def close(self, code: int, reason: str, *, discard: bool = False) -> None:
-        assert reason.isascii()  # it is for people, and travels in a frame
-        super().close(code, reason, discard=discard)
-
     def offer(self, data: bytes, most: int) -> bool:
         if self.backlog and self.backlog + len(data) > most:
             return False

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from chat4all_actors.conversation import appends
 from chat4all_protocol.codec import encode
-from chat4all_protocol.frames import Conv, Error, Fetch, Gap, Msg, Page, Ready, Send, Sent, TextBody
+from chat4all_protocol.frames import (
+    Composing,
+    Conv,
+    Error,
+    Fetch,
+    Gap,
+    Msg,
+    Page,
+    Ready,
+    Send,
+    Sent,
+    TextBody,
+    Typing,
+)
 from chat4all_protocol.ids import new_id
 from chat4all_storage.ports.directory import User
 from chat4all_storage.ports.errors import Unavailable
@@ -19,39 +34,20 @@ from chat4all_storage.storage import Storage, memory_storage
 
 from ..actors.harness import USERS, Person, person, running_node
 from ..conversation.test_posts import Inbox
+from .outage import READS, Outage, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Iterator
 
     from trio.testing import MockClock
 
     from chat4all_actors.node import Node
 
 
-READS = ("resume", "history", "conversation", "page", "members", "commit", "create")
-
-
 def conversation_in(database: int) -> str:
     while logical_shard(id_ := new_id()) % 2 != database:
         pass
     return id_
-
-
-class Outage:
-    """The second database hangs or fails, until it is healed."""
-
-    def __init__(self, storage: Storage, monkeypatch: pytest.MonkeyPatch, *, hangs: bool) -> None:
-        async def away(*_: object, **__: object) -> object:
-            if hangs:
-                await trio.sleep_forever()
-            raise Unavailable("gone")
-
-        self._patch = monkeypatch
-        for name in READS:
-            monkeypatch.setattr(storage.shards.all[1], name, away)
-
-    def heal(self) -> None:
-        self._patch.undo()
 
 
 @pytest.fixture
@@ -122,6 +118,7 @@ async def test_a_session_starts_without_it_and_gets_the_rest_when_it_is_back(
         outage.heal()
         await trio.sleep(5)
         assert introduced(bob) == [(there, 2, ["ana", "bob"])]
+        assert [(conv.type, conv.title) for conv in bob.outlet.of(Conv)] == [("group", "t")]
         assert gaps(bob) == [(there, 3, 5)]
         assert node.degraded() == []
         assert len(node.latecomers) == 0
@@ -129,6 +126,9 @@ async def test_a_session_starts_without_it_and_gets_the_rest_when_it_is_back(
         assert [sent.seq for sent in bob.outlet.of(Sent)] == [6, 6]
         await bob.say(Fetch(rid=3, conv=there, after=2))
         assert [item.seq for item in bob.outlet.of(Page)[0].items] == [3, 4, 5, 6]
+        await post(node, appends.message(there, "ana", new_id(), TextBody("welcome")))
+        assert bob.outlet.of(Msg)[-1].seq == 7
+        assert len(introduced(bob)) == 1
 
 
 async def test_who_left_meanwhile_is_not_let_in_and_who_was_added_is_so_once(
@@ -164,9 +164,18 @@ async def test_all_who_wait_are_let_in_however_many_they_are(
         outage = Outage(storage, patch, hangs=False)
         waiting = [await person(node, "bob", f"device{number}") for number in range(20)]
         outage.heal()
+        asked: Counter[float] = Counter()
+
+        async def slowly() -> None:
+            asked[trio.current_time()] += 1
+            await trio.sleep(1)
+
+        Reading(storage, patch, "resume").always = slowly
         await trio.sleep(5)
         assert [introduced(bob) for bob in waiting] == [[(there, 5, ["ana", "bob"])]] * 20
         assert len(node.latecomers) == 0
+        start = min(asked)  # eight at a time, one behind the other
+        assert {at - start: count for at, count in asked.items()} == {0: 8, 1: 8, 2: 4}
 
 
 @pytest.mark.parametrize("cursor", [5, 50], ids=["at the head", "that can not be right"])
@@ -185,26 +194,6 @@ async def test_with_a_cursor_beyond_which_there_is_nothing_there_is_no_gap(
         await trio.sleep(5)
         assert introduced(bob) == [(there, 5, ["ana", "bob"])]
         assert gaps(bob) == []
-
-
-class Reading:
-    """Something happens once, before or after the second database is asked by who comes late."""
-
-    def __init__(self, storage: Storage, patch: pytest.MonkeyPatch, name: str) -> None:
-        self._answer = getattr(storage.shards.all[1], name)
-        self.before: Callable[[], Awaitable[object]] | None = None
-        self.after: Callable[[], Awaitable[object]] | None = None
-        patch.setattr(storage.shards.all[1], name, self._ask)
-
-    async def _ask(self, *arguments: Any, **options: Any) -> Any:
-        if (act := self.before) is not None:
-            self.before = None
-            await act()
-        found = await self._answer(*arguments, **options)
-        if (act := self.after) is not None:
-            self.after = None
-            await act()
-        return found
 
 
 async def post(node: Node, change: Append) -> None:
@@ -292,6 +281,55 @@ async def test_what_woke_while_it_was_read_is_read_again(
             assert introduced(bob) == [(there, 5, ["ana", "bob"])]
             assert gaps(bob) == [(there, 6, 7)]
         assert len(node.latecomers) == 0
+
+
+async def test_of_two_databases_that_are_back_one_after_the_other_each_is_read_when_it_is(
+    autojump_clock: MockClock, patch: pytest.MonkeyPatch
+) -> None:
+    storage = memory_storage(3)
+    await storage.directory.add_user(User("id of bob", "bob", b""))
+    convs = []
+    for store in storage.shards.all:
+        while storage.shards.of(id_ := new_id()) is not store:
+            pass
+        await store.create(id_, "group", "t", "bob", {"bob": "owner"})
+        convs.append(id_)
+    async with running_node(storage) as node:
+        with pytest.MonkeyPatch.context() as last:
+            Outage(storage, last, hangs=True, database=2)
+            outage = Outage(storage, patch, hangs=True)
+            bob = await person(node, "bob")
+            assert [conv.conv for conv in bob.outlet.of(Ready)[0].convs] == convs[:1]
+            outage.heal()
+            asked: list[int] = []
+
+            async def note(database: int) -> None:
+                asked.append(database)
+
+            for number in range(3):
+                Reading(storage, last, "resume", number).always = partial(note, number)
+            await trio.sleep(5)
+            assert introduced(bob) == [(convs[1], 0, ["bob"])]
+            assert asked == [1]
+        await trio.sleep(5)
+        assert introduced(bob) == [(conv, 0, ["bob"]) for conv in convs[1:]]
+        assert len(node.latecomers) == 0
+
+
+async def test_a_private_conversation_that_comes_late_shows_who_composes_at_once(
+    autojump_clock: MockClock, storage: Storage, patch: pytest.MonkeyPatch
+) -> None:
+    private = conversation_in(1)
+    members = {"ana": "member", "bob": "member"}
+    await storage.shards.create(private, "private", None, "ana", members)
+    async with running_node(storage) as node:
+        outage = Outage(storage, patch, hangs=False)
+        ana, bob = await person(node, "ana"), await person(node, "bob")
+        outage.heal()
+        await trio.sleep(5)
+        assert [conv.type for conv in bob.outlet.of(Conv)] == ["private"]
+        await ana.say(Typing(conv=private))
+        assert [one.user for one in bob.outlet.of(Composing)] == ["ana"]
 
 
 async def test_a_session_that_ends_is_forgotten(

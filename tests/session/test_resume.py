@@ -10,6 +10,7 @@ from chat4all_actors.presence.roster import Status
 from chat4all_actors.session import resume
 from chat4all_protocol.codes import CloseCode
 from chat4all_protocol.frames import (
+    Composing,
     Connect,
     Conv,
     Create,
@@ -21,6 +22,7 @@ from chat4all_protocol.frames import (
     Ready,
     Send,
     TextBody,
+    Typing,
 )
 from chat4all_protocol.ids import new_id
 from chat4all_storage.ports.errors import Unavailable
@@ -160,7 +162,9 @@ async def test_the_same_device_takes_its_own_place_and_too_many_devices_are_refu
         assert third.outlet.closed[0] == CloseCode.TOO_MANY_CONNECTIONS
 
 
-async def test_a_store_that_is_away_refuses_for_now(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_is_away_refuses_for_now_and_the_log_says_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     async def away(*_: object, **__: object) -> object:
         raise Unavailable("gone")
 
@@ -173,6 +177,7 @@ async def test_a_store_that_is_away_refuses_for_now(monkeypatch: pytest.MonkeyPa
         assert (error.code, error.temporary) == ("UNAVAILABLE", True)
         assert ana.outlet.closed is not None
         assert ana.outlet.closed[0] == CloseCode.OVERLOADED
+        assert "gone" in caplog.text
         assert len(node.resumes) == 0
 
 
@@ -214,20 +219,32 @@ async def test_ready_tells_whose_session_it_is_and_how_each_conversation_stands(
         assert (states[private].type, states[private].peer) == ("private", "ana")
 
 
+async def test_a_private_conversation_shows_who_composes_at_once() -> None:
+    storage = await memory_with_users()
+    private = new_id()
+    members = {"ana": "member", "bob": "member"}
+    await storage.shards.create(private, "private", None, "ana", members)
+    async with running_node(storage) as node:
+        ana, bob = await person(node, "ana"), await person(node, "bob")
+        await ana.say(Typing(conv=private))
+        assert [one.user for one in bob.outlet.of(Composing)] == ["ana"]
+
+
 async def test_conversations_where_nothing_happened_since_are_read_and_not_listed() -> None:
     async with running_node() as node:
         ana = await person(node, "ana")
-        quiet = await group(ana, 1)
+        quiet = [await group(ana, 1) for _ in range(2)]
         (store,) = node.conversations.storage.shards.all
         nothing = Replay(each=0, events=0, size=0)
         found = await store.resume("bob", {}, details=0, replay=nothing)
-        (membership,) = found.memberships
-        bob = await person(node, "bob", since=membership.active_at + 1)
+        latest = found.memberships[0]
+        tablet = await person(node, "bob", "tablet", since=latest.active_at)
+        assert latest.conversation in [one.conv for one in tablet.outlet.of(Ready)[0].convs]
+        bob = await person(node, "bob", since=latest.active_at + 1)
         assert bob.outlet.of(Ready)[0].convs == []
-        await ana.say(Send(rid=9, conv=quiet, id=new_id(), body=TextBody("hi")))
-        assert [one.seq for one in bob.outlet.of(Msg)] == [2]
-        carla = await person(node, "bob", "other", since=membership.active_at)
-        assert [state.conv for state in carla.outlet.of(Ready)[0].convs] == [quiet]
+        for conv in quiet:
+            await ana.say(Send(rid=9, conv=conv, id=new_id(), body=TextBody("hi")))
+        assert [(one.conv, one.seq) for one in bob.outlet.of(Msg)] == [(conv, 2) for conv in quiet]
 
 
 async def test_ready_lists_so_many_conversations_and_says_that_there_are_more(
@@ -268,9 +285,9 @@ class During:
         return found
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["new to the client", "with a cursor"])
+@pytest.mark.parametrize("cursor", [None, 0, 1])
 async def test_who_is_added_while_connecting_is_introduced_behind_ready(
-    monkeypatch: pytest.MonkeyPatch, known: bool
+    monkeypatch: pytest.MonkeyPatch, cursor: int | None
 ) -> None:
     storage = await memory_with_users()
     async with running_node(storage) as node:
@@ -286,14 +303,16 @@ async def test_who_is_added_while_connecting_is_introduced_behind_ready(
             await ana.say(Send(rid=2, conv=conv, id=new_id(), body=TextBody("welcome")))
 
         During(monkeypatch, storage, add)
-        bob = await person(node, "bob", cursors={conv: 1} if known else {})
+        bob = await person(node, "bob", cursors={} if cursor is None else {conv: cursor})
         order = [type(frame) for frame in bob.outlet.taken]
         assert bob.outlet.of(Ready)[0].convs == []
         (introduced,) = bob.outlet.of(Conv)
         assert introduced.conv == conv
-        if known:  # what follows its cursor is replayed
-            assert (introduced.head, order[-3:]) == (3, [Conv, Msg, Msg])
-            assert [one.seq for one in bob.outlet.of(Msg)] == [2, 3]
+        if cursor is not None:  # what follows it is replayed
+            assert introduced.head == 3
+            assert order[2:] == [Conv, *[Msg] * (3 - cursor)]
+            assert [one.seq for one in bob.outlet.of(Msg)] == list(range(cursor + 1, 4))
+            assert bob.outlet.of(Gap) == []
         else:
             assert introduced.head == 2
             assert [(gap.from_, gap.to) for gap in bob.outlet.of(Gap)] == [(3, 3)]
@@ -307,7 +326,7 @@ async def test_who_is_removed_while_connecting_hears_nothing_of_it(
     storage = await memory_with_users()
     async with running_node(storage) as node:
         ana = await person(node, "ana")
-        conv = await group(ana, 2)
+        kept, conv = await group(ana, 1), await group(ana, 2)
 
         async def remove() -> None:
             append = appends.leave(conv, "ana", new_id(), "bob")
@@ -318,7 +337,9 @@ async def test_who_is_removed_while_connecting_hears_nothing_of_it(
         bob = await person(node, "bob", cursors={conv: 0})
         await ana.say(Send(rid=9, conv=conv, id=new_id(), body=TextBody("alone")))
         assert [type(frame) for frame in bob.outlet.taken] == [Hello, Ready]
-        assert bob.outlet.of(Ready)[0].convs == []
+        assert [state.conv for state in bob.outlet.of(Ready)[0].convs] == [kept]
+        await ana.say(Send(rid=9, conv=kept, id=new_id(), body=TextBody("together")))
+        assert [(one.conv, one.seq) for one in bob.outlet.of(Msg)] == [(kept, 2)]
 
 
 async def test_what_can_not_be_read_of_what_was_missed_is_a_gap(
@@ -341,7 +362,7 @@ async def test_what_can_not_be_read_of_what_was_missed_is_a_gap(
         assert [one.seq for one in bob.outlet.of(Msg)] == [2]
         assert [(gap.from_, gap.to) for gap in bob.outlet.of(Gap)] == [(3, 3)]
         assert bob.session.held is None
-        assert "missed events could not be read" in caplog.text
+        assert "missed events could not be read: gone" in caplog.text
 
 
 async def test_what_happens_during_a_replay_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:

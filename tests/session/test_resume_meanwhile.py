@@ -81,6 +81,26 @@ async def test_who_is_added_while_connecting_and_missed_nothing_is_told_of_no_ga
         assert bob.outlet.of(Conv)[0].head == 1
 
 
+async def test_who_is_added_to_several_while_connecting_is_introduced_to_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = await memory_with_users()
+    async with running_node(storage) as node:
+        ana = await person(node, "ana")
+        for _ in range(2):
+            await ana.say(Create(rid=0, type="group", members=[], title="t"))
+        convs = [conv.conv for conv in ana.outlet.of(Conv)]
+
+        async def add() -> None:
+            for conv in convs:
+                await post(node, appends.join(conv, "ana", new_id(), "bob", "member"))
+
+        During(monkeypatch, storage, add)
+        bob = await person(node, "bob", cursors=dict.fromkeys(convs, 0))
+        assert [(conv.conv, conv.head) for conv in bob.outlet.of(Conv)] == [(c, 1) for c in convs]
+        assert [(one.conv, one.seq) for one in bob.outlet.of(Msg)] == [(conv, 1) for conv in convs]
+
+
 async def test_of_very_much_that_is_stored_while_the_store_is_asked_the_rest_is_a_gap(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
