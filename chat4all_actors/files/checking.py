@@ -10,11 +10,12 @@ import hashlib
 import logging
 import secrets
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 from msgspec import Struct
 
+from chat4all_storage.ports.errors import StorageError
 from chat4all_storage.ports.files import Verdict
 from chat4all_storage.ports.objects import NoSuchObject
 
@@ -44,6 +45,13 @@ THUMBNAIL_TYPE: Final = "image/jpeg"
 def new_key() -> str:
     """A key for an object: random, and URL-safe."""
     return secrets.token_urlsafe(KEY_BYTES)
+
+
+class Digest(Protocol):
+    """What a hash is made with, as those of `hashlib`."""
+
+    def update(self, data: bytes, /) -> None:
+        """Go on with these bytes."""
 
 
 class _Read(Struct):
@@ -130,6 +138,23 @@ class Checking:
     async def _read(self, key: str) -> _Read:
         found = _Read()
         digest = hashlib.sha256()
+        lost: StorageError | None = None
+        # While a piece is hashed the next one is read: both take about as long.
+        ahead, hashed = trio.open_memory_channel[bytes](1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_hash_all, hashed, digest)
+            async with ahead:
+                try:
+                    await self._pass_on(key, found, ahead)
+                except StorageError as error:
+                    lost = error
+        if lost is not None:
+            raise lost
+        found.sha256 = digest.digest()
+        return found
+
+    async def _pass_on(self, key: str, found: _Read, ahead: trio.MemorySendChannel[bytes]) -> None:
+        """Read all bytes: to be hashed, and to be scanned."""
         async with AsyncExitStack() as stack:
             scan = await self._begin_scan(stack)
             pieces = await stack.enter_async_context(self._objects.read(key))
@@ -137,10 +162,7 @@ class Checking:
                 if len(found.head) < HEAD:
                     found.head = (found.head + piece)[:HEAD]
                 found.size += len(piece)
-                if len(piece) < WORTH_A_THREAD:
-                    digest.update(piece)
-                else:
-                    await trio.to_thread.run_sync(digest.update, piece)
+                await ahead.send(piece)
                 if scan is not None:
                     scan = await _scan_piece(scan, piece)
             if scan is not None:
@@ -148,8 +170,6 @@ class Checking:
                     found.finding = await scan.finding()
                 except ScannerAway as error:
                     logger.warning("a file is not scanned: %s", error)
-        found.sha256 = digest.digest()
-        return found
 
     async def _begin_scan(self, stack: AsyncExitStack) -> Scan | None:
         if self._scanner is None:
@@ -165,6 +185,15 @@ class Checking:
             return None
         async with self._objects.read(key) as pieces:
             return await self._images.look(pieces)
+
+
+async def _hash_all(pieces: trio.MemoryReceiveChannel[bytes], digest: Digest) -> None:
+    async with pieces:
+        async for piece in pieces:
+            if len(piece) < WORTH_A_THREAD:
+                digest.update(piece)
+            else:
+                await trio.to_thread.run_sync(digest.update, piece)
 
 
 async def _scan_piece(scan: Scan, piece: bytes) -> Scan | None:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..ports.files import File, Use
 from .audit import MS
+from .written_together import WritesTogether
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from .connections import Database
+    from .written_together import Locked
 
 FILE: Final = f"""f.id::text, f.owner, f.name, f.size, f.mime, f.conversation::text, f.key,
     f.chunk_size, f.state, {MS.format("f.created_at")}, {MS.format("f.expires_at")}, f.upload,
@@ -124,11 +126,12 @@ class PostgresFileSweeping:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._together = WritesTogether(database)
 
     async def use(self, id_: str, use: Use, *, owner: str | None) -> File | None:
         """See `Files.use`."""
         arguments = (id_, use.conversation, use.event, owner)
-        row = await self._database.write(lambda c: c.fetchrow(_USE, *arguments))
+        row = await self._together.write(row_of(id_), lambda c: c.fetchrow(_USE, *arguments))
         return None if row is None else file_of(row)
 
     async def uses(self, id_: str, after: Use | None, limit: int) -> list[Use]:
@@ -189,6 +192,16 @@ class PostgresFileSweeping:
         """How many rows a statement has changed."""
         done: str = await self._database.write(lambda c: c.execute(statement, *arguments))
         return int(done.rpartition(" ")[2])
+
+
+def owners(owner: str) -> Locked:
+    """What a write locks that is about all files of an owner."""
+    return 0, owner
+
+
+def row_of(id_: str) -> Locked:
+    """What a write locks that is about one file."""
+    return 1, id_
 
 
 def file_of(row: Iterable[Any]) -> File:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..ports.errors import Rejected
 from ..ports.files import OverQuota
-from .file_sweeping import FILE, PostgresFileSweeping, file_of, files_of
+from .file_sweeping import FILE, PostgresFileSweeping, file_of, files_of, owners, row_of
 
 if TYPE_CHECKING:
     from ..ports.files import File, NewFile, Verdict
@@ -98,29 +98,28 @@ class PostgresFiles(PostgresFileSweeping):
         """See `Files.add`."""
 
         async def run(connection: Any) -> Any:
-            async with connection.transaction():
-                await connection.execute(_LOCK_OWNER, file.owner)
-                if (row := await connection.fetchrow(_SELECT, file.id)) is not None:
-                    return row
-                used, unfinished = await connection.fetchrow(_ROOM, file.owner)
-                if quota and used + file.size > quota:
-                    return OverQuota("the files would take more room than allowed", field="size")
-                if max_uploads and unfinished >= max_uploads:
-                    return OverQuota("too many uploads are unfinished", field="uploads")
-                return await connection.fetchrow(
-                    _ADD,
-                    file.id,
-                    file.owner,
-                    file.name,
-                    file.size,
-                    file.mime,
-                    file.conversation,
-                    file.key,
-                    file.chunk_size,
-                    lifetime,
-                )
+            await connection.execute(_LOCK_OWNER, file.owner)
+            if (row := await connection.fetchrow(_SELECT, file.id)) is not None:
+                return row
+            used, unfinished = await connection.fetchrow(_ROOM, file.owner)
+            if quota and used + file.size > quota:
+                return OverQuota("the files would take more room than allowed", field="size")
+            if max_uploads and unfinished >= max_uploads:
+                return OverQuota("too many uploads are unfinished", field="uploads")
+            return await connection.fetchrow(
+                _ADD,
+                file.id,
+                file.owner,
+                file.name,
+                file.size,
+                file.mime,
+                file.conversation,
+                file.key,
+                file.chunk_size,
+                lifetime,
+            )
 
-        found = await self._database.write(run)
+        found = await self._together.write(owners(file.owner), run)
         if isinstance(found, OverQuota):
             raise found
         # None: of another owner, who has added it at the same time.
@@ -135,7 +134,7 @@ class PostgresFiles(PostgresFileSweeping):
             row = await connection.fetchrow(_BEGUN, id_, upload)
             return row or await connection.fetchrow(_SELECT, id_)
 
-        row = await self._database.write(run)
+        row = await self._together.write(row_of(id_), run)
         return None if row is None else file_of(row)
 
     async def find(self, id_: str) -> File | None:
@@ -152,12 +151,15 @@ class PostgresFiles(PostgresFileSweeping):
             row = await connection.fetchrow(_BEGIN_CHECK, id_, sha256, holder, lease)
             return row or await connection.fetchrow(_SELECT, id_), row is not None
 
-        row, held = await self._database.write(run)
+        row, held = await self._together.write(row_of(id_), run)
         return None if row is None else (file_of(row), held)
 
     async def renew_check(self, id_: str, *, holder: str, lease: float) -> bool:
         """See `Files.renew_check`."""
-        return bool(await self._database.write(lambda c: c.fetchval(_RENEW, id_, holder, lease)))
+        arguments = (id_, holder, lease)
+        return bool(
+            await self._together.write(row_of(id_), lambda c: c.fetchval(_RENEW, *arguments))
+        )
 
     async def finish(self, id_: str, verdict: Verdict, *, holder: str) -> File | None:
         """See `Files.finish`."""
@@ -167,13 +169,15 @@ class PostgresFiles(PostgresFileSweeping):
             row = await connection.fetchrow(_FINISH, id_, holder, verdict.state, *found)
             return row or await connection.fetchrow(_FINISHED, id_, holder, verdict.state)
 
-        row = await self._database.write(run)
+        row = await self._together.write(row_of(id_), run)
         return None if row is None else file_of(row)
 
     async def note_thumbnail(self, id_: str, key: str, *, holder: str) -> bool:
         """See `Files.note_thumbnail`."""
         return bool(
-            await self._database.write(lambda c: c.fetchval(_NOTE_THUMBNAIL, id_, holder, key))
+            await self._together.write(
+                row_of(id_), lambda c: c.fetchval(_NOTE_THUMBNAIL, id_, holder, key)
+            )
         )
 
     async def lapsed_checks(self, limit: int) -> list[File]:
