@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("file faults")
 
 SEED: Final = int(os.environ.get("FAULTS_SEED") or random.randrange(10**9))
+ENOUGH: Final = 5
+"""Faults: files travel until so many have happened."""
 STORES: Final = os.environ.get("FAULTS_STORES", "local").split(",")
 ANA, BOB = "ana", "bob"
 SERVER: Final = ("chat4all_actors",)
@@ -108,11 +110,9 @@ async def test_files_get_through_whatever_is_killed_and_nothing_is_left_of_other
         memory_path / "server", (ANA, BOB), postgres, s3, launcher=SERVER
     ) as scene:
         conversation = await _conversation(scene)
-        journeys = [
-            Journey(scene, conversation, transfer(rng, size))
-            for size in (8 * CHUNK - 1000, 2 * CHUNK + 1000)
-        ]
-        kills = [trio.open_memory_channel[None](0) for _ in journeys]
+        journeys: list[Journey] = []
+        sizes = (8 * CHUNK - 1000, 2 * CHUNK + 1000)
+        kills = [trio.open_memory_channel[None](0) for _ in sizes]
 
         async def kill_clients() -> None:
             for channel, _ in kills:
@@ -134,14 +134,20 @@ async def test_files_get_through_whatever_is_killed_and_nothing_is_left_of_other
                 with trio.CancelScope(shield=True):  # it heals what it breaks
                     await fault()
 
+        async def travel(size: int, killed: trio.MemoryReceiveChannel[None]) -> None:
+            while True:
+                journeys.append(journey := Journey(scene, conversation, transfer(rng, size)))
+                await persistently(journey.go_on, killed)
+                if len(happened) >= ENOUGH:
+                    return
+
         async with trio.open_nursery() as breaking:
             breaking.start_soon(break_things)
             async with trio.open_nursery() as travelling:
-                for journey, (_, receive) in zip(journeys, kills, strict=True):
-                    travelling.start_soon(persistently, journey.go_on, receive)
+                for size, (_, receive) in zip(sizes, kills, strict=True):
+                    travelling.start_soon(travel, size, receive)
             breaking.cancel_scope.cancel()
         print(f"seed {SEED}: {', '.join(happened)}")
-        assert len(happened) >= 5
 
         sent = [(journey.message, journey.moved.file) for journey in journeys]
         assert sorted(await _files_in_messages(scene, conversation)) == sorted(sent)

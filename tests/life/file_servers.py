@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -75,14 +76,17 @@ def file_server(
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[FileServer]:
     """A server with small limits for files and no sweeper, over a database of its own."""
+    bucket = f"bucket-{secrets.token_hex(8)}"  # what other tests have left is in another one
+    if s3 is not None:
+        s3.client().create_bucket(Bucket=bucket)
     environment = {
         "CHAT4ALL_FILE_CHUNK_SIZE": str(CHUNK),
         "CHAT4ALL_FILE_MAX_SIZE": str(LARGEST),
         "CHAT4ALL_FILE_QUOTA": str(QUOTA),
         "CHAT4ALL_RATE_FILES_PER_MINUTE": "0",
         "CHAT4ALL_FILE_SWEEP_INTERVAL": "86400",  # nothing happens by itself
-        **s3_settings(s3),
+        **s3_settings(s3, bucket),
         **(settings or {}),
     }
     with serving(data_dir, "--postgres", dsn, *flags, env=environment) as process:
-        yield FileServer(process, Stored(dsn, data_dir, s3), s3)
+        yield FileServer(process, Stored(dsn, data_dir, s3, bucket), s3)
