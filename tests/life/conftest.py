@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.life.file_servers import FileServer
+    from tests.support.s3_server import S3Server
     from tests.support.storage_servers import PostgresServer
 
 BATCH = 100
@@ -121,21 +122,41 @@ def tls(certificate: Certificate) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=certificate.cert)
 
 
-@pytest.fixture(scope="session", params=["local", "s3"])
-def files(
-    request: pytest.FixtureRequest,
+@pytest.fixture(scope="session")
+def local_files(
+    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FileServer]:
+    """A server of two workers whose files are in a directory."""
+    from tests.life.file_servers import file_server  # which makes accounts by what is above
+
+    with (
+        postgres_server.fresh_database() as dsn,
+        file_server(tmp_path_factory.mktemp("files"), dsn, None, "--workers", "2") as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_files(
+    running_s3: S3Server,
     postgres_server: PostgresServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[FileServer]:
-    """A server of two workers whose files are on this kind of store."""
-    from tests.life.file_servers import file_server  # which makes accounts by what is above
+    """A server of two workers whose files are in a bucket."""
+    from tests.life.file_servers import file_server
 
-    s3 = request.getfixturevalue("running_s3") if request.param == "s3" else None
     with (
         postgres_server.fresh_database() as dsn,
-        file_server(tmp_path_factory.mktemp("files"), dsn, s3, "--workers", "2") as server,
+        file_server(tmp_path_factory.mktemp("files"), dsn, running_s3, "--workers", "2") as server,
     ):
         yield server
+
+
+@pytest.fixture(params=["local", "s3"])
+def files(request: pytest.FixtureRequest) -> FileServer:
+    """A server with files, on each kind of store; both stay, in whatever order tests come."""
+    server: FileServer = request.getfixturevalue(f"{request.param}_files")
+    return server
 
 
 @pytest.fixture
