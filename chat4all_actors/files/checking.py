@@ -93,7 +93,6 @@ class Checking:
         if (failure := self._failure(file, read, mime)) is not None:
             return Verdict("rejected", failure)
         assert mime is not None
-        await self._objects.end_uploads(file.key)  # a crash may have left one beside that one
         picture = await self._look(file.key, mime, file.size)
         width = height = thumbnail = None
         if picture is not None:
