@@ -274,7 +274,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parts and downloads that a node serves from its directory at once; others wait."""
     min_transfer_rate: Count = 4 * KIB
     """Bytes a second at which a part must come at least, after `body_grace`."""
-    max_file_checks: Count = 4
+    max_file_checks: Count = 2
     """Complete uploads that a node checks at once; others wait."""
     file_check_patience: Annotated[float, Meta(gt=0, le=300)] = 50 * SECONDS
     """How long a completion waits for the check; then it is 504, and is to be asked again."""

@@ -33,7 +33,7 @@ LINGER: Final = 2.0
 """Seconds to wait for the other side's end of the stream."""
 UNSEALED_BYTES: Final = 256 * 1024
 """Of a file, that are sealed at once."""
-AT_ONCE: Final = 0.005
+AT_ONCE: Final = 0.001
 """Seconds that a thread waits for more to come or to be taken, before its task does."""
 TURN: Final = 0.05
 """Seconds after which a thread lets others have their turn, even if there is more."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import trio
 from msgspec import Struct
 
+from chat4all_storage.background import Background
 from chat4all_storage.ports.errors import StorageError
 from chat4all_storage.ports.files import Verdict
 from chat4all_storage.ports.objects import NoSuchObject
@@ -74,6 +75,7 @@ class Checking:
         self._kinds = kinds
         self._images = images
         self._scanner = scanner
+        self._background = Background(1)
 
     async def check(self, file: File, note_thumbnail: Callable[[str], Awaitable[bool]]) -> Verdict:
         """Judge a file whose parts are all there, or whose object is.
@@ -141,7 +143,7 @@ class Checking:
         # While a piece is hashed the next one is read: both take about as long.
         ahead, hashed = trio.open_memory_channel[bytes](1)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_hash_all, hashed, digest)
+            nursery.start_soon(_hash_all, hashed, digest, self._background)
             async with ahead:
                 try:
                     await self._pass_on(key, found, ahead)
@@ -186,13 +188,15 @@ class Checking:
             return await self._images.look(pieces)
 
 
-async def _hash_all(pieces: trio.MemoryReceiveChannel[bytes], digest: Digest) -> None:
+async def _hash_all(
+    pieces: trio.MemoryReceiveChannel[bytes], digest: Digest, background: Background
+) -> None:
     async with pieces:
         async for piece in pieces:
             if len(piece) < WORTH_A_THREAD:
                 digest.update(piece)
             else:
-                await trio.to_thread.run_sync(digest.update, piece)
+                await background.run(digest.update, piece)
 
 
 async def _scan_piece(scan: Scan, piece: bytes) -> Scan | None:

@@ -147,9 +147,17 @@ class _Piece:
 
 
 async def take_part(
-    body: PartBody, part: PartFile, right: Upload, in_thread: InThread, judge: JudgeHead | None
+    body: PartBody,
+    part: PartFile,
+    right: Upload,
+    judge: JudgeHead | None,
+    *,
+    move: InThread,
+    sync: InThread,
 ) -> str:
     """Write the body to the place of its part; the part's tag, once it stands.
+
+    Bytes are moved by `move`; `sync` calls what waits for the disk.
 
     Raises:
         Refused: it comes too slowly, or begins a file of a type that may not be.
@@ -160,14 +168,14 @@ async def take_part(
         first: bytes | None = None
         while first is None:
             await body.wait()
-            first = await in_thread(piece.begin)
+            first = await move(piece.begin)
         _judge(judge, first, part.mime)
     more = True
     while more:
         if body.left:
             await body.wait()
-        more = await in_thread(piece.move)
-    tag: str = await in_thread(part.finish)
+        more = await move(piece.move)
+    tag: str = await sync(part.finish)
     return tag
 
 

@@ -145,7 +145,7 @@ class Transfers:
                     file,
                     fresh=self._objects.addresses.remaining(right),
                     write_timeout=self._write_timeout,
-                    in_thread=self._objects.run,
+                    in_thread=self._objects.move,
                 )
             return asked.received
         except NoSuchObject as error:
@@ -163,7 +163,14 @@ class Transfers:
         body = PartBody(transport, asked.received, right.size, self._pace)
         async with self._objects.open_part(right) as part:
             reply.proceed()
-            tag = await take_part(body, part, right, self._objects.run, self._judge_head)
+            tag = await take_part(
+                body,
+                part,
+                right,
+                self._judge_head,
+                move=self._objects.move,
+                sync=self._objects.run,
+            )
         reply.end(200, {"ETag": f'"{tag}"'})
         return body.behind
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
+from ..background import Background
 from .addresses import Addresses
 from .directory import About, ObjectDirectory, ObjectFile, PartFile
 
@@ -28,8 +29,13 @@ T = TypeVar("T")
 
 PIECE: Final = 1024 * 1024
 """Bytes read at once for the server itself."""
-THREADS: Final = 8
-"""Calls of the system under way at once; others wait. More only make a disk seek."""
+DISK_THREADS: Final = 2
+"""Calls under way at once that wait for the disk: more of them make those who commit wait."""
+
+
+def movers() -> int:
+    """Threads that move bytes: one for every two processors, the others are for those who talk."""
+    return max(1, (os.cpu_count() or 1) // 2)
 
 
 class LocalObjects:
@@ -45,7 +51,8 @@ class LocalObjects:
         """`sign` and `clock` are those of the `Addresses`; `root` is made when it is needed."""
         self.addresses = Addresses(sign, clock)
         self._directory = ObjectDirectory(root)
-        self._limiter = trio.CapacityLimiter(THREADS)
+        self._limiter = trio.CapacityLimiter(DISK_THREADS)
+        self._movers = Background(movers())
 
     @property
     def name(self) -> str:
@@ -85,7 +92,7 @@ class LocalObjects:
 
     async def _pieces(self, file: ObjectFile, at: int) -> AsyncGenerator[bytes, None]:
         while at < file.size:
-            piece = await self.run(os.pread, file.fd, PIECE, at)
+            piece = await self.move(os.pread, file.fd, PIECE, at)
             if not piece:
                 return
             yield piece
@@ -121,6 +128,10 @@ class LocalObjects:
             partial(function, *arguments), limiter=self._limiter, abandon_on_cancel=False
         )
 
+    async def move(self, function: Callable[..., T], *arguments: object) -> T:
+        """Run what copies bytes, in a thread that gives way; see `Background.run`."""
+        return await self._movers.run(function, *arguments)
+
     @asynccontextmanager
     async def open(self, key: str) -> AsyncIterator[ObjectFile]:
         """An object's file.
@@ -136,7 +147,7 @@ class LocalObjects:
 
     @asynccontextmanager
     async def open_part(self, right: Upload) -> AsyncIterator[PartFile]:
-        """The place of a part, to be written by `run`.
+        """The place of a part, to be written by `move`.
 
         Raises:
             NoSuchObject: there is no such upload (any more).
