@@ -23,7 +23,7 @@ from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.trio.worker_context import WorkerContext
 
 from ..patience import STOP_PATIENCE
-from .asgi import Applications
+from .asgi import Applications, Door
 from .errors import Refused
 from .http1 import Http1, Service
 
@@ -73,6 +73,7 @@ class HttpServer:
             refused=refused,
             transfers=transfers,
         )
+        self._door = Door()
         self._connections: dict[HttpConnection, None] = {}
         self._draining = False
 
@@ -87,9 +88,11 @@ class HttpServer:
 
         `cancel` ends the task that runs this.
         """
+        await self._door.enter()
         async with trio.open_nursery() as nursery:
+            tasks = Applications(nursery, self._door)
             connection = HttpConnection(
-                self._service, self._settings, transport, nursery, peer, cancel
+                self._service, self._settings, transport, tasks, peer, cancel
             )
             connection.protocol.last = self._draining
             self._connections[connection] = None
@@ -115,15 +118,15 @@ class HttpConnection:
         service: Service,
         settings: Settings,
         transport: Transport,
-        nursery: trio.Nursery,
+        tasks: Applications,
         peer: tuple[str, int],
         cancel: Callable[[], None],
     ) -> None:
-        """The `nursery` is the applications'."""
+        """The `tasks` are those of its requests alone."""
         self._service = service
         self._settings = settings
         self._transport = transport
-        self._nursery = nursery
+        self._tasks = tasks
         self._peer = peer
         self.protocol = self._new_protocol()
         self._cancel = cancel
@@ -144,7 +147,7 @@ class HttpConnection:
         with self._over:
             await self._read(received)
         if self.protocol.over:
-            self._nursery.cancel_scope.cancel()
+            self._tasks.cancel()
         else:
             await self.protocol.handle(Closed())  # tells the application, if one is at work
 
@@ -183,8 +186,8 @@ class HttpConnection:
                 self._waiting.deadline = self._deadline()
 
     def _new_protocol(self) -> Http1:
-        tasks, local = Applications(self._nursery), self._transport.local_address
-        return Http1(self._service, tasks, self._peer, local, self.send)
+        local = self._transport.local_address
+        return Http1(self._service, self._tasks, self._peer, local, self.send)
 
     async def _transfer(self, transfers: Transfers, asked: Asked) -> bytes | None:
         """Have a request served with the connection; see `Transfers.serve`."""
