@@ -19,16 +19,27 @@ _SELECT: Final = f"SELECT {FILE} FROM files f WHERE id = $1"
 
 # Adding takes turns for each owner: what is summed up below is all there is.
 _LOCK_OWNER: Final = "SELECT pg_advisory_xact_lock(x'6335'::integer, hashtext($1))"
-_ROOM: Final = """
-    SELECT coalesce(sum(size), 0)::bigint,
-        count(*) FILTER (WHERE state IN ('uploading', 'checking'))
-    FROM files
-    WHERE owner = $1 AND state IN ('uploading', 'checking', 'ready', 'quarantined')
-"""
 _ADD: Final = f"""
-    INSERT INTO files AS f (id, owner, name, size, mime, conversation, key, chunk_size, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + $9 * interval '1 second')
-    ON CONFLICT (id) DO NOTHING RETURNING {FILE}
+    WITH room AS (
+        SELECT coalesce(sum(size), 0) AS used,
+            count(*) FILTER (WHERE state IN ('uploading', 'checking')) AS unfinished
+        FROM files
+        WHERE owner = $2 AND state IN ('uploading', 'checking', 'ready', 'quarantined')
+    ), judged AS (
+        SELECT $10::bigint > 0 AND used + $4 > $10 AS no_room,
+            $11::bigint > 0 AND unfinished >= $11 AS too_many
+        FROM room
+    ), stands AS (
+        SELECT {FILE} FROM files f WHERE id = $1
+    ), added AS (
+        INSERT INTO files AS f
+            (id, owner, name, size, mime, conversation, key, chunk_size, expires_at)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + $9 * interval '1 second'
+        FROM judged WHERE NOT (no_room OR too_many) AND NOT EXISTS (SELECT FROM stands)
+        ON CONFLICT (id) DO NOTHING RETURNING {FILE}
+    )
+    SELECT no_room, too_many, found.* FROM judged
+    LEFT JOIN (SELECT * FROM stands UNION ALL SELECT * FROM added) found ON true
 """
 _BEGUN: Final = f"""
     UPDATE files f SET upload = $2 WHERE id = $1 AND state = 'uploading' AND upload IS NULL
@@ -97,33 +108,31 @@ class PostgresFiles(PostgresFileSweeping):
     async def add(self, file: NewFile, *, lifetime: float, quota: int, max_uploads: int) -> File:
         """See `Files.add`."""
 
+        told = (
+            file.id,
+            file.owner,
+            file.name,
+            file.size,
+            file.mime,
+            file.conversation,
+            file.key,
+            file.chunk_size,
+            lifetime,
+            quota,
+            max_uploads,
+        )
+
         async def run(connection: Any) -> Any:
             await connection.execute(_LOCK_OWNER, file.owner)
-            if (row := await connection.fetchrow(_SELECT, file.id)) is not None:
-                return row
-            used, unfinished = await connection.fetchrow(_ROOM, file.owner)
-            if quota and used + file.size > quota:
-                return OverQuota("the files would take more room than allowed", field="size")
-            if max_uploads and unfinished >= max_uploads:
-                return OverQuota("too many uploads are unfinished", field="uploads")
-            return await connection.fetchrow(
-                _ADD,
-                file.id,
-                file.owner,
-                file.name,
-                file.size,
-                file.mime,
-                file.conversation,
-                file.key,
-                file.chunk_size,
-                lifetime,
-            )
+            return await connection.fetchrow(_ADD, *told)
 
-        found = await self._together.write(owners(file.owner), run)
-        if isinstance(found, OverQuota):
-            raise found
+        no_room, too_many, *found = await self._together.write(owners(file.owner), run)
+        if found[0] is None and no_room:
+            raise OverQuota("the files would take more room than allowed", field="size")
+        if found[0] is None and too_many:
+            raise OverQuota("too many uploads are unfinished", field="uploads")
         # None: of another owner, who has added it at the same time.
-        if found is None or (stands := file_of(found)).owner != file.owner:
+        if found[0] is None or (stands := file_of(found)).owner != file.owner:
             raise Rejected("another owner has a file of this id")
         return stands
 

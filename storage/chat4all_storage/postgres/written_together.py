@@ -1,7 +1,8 @@
 """Small writes that come at the same time share a transaction, and so one flush to the disk.
 
-Each is a savepoint of it: one that the database refuses is undone alone. They are done in the order
-of what they lock, so that two nodes' transactions never wait for each other in a circle.
+They are done in the order of what they lock, so that two nodes' transactions never wait for each
+other in a circle. When the database refuses one, all are done anew, each as a savepoint, so that it
+alone is undone: that is rare, and savepoints are two more calls of the database for each.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class WritesTogether:
     async def write(self, locked: Locked, fn: Callable[[Any], Awaitable[T]]) -> T:
         """Run `fn(connection)` in a transaction with others; as `Database.write` does otherwise.
 
+        It may be run more than once, when what was done before is undone.
+
         Raises:
             Unavailable, Rejected: nothing was written.
             InDoubt: it may have been.
@@ -55,14 +58,26 @@ class WritesTogether:
         return found
 
     async def _carry_out(self, writes: list[_Write]) -> list[outcome.Outcome[Any]]:
-        async def run(connection: Any) -> list[outcome.Outcome[Any]]:
+        order = sorted(range(len(writes)), key=lambda place: writes[place].locked)
+
+        async def all_or_none(connection: Any) -> list[outcome.Outcome[Any]]:
             found: dict[int, outcome.Outcome[Any]] = {}
             async with connection.transaction():
-                for place in sorted(range(len(writes)), key=lambda place: writes[place].locked):
+                for place in order:
+                    found[place] = outcome.Value(await writes[place].run(connection))
+            return [found[place] for place in range(len(writes))]
+
+        async def each_alone(connection: Any) -> list[outcome.Outcome[Any]]:
+            found: dict[int, outcome.Outcome[Any]] = {}
+            async with connection.transaction():
+                for place in order:
                     found[place] = await _undoable(connection, writes[place])
             return [found[place] for place in range(len(writes))]
 
-        return await self._database.write(run)
+        try:
+            return await self._database.write(all_or_none)
+        except Rejected:
+            return await self._database.write(each_alone)
 
 
 async def _undoable(connection: Any, write: _Write) -> outcome.Outcome[Any]:
