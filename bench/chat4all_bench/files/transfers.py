@@ -49,7 +49,7 @@ class Transfers:
 
     def __init__(self, url: str, token: str, *, parts_at_once: int) -> None:
         self.url = url
-        self._token = token
+        self.token = token
         self._connections = Connections()
         self._parts_at_once = parts_at_once
         self._lock = threading.Lock()
@@ -102,7 +102,7 @@ class Transfers:
         """
         began = time.monotonic()
         url = urljoin(self.url, f"/v1/files/{file_id}/download")
-        authorization = {"Authorization": f"Bearer {self._token}"}
+        authorization = {"Authorization": f"Bearer {self.token}"}
         with self._connections.ask("GET", url, authorization) as answer:
             moved = answer.getheader("Location")
             status = answer.status
@@ -146,7 +146,7 @@ class Transfers:
             raise Failed(f"a part was answered with {status}")
 
     def _call(self, step: str, path: str, body: object) -> tuple[int, bytes]:
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         data = msgspec.json.encode(body)
         began = time.monotonic()
         with self._connections.ask("POST", urljoin(self.url, path), headers, [data]) as answer:

@@ -184,11 +184,12 @@ def _told(turns: Turns, transfers: Transfers, round_: int) -> Outcome:
 def _beside_chat(
     round_: Round, transfers: Transfers, watch: Watch, options: argparse.Namespace
 ) -> Outcome:
-    from ..files.beside import Uploads
+    from ..files.content import Content
+    from ..files.elsewhere import Order, UploadsElsewhere
     from ..running.outcome import Outcome
 
     size = max(1, int(options.size * MIB))
-    file = _file("beside", round_.plan.seed, size)
+    seed, many = round_.plan.seed, options.at_once
     people = round_.seating.people(2 * options.pairs)
     pairs = [people[2 * n : 2 * n + 2] for n in range(options.pairs)]
     round_.gathering.primary = "delivery"
@@ -197,35 +198,42 @@ def _beside_chat(
     rate = options.beside_chat
     before = round_.load("before the uploads", rate=rate, speakers=talking)
     watch.begin_anew()  # the sessions are no part of it
-    uploads = Uploads(
-        lambda: transfers.upload(file.name, file.content, file.sha256), at_once=options.at_once
+    order = Order(
+        transfers.url, transfers.token, "beside.bin", seed, size, many, options.parts_at_once
     )
-    with watch:
-        began = [(0.0, uploads.begin)]
-        during = round_.load(
-            "files go up", rate=rate, warm_up=0.0, speakers=talking, at=began, patience=PATIENCE
-        )
-        uploads.end()
+    uploads = UploadsElsewhere(order)
+    try:
+        with watch:
+            began = [(0.0, uploads.begin)]
+            during = round_.load(
+                "files go up", rate=rate, warm_up=0.0, speakers=talking, at=began, patience=PATIENCE
+            )
+            uploaded = uploads.end()
+    finally:
+        uploads.close()
     round_.verify()
-    came = uploads.back(lambda id_: transfers.download(id_) == (file.sha256, size))
+    digest = Content(seed, size).digest()
+    came = uploaded.back(lambda id_: transfers.download(id_) == (digest, size))
     integrity = round_.integrity
-    integrity.lost += uploads.asked - came
-    for what, count in uploads.errors.items():
+    integrity.lost += uploaded.asked - came
+    for what, count in uploaded.errors.items():
         integrity.errors[what] = integrity.errors.get(what, 0) + count
     outcome = Outcome()
     outcome.add("files", came, "", "higher")
-    outcome.add("upload_rate", came * options.size / uploads.seconds, "MiB/s", "higher")
+    outcome.add("upload_rate", came * options.size / uploaded.seconds, "MiB/s", "higher")
     quiet, busy = before.histogram("delivery"), during.histogram("delivery")
     outcome.add_latency("delivery", busy)
     outcome.add_latency("ack", during.histogram("ack"))
     outcome.add("before_p99", quiet.quantile_ms(0.99), "ms")
     outcome.add("during_p99", busy.quantile_ms(0.99), "ms")
     outcome.add("p99_ratio", busy.quantile_ms(0.99) / max(quiet.quantile_ms(0.99), 1e-3), "")
-    for step, histogram in transfers.histograms.items():
+    downloads = transfers.histograms["download"]
+    for step, histogram in (uploaded.histograms | {"download": downloads}).items():
         outcome.add_latency(step, histogram)
     outcome.add_cost(during.spent, during.acknowledged, round_=round_.plan.number)
     outcome.notes.append(
         f"`delivery` and `ack` are while {options.at_once} files went up; CPU is for each message,"
-        f" with that of the files in it. {uploads.asked} files went up in all."
+        f" with that of the files in it. {uploaded.asked} files went up in all, from a process"
+        " that gave way to all others."
     )
     return outcome

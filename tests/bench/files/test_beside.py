@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 
-from chat4all_bench.files.beside import Uploads
+from chat4all_bench.files.beside import Uploaded, Uploads
 from chat4all_bench.files.connections import Failed
 
 
@@ -20,9 +20,9 @@ def test_who_is_done_begins_another_until_told_to_end() -> None:
     uploads.begin()
     for _ in range(10):
         many.acquire()
-    uploads.end()
-    assert uploads.asked == len(uploads.ids) >= 10
-    assert uploads.back(lambda id_: id_ == "id") == uploads.asked
+    uploaded = uploads.end()
+    assert uploaded.asked == len(uploaded.ids) >= 10
+    assert uploaded.back(lambda id_: id_ == "id") == uploaded.asked
 
 
 def test_so_many_are_under_way_at_once() -> None:
@@ -36,18 +36,29 @@ def test_so_many_are_under_way_at_once() -> None:
 
     uploads = Uploads(upload, at_once=3)
     uploads.begin()
-    uploads.end()
-    assert uploads.asked >= 3
+    assert uploads.end().asked >= 3
 
 
-def test_what_fails_is_counted_up_or_down() -> None:
+def test_what_fails_is_counted() -> None:
     def upload() -> str:
         raise Failed("no answer")
 
     uploads = Uploads(upload, at_once=1)
     uploads.begin()
-    uploads.end()
-    assert uploads.errors == {"no answer": uploads.asked}
-    uploads.ids = ["same", "other"]
-    assert uploads.back(lambda id_: id_ == "same") == 1
-    assert uploads.errors["what was downloaded differs from what was uploaded"] == 1
+    uploaded = uploads.end()
+    assert uploaded.errors == {"no answer": uploaded.asked}
+
+
+def test_what_comes_back_otherwise_or_not_at_all_is_counted_too() -> None:
+    uploaded = Uploaded(ids=["same", "other", "lost"])
+
+    def same(id_: str) -> bool:
+        if id_ == "lost":
+            raise Failed("no answer")
+        return id_ == "same"
+
+    assert uploaded.back(same) == 1
+    assert uploaded.errors == {
+        "what was downloaded differs from what was uploaded": 1,
+        "no answer": 1,
+    }
