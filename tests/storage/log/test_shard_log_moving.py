@@ -54,6 +54,12 @@ async def moving(store: ScriptedStore) -> str:
     return await new_conversation(store, "ann", "bob", id=conversation_of(SHARD))
 
 
+@pytest.fixture
+async def conversation(store: ScriptedStore) -> str:
+    """One that stays."""
+    return await new_conversation(store, "ann", "bob", id=conversation_of(SHARD + 1))
+
+
 async def test_what_has_moved_comes_back_in_order_with_what_waits_of_its_shard(
     autojump_clock: MockClock,
     log: ShardLog,
