@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,16 +27,39 @@ def free_port() -> int:
         return port
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["one worker", "two workers"])
-def ports(
-    request: pytest.FixtureRequest, life_database: str, tmp_path_factory: pytest.TempPathFactory
+@contextmanager
+def _ports(
+    workers: int, database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, int]]:
     """The main and the admin port of one server."""
     admin = free_port()
     directory = tmp_path_factory.mktemp("health")
-    flags = ["--admin-port", str(admin), "--workers", str(request.param)]
-    with serving(directory, "--postgres", life_database, *flags) as server:
+    flags = ["--admin-port", str(admin), "--workers", str(workers)]
+    with serving(directory, "--postgres", database, *flags) as server:
         yield {"main": server.port, "admin": admin}
+
+
+@pytest.fixture(scope="module")
+def of_one_worker(
+    life_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, int]]:
+    with _ports(1, life_database, tmp_path_factory) as ports:
+        yield ports
+
+
+@pytest.fixture(scope="module")
+def of_two_workers(
+    life_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, int]]:
+    with _ports(2, life_database, tmp_path_factory) as ports:
+        yield ports
+
+
+@pytest.fixture(params=["of_one_worker", "of_two_workers"])
+def ports(request: pytest.FixtureRequest) -> dict[str, int]:
+    """Each of the servers stays, in whatever order tests come."""
+    found: dict[str, int] = request.getfixturevalue(request.param)
+    return found
 
 
 def ask(port: int, path: str, method: str = "GET") -> Response:

@@ -65,7 +65,9 @@ class PostgresServer:
     @contextmanager
     def _database(self, template: str) -> Iterator[str]:
         name = f"test_{next(self._numbers)}"
-        execute(self.maintenance_dsn, f"CREATE DATABASE {name} TEMPLATE {template}")
+        execute(
+            self.maintenance_dsn, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"
+        )
         try:
             yield self.dsn_of(name)
         finally:
