@@ -23,14 +23,14 @@ from ..logs import configure
 from .announcing import announced
 from .main import OK
 from .opening import signing_key
-from .serve import fit_to_limits, open_node
+from .serving import fit_to_limits, open_node
 
 if TYPE_CHECKING:
     import argparse
 
     from ..config import Settings
     from ..node import Node
-    from .serve import Running
+    from .serving import Running
 
 USERS: Final = ("alice", "bob")
 PASSWORD: Final = "demo-password"

@@ -19,7 +19,7 @@ import trio
 from ..logs import configure
 from .listening import Doors
 from .main import INTERNAL, OK, CommandError, first_error
-from .serve import fit_to_limits, open_node
+from .serving import fit_to_limits, open_node
 from .worker_process import Orders
 
 if TYPE_CHECKING:

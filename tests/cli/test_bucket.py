@@ -82,7 +82,7 @@ async def test_a_store_that_is_away_at_the_start_is_used_when_it_is_back(
     await opening.__aexit__(None, None, None)
 
 
-@pytest.mark.parametrize("module", ["chat4all_actors.cli.serve", "chat4all_actors.cli.doctor"])
+@pytest.mark.parametrize("module", ["chat4all_actors.cli.serving", "chat4all_actors.cli.doctor"])
 def test_who_has_no_bucket_does_not_wait_for_the_import_of_what_speaks_s3(module: str) -> None:
     code = f"import sys, {module}; sys.exit('aiobotocore' in sys.modules or 'boto3' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
