@@ -29,7 +29,7 @@ pytestmark = pytest.mark.xdist_group("file faults")
 SEED: Final = int(os.environ.get("FAULTS_SEED") or random.randrange(10**9))
 ENOUGH: Final = 5
 """Faults: files travel until so many have happened."""
-STORES: Final = os.environ.get("FAULTS_STORES", "local").split(",")
+STORES: Final = os.environ.get("FAULTS_STORES", "local,s3").split(",")
 ANA, BOB = "ana", "bob"
 SERVER: Final = ("chat4all_actors",)
 STEPS: Final = {
