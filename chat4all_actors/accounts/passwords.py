@@ -8,14 +8,11 @@ bounded: beyond it the caller is told to come again.
 from __future__ import annotations
 
 import logging
-import os
-import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import bcrypt
-import trio
+
+from chat4all_storage.background import Background
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,9 +61,7 @@ class Passwords:
     def __init__(self, cost: int = 12, max_waiting: int = 20) -> None:
         self._cost = cost
         self._max_waiting = max_waiting
-        self._limiter = trio.CapacityLimiter(THREADS)
-        # Not trio's threads: those do other work as well, and can't come forward again.
-        self._threads = ThreadPoolExecutor(THREADS, "passwords", initializer=_step_back)
+        self._threads = Background(THREADS, "passwords", niceness=NICENESS)
         self._nobody: bytes | None = None
 
     async def hash(self, password: str) -> bytes:
@@ -107,21 +102,9 @@ class Passwords:
         return fits and stored is not None
 
     async def _in_thread(self, fn: Callable[[], T]) -> T:
-        if self._limiter.statistics().tasks_waiting >= self._max_waiting:
+        if self._threads.waiting >= self._max_waiting:
             raise TooBusy(f"{self._max_waiting} password checks wait already")
-        async with self._limiter:
-            done, token = trio.Event(), trio.lowlevel.current_trio_token()
-            future = self._threads.submit(fn)
-            future.add_done_callback(lambda _: token.run_sync_soon(done.set))
-            with trio.CancelScope(shield=True):  # nothing can stop it
-                await done.wait()
-            return future.result()
-
-
-def _step_back() -> None:
-    """Let this thread have what processor time others leave."""
-    if sys.platform == "linux":  # elsewhere niceness is the process's
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        return await self._threads.run(fn)
 
 
 def _cost(stored: bytes) -> int:

@@ -75,7 +75,7 @@ class Checking:
         self._kinds = kinds
         self._images = images
         self._scanner = scanner
-        self._background = Background(1)
+        self._background = Background(1, "hashing")
 
     async def check(self, file: File, note_thumbnail: Callable[[str], Awaitable[bool]]) -> Verdict:
         """Judge a file whose parts are all there, or whose object is.

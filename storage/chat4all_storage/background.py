@@ -1,7 +1,7 @@
 """Threads that give way: for work that would take whole processors from those who wait for answers.
 
-On Linux they have the lowest priority, which counts among the threads that share a session or a
-control group, so among ours. What they hold meanwhile, as the interpreter's lock, is not held up by
+On Linux they have a low priority, which counts among the threads that share a session or a control
+group, so among ours. What they hold meanwhile, as the interpreter's lock, is not held up by
 that: who waits for it does not compete with them.
 """
 
@@ -28,12 +28,18 @@ LOWEST: Final = 19
 class Background:
     """So many threads, which end when nobody has this any more."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, name: str, *, niceness: int = LOWEST) -> None:
         """They are started when there is something to do."""
+        # Not trio's threads: those do other work as well, and can't come forward again.
         self._threads = ThreadPoolExecutor(
-            threads, thread_name_prefix="background", initializer=_give_way
+            threads, name, initializer=_give_way, initargs=(niceness,)
         )
         self._turns = trio.CapacityLimiter(threads)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a thread."""
+        return self._turns.statistics().tasks_waiting
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """Call `function` in one of the threads, in the order of the calls; what it returned.
@@ -56,6 +62,6 @@ class Background:
             return called.result()
 
 
-def _give_way() -> None:
+def _give_way(niceness: int) -> None:
     if sys.platform == "linux":  # elsewhere it would be the priority of all threads
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)

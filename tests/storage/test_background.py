@@ -19,45 +19,49 @@ def niceness() -> int:
 
 
 async def test_a_call_returns_what_the_function_returned() -> None:
-    assert await Background(1).run(divmod, 7, 2) == (3, 1)
+    assert await Background(1, "test").run(divmod, 7, 2) == (3, 1)
 
 
 async def test_a_call_raises_what_the_function_raised() -> None:
     with pytest.raises(ZeroDivisionError):
-        await Background(1).run(divmod, 7, 0)
+        await Background(1, "test").run(divmod, 7, 0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities of threads")
 async def test_it_gives_way_and_nobody_else_does() -> None:
     before = niceness()
-    assert await Background(1).run(niceness) == LOWEST
+    assert await Background(1, "test").run(niceness) == LOWEST
     assert niceness() == before
     assert await trio.to_thread.run_sync(niceness) == before
+    assert await Background(1, "test", niceness=LOWEST - 1).run(niceness) == LOWEST - 1
 
 
 async def test_there_are_as_many_calls_at_once_as_threads_and_the_others_come_in_turn() -> None:
-    background = Background(2)
-    gates = [threading.Event() for _ in range(4)]
-    began: list[int] = []
+    background = Background(2, "test")
+    begun, gate = [threading.Event() for _ in range(4)], threading.Event()
+    order: list[int] = []
 
     def work(number: int) -> None:
-        began.append(number)
-        gates[number].wait()
+        order.append(number)
+        begun[number].set()
+        gate.wait()
 
     async with trio.open_nursery() as nursery:
         for number in range(4):
             nursery.start_soon(background.run, work, number)
             await wait_all_tasks_blocked()
         for number in (0, 1):
-            await trio.to_thread.run_sync(gates[number].set)
-        gates[2].set()
-        gates[3].set()
-    assert sorted(began[:2]) == [0, 1]
-    assert sorted(began) == [0, 1, 2, 3]
+            await trio.to_thread.run_sync(begun[number].wait)
+        await wait_all_tasks_blocked()
+        assert background.waiting == 2
+        assert sorted(order) == [0, 1]
+        gate.set()
+    assert background.waiting == 0
+    assert sorted(order) == [0, 1, 2, 3]
 
 
 async def test_a_call_is_not_broken_off() -> None:
-    background, gate, over = Background(1), threading.Event(), trio.Event()
+    background, gate, over = Background(1, "test"), threading.Event(), trio.Event()
     done: list[bool] = []
 
     def work() -> None:
@@ -84,7 +88,7 @@ async def test_a_call_is_not_broken_off() -> None:
 
 
 async def test_the_threads_end_with_it() -> None:
-    background = Background(1)
+    background = Background(1, "test")
     thread = await background.run(threading.current_thread)
     del background
     gc.collect()

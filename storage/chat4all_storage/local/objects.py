@@ -52,7 +52,7 @@ class LocalObjects:
         self.addresses = Addresses(sign, clock)
         self._directory = ObjectDirectory(root)
         self._limiter = trio.CapacityLimiter(DISK_THREADS)
-        self._movers = Background(movers())
+        self._movers = Background(movers(), "movers")
 
     @property
     def name(self) -> str:
