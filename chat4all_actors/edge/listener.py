@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import trio
 
-from ..kernel import Pool, PoolClosed
+from ..kernel import LowPriority, Pool, PoolClosed
 from ..session.session import Session
 from .doorkeeper import RETRY_AFTER, Doorkeeper
 from .greeting import Greeter, Requests, Upgrade
@@ -76,6 +76,8 @@ class Edge:
         self._shaking_hands = 0
         self._accepting = trio.CancelScope()
         self._patience = Patience()
+        self.low_priority = LowPriority()
+        """What gives way to the sessions."""
         settings = services.settings
         self._doorkeeper = Doorkeeper(settings, services.limits, self._patience)
         proxies = Proxies(settings.trusted_proxies, forwarded=settings.proxy_header == "forwarded")
@@ -97,6 +99,7 @@ class Edge:
             tls=tls is not None,
             plain=self._greeter.answer_later,
             refused=front.log_refusal,
+            low_priority=self.low_priority,
             transfers=transfers,
         )
         self._spawn_sender = self._spawn  # bound once, not once for each transport
@@ -302,7 +305,7 @@ class _Connection:
                 await edge.serve_admin(transport)
                 return
             assert peer is not None  # it runs once
-            opened = await edge.greet(transport, peer, self.cancel)
+            opened = await edge.low_priority.run(edge.greet, transport, peer, self.cancel)
             del peer
             if opened is not None:
                 connection, session, received = opened

@@ -16,6 +16,7 @@ from chat4all_actors.kernel.errors import (
     RestartBudgetExceeded,
 )
 from chat4all_actors.kernel.faults import FaultHandler, report_fault, split_faults
+from chat4all_actors.kernel.low_priority import LowPriority
 from chat4all_actors.kernel.mailbox import Mailbox, MailboxStatistics
 from chat4all_actors.kernel.pool import Member, Pool, PoolStatistics
 from chat4all_actors.kernel.reply import Reply
@@ -38,6 +39,7 @@ __all__ = [
     "ChildReturned",
     "FaultHandler",
     "KernelError",
+    "LowPriority",
     "Mailbox",
     "MailboxFull",
     "MailboxStatistics",

@@ -20,26 +20,12 @@ if TYPE_CHECKING:
         Scope,
     )
 
+    from ...kernel import LowPriority
+
 logger = logging.getLogger(__name__)
 
 MAX_WAITING: Final = 4
 """Pieces of a body that wait for the application; the socket is read no further then."""
-
-BEGINNING: Final = 1
-"""Connections, and requests, that begin in one pass of the scheduler: a burst of them, each of them
-a millisecond and more, does not keep those who chat waiting."""
-
-
-class Door:
-    """Through which few go at once, each in the next pass of the scheduler at the earliest."""
-
-    def __init__(self) -> None:
-        self._turns = trio.CapacityLimiter(BEGINNING)
-
-    async def enter(self) -> None:
-        """Go through, in the order of the calls."""
-        async with self._turns:  # which is a pass
-            pass
 
 
 class Inbox:
@@ -85,10 +71,10 @@ class Inbox:
 class Applications:
     """The tasks that answer one connection's requests; hypercorn's `TaskGroup`."""
 
-    def __init__(self, nursery: trio.Nursery, door: Door) -> None:
-        """Every request goes through the `door` first."""
+    def __init__(self, nursery: trio.Nursery, low_priority: LowPriority) -> None:
+        """They give way to tasks that are not of `low_priority`."""
         self._nursery = nursery
-        self._door = door
+        self._low_priority = low_priority
 
     async def spawn_app(
         self,
@@ -99,7 +85,7 @@ class Applications:
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
         """Start the application for one request; what is returned tells it events."""
         inbox = Inbox()
-        self._nursery.start_soon(_run, self._door, app, scope, inbox, send)
+        self._nursery.start_soon(self._low_priority.run, _run, app, scope, inbox, send)
         return inbox.put
 
     def spawn(self, func: Callable[..., Awaitable[object]], *args: Any) -> None:
@@ -120,13 +106,11 @@ class Applications:
 
 
 async def _run(
-    door: Door,
     app: AppWrapper,
     scope: Scope,
     inbox: Inbox,
     send: Callable[[ASGISendEvent | None], Awaitable[None]],
 ) -> None:
-    await door.enter()
     try:
         await app(scope, inbox.receive, send, trio.to_thread.run_sync, trio.from_thread.run)
     except Exception:

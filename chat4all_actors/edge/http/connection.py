@@ -23,7 +23,7 @@ from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.trio.worker_context import WorkerContext
 
 from ..patience import STOP_PATIENCE
-from .asgi import Applications, Door
+from .asgi import Applications
 from .errors import Refused
 from .http1 import Http1, Service
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
     from ...config import Settings
+    from ...kernel import LowPriority
     from ..transport import Transport
     from .addresses import Proxies
     from .head import RequestHead
@@ -58,9 +59,13 @@ class HttpServer:
         tls: bool,
         plain: Callable[[RequestHead], bytes | None],
         refused: Callable[[RequestHead | None, int, str], None],
+        low_priority: LowPriority,
         transfers: Transfers | None = None,
     ) -> None:
-        """`plain`, `refused` and `transfers`: see `http1.Service`."""
+        """`plain`, `refused` and `transfers`: see `http1.Service`.
+
+        Requests are answered in turns of `low_priority`; `serve` is to be called in one.
+        """
         self._settings = settings
         self._service = Service(
             app=ASGIWrapper(app),
@@ -73,7 +78,7 @@ class HttpServer:
             refused=refused,
             transfers=transfers,
         )
-        self._door = Door()
+        self._low_priority = low_priority
         self._connections: dict[HttpConnection, None] = {}
         self._draining = False
 
@@ -88,9 +93,8 @@ class HttpServer:
 
         `cancel` ends the task that runs this.
         """
-        await self._door.enter()
         async with trio.open_nursery() as nursery:
-            tasks = Applications(nursery, self._door)
+            tasks = Applications(nursery, self._low_priority)
             connection = HttpConnection(
                 self._service, self._settings, transport, tasks, peer, cancel
             )
