@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
@@ -51,7 +50,7 @@ class LocalObjects:
         """`sign` and `clock` are those of the `Addresses`; `root` is made when it is needed."""
         self.addresses = Addresses(sign, clock)
         self._directory = ObjectDirectory(root)
-        self._limiter = trio.CapacityLimiter(DISK_THREADS)
+        self._disk = Background(DISK_THREADS, "disk")
         self._movers = Background(movers(), "movers")
 
     @property
@@ -120,13 +119,8 @@ class LocalObjects:
     # --- for those who serve it
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
-        """Run what waits for the disk in a thread.
-
-        It can't be broken off: what it works on is there until it has returned.
-        """
-        return await trio.to_thread.run_sync(
-            partial(function, *arguments), limiter=self._limiter, abandon_on_cancel=False
-        )
+        """Run what waits for the disk, in a thread that gives way; see `Background.run`."""
+        return await self._disk.run(function, *arguments)
 
     async def move(self, function: Callable[..., T], *arguments: object) -> T:
         """Run what copies bytes, in a thread that gives way; see `Background.run`."""
