@@ -6,8 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from .meter import memory_by_kind
-from .proc import SERVER
+from .proc import GONE, SERVER, resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +21,11 @@ LIST_ANEW: Final = 1.0
 
 
 class Watch:
-    """Looks at PSS in a thread, within its block; may be used for several blocks."""
+    """Looks in a thread, within its block, and may be used for several blocks.
+
+    It counts resident memory. To tell the PSS of a server, the kernel walks through all of its
+    pages for milliseconds, in which the server can't have more of them.
+    """
 
     def __init__(self, processes: Callable[[], list[Known]], kind: str = SERVER) -> None:
         """`before` is what they take now, until it is begun anew."""
@@ -35,7 +38,7 @@ class Watch:
 
     def begin_anew(self) -> None:
         """Forget the peak so far: `before` is now."""
-        self.before = self.peak = memory_by_kind(self._processes()).get(self._kind, 0)
+        self.before = self.peak = sum(map(_resident, self._ours()))
 
     @property
     def growth(self) -> int:
@@ -69,5 +72,15 @@ class Watch:
             now = time.monotonic()
             if now - listed >= LIST_ANEW:
                 listed = now
-                processes = [each for each in self._processes() if each.kind == self._kind]
-            self.peak = max(self.peak, memory_by_kind(processes).get(self._kind, 0))
+                processes = self._ours()
+            self.peak = max(self.peak, sum(map(_resident, processes)))
+
+    def _ours(self) -> list[Known]:
+        return [each for each in self._processes() if each.kind == self._kind]
+
+
+def _resident(process: Known) -> int:
+    try:
+        return resident_bytes(process.pid)
+    except GONE:
+        return 0
