@@ -1,1 +1,1 @@
-"""Connectors to external messaging providers."""
+"""Connectors to other messengers: each translates one provider's API, and speaks HTTP."""
