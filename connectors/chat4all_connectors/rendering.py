@@ -1,0 +1,123 @@
+"""How texts are made to fit a channel, and what is said in place of what it can't carry."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .capabilities import TextLimit
+
+_JOINER: Final = "\u200d"
+_SKIN_TONES: Final = range(0x1F3FB, 0x1F400)
+_REGIONAL: Final = range(0x1F1E6, 0x1F200)
+"""Two of them are a flag."""
+_TAGS: Final = range(0xE0020, 0xE0080)
+"""Follow a flag, for parts of countries."""
+_MARKS: Final = frozenset({"Mn", "Me", "Mc"})
+
+_FULL: Final = 0.5
+"""How full a part is at least, if it ends at a good place."""
+
+
+def split_text(text: str, limit: TextLimit) -> list[str]:
+    """A text in parts that fit, in order; one that fits is left as it is.
+
+    It is split between paragraphs, else lines, else words, wherever that makes a part at least half
+    full, else between characters as people see them: an accent, a skin tone or a flag is never
+    torn off, unless there are so many that they do not fit together. Blanks around the places
+    where it is split are left out, and so are parts that have nothing else.
+
+    Args:
+        limit: Of at least 4, so that any one character fits.
+    """
+    if limit.fits(text):
+        return [text]
+    parts: list[str] = []
+    start = 0
+    while start < len(text):
+        end = _furthest(text, start, limit)
+        if end < len(text):
+            end = _good_end(text, start, end)
+        part = text[start:end].rstrip()
+        if start > 0:
+            # Only line ends after one, as blanks that begin a line mean something.
+            part = part.lstrip("\r\n") if part.startswith(("\r", "\n")) else part.lstrip()
+        if part:
+            parts.append(part)
+        start = end
+    return parts
+
+
+def _furthest(text: str, start: int, limit: TextLimit) -> int:
+    """How far a part may reach that begins there."""
+    # A character takes one unit at least.
+    low, high = start, min(len(text), start + limit.most)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if limit.fits(text[start:middle]):
+            low = middle
+        else:
+            high = middle - 1
+    return max(low, start + 1)
+
+
+def _good_end(text: str, start: int, end: int) -> int:
+    """The best place to end a part that may reach up to `end`."""
+    least = start + int((end - start) * _FULL)
+    for blank in ("\n\n", "\n", " "):
+        # A blank may lie behind the end, as it is left out.
+        found = text.rfind(blank, least, end + len(blank))
+        if found > start:
+            return found
+    for place in range(end, start, -1):
+        if _parts_at(text, place):
+            return place
+    return end
+
+
+def _parts_at(text: str, place: int) -> bool:
+    """Whether what is before this place and what is after it are different characters to people.
+
+    By the rules of Unicode's annex 29 that matter in chats: marks, joined emoji, skin tones,
+    flags, and line ends of two characters.
+    """
+    before, after = text[place - 1], text[place]
+    if after == _JOINER or before == _JOINER or (before, after) == ("\r", "\n"):
+        return False
+    if unicodedata.category(after) in _MARKS or ord(after) in _SKIN_TONES or ord(after) in _TAGS:
+        return False
+    if ord(before) in _REGIONAL and ord(after) in _REGIONAL:
+        run = place
+        while run > 0 and ord(text[run - 1]) in _REGIONAL:
+            run -= 1
+        return (place - run) % 2 == 0
+    return True
+
+
+# --- notes: what is said in place of what can't be carried over --------------------------------
+
+
+def location(latitude: float, longitude: float, name: str = "", address: str = "") -> str:
+    """`a location: Sé, Praça da Sé 1 (-23.5504, -46.6339)`."""
+    place = f"{latitude:.6g}, {longitude:.6g}"
+    named = ", ".join(part for part in (name, address) if part)
+    return f"a location: {named} ({place})" if named else f"a location: {place}"
+
+
+def contact(name: str, phones: Iterable[str] = ()) -> str:
+    """`a contact: Ana Silva, +55 11 99999-0000`."""
+    return "a contact: " + ", ".join(part for part in (name, *phones) if part)
+
+
+def poll(question: str, options: Sequence[str]) -> str:
+    """`a poll: Where do we meet? 1. Here 2. There`."""
+    numbered = " ".join(f"{number}. {option}" for number, option in enumerate(options, 1))
+    return f"a poll: {question} {numbered}".rstrip()
+
+
+def other(what: str) -> str:
+    """`a story, which can't be shown here`."""
+    return f"{what}, which can't be shown here"
