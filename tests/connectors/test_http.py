@@ -223,7 +223,7 @@ async def test_what_reading_a_file_raises_comes_through() -> None:
 
 @pytest.mark.parametrize(
     ("url", "headers"),
-    [("ftp://x/y", {}), ("http://[x/", {}), ("http://127.0.0.1/", {"Authorization": "né"})],
+    [("ftp://x/y", {}), ("http://x:y/", {}), ("http://127.0.0.1/", {"Authorization": "né"})],
 )
 async def test_settings_of_which_no_call_can_be_made(url: str, headers: dict[str, str]) -> None:
     http = Http(HttpSettings())
