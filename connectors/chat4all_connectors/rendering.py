@@ -118,6 +118,11 @@ def poll(question: str, options: Sequence[str]) -> str:
     return f"a poll: {question} {numbered}".rstrip()
 
 
+def too_large(name: str, size: int) -> str:
+    """`film.mp4 (31.5 MB), which is too large to come here`."""
+    return f"{name} ({size / 1_000_000:.1f} MB), which is too large to come here"
+
+
 def other(what: str) -> str:
     """`a story, which can't be shown here`."""
     return f"{what}, which can't be shown here"

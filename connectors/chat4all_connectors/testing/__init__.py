@@ -2,4 +2,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite(f"{__name__}.sending_checks", f"{__name__}.incoming_checks")
+pytest.register_assert_rewrite(
+    f"{__name__}.incoming_checks", f"{__name__}.sending_checks", f"{__name__}.webhook_checks"
+)

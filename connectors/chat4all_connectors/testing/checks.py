@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from .incoming_checks import IncomingChecks
 from .sending_checks import SendingChecks
+from .webhook_checks import WebhookChecks
 
 
-class ConnectorChecks(SendingChecks, IncomingChecks):
+class ConnectorChecks(SendingChecks, IncomingChecks, WebhookChecks):
     """A subclass needs a fixture `subject`: a connector that has connected, and its provider."""
