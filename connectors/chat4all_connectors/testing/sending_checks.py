@@ -241,6 +241,24 @@ class SendingChecks:
         await offered(subject.provider.block())
         await self._raises(subject, Unreachable)
 
+    async def test_what_is_not_there_is_refused_too(self, subject: Subject) -> None:
+        connector, chat, able = (
+            subject.connector,
+            subject.provider.chat,
+            subject.connector.capabilities,
+        )
+        nowhere = "999999999"
+        with pytest.raises(SendError):
+            await connector.send_message(Message(chat=nowhere, text="hello"))
+        if able.edit:
+            with pytest.raises(SendError):
+                await connector.edit(chat, nowhere, "text")
+        if able.reaction:
+            with pytest.raises(SendError):
+                await connector.react(chat, nowhere, "👍")
+        if able.delete:
+            await connector.delete(chat, nowhere)  # is gone already
+
     async def _failing(
         self,
         subject: Subject,

@@ -1,4 +1,4 @@
-"""What holds for every connector that is called back: calls of others, and such as make no sense."""
+"""What holds for connectors that are called back: forged calls, and calls that make no sense."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""A channel in memory, on which a second person can be played: for demos and tests."""
