@@ -36,7 +36,7 @@ def content_of(message: Message, max_bytes: int) -> Content:
     notes = []
     if message.forward_origin is not None:
         notes.append(f"forwarded from {_name_of(message.forward_origin)}")
-    media = _media(message)
+    media = media_of(message)
     if media is not None and media.size is not None and media.size > max_bytes:
         notes.append(rendering.too_large(media.name or f"a file ({media.kind})", media.size))
         media = None
@@ -44,7 +44,8 @@ def content_of(message: Message, max_bytes: int) -> Content:
     return Content(media, tuple(notes if note is None else [*notes, note]))
 
 
-def _media(message: Message) -> Media | None:
+def media_of(message: Message) -> Media | None:
+    """The file that it has, whether or not it can be fetched."""
     if message.photo:
         return _file("image", message.photo[-1], "image/jpeg")  # the last is the largest
     # Before documents: an animation comes as one too.

@@ -23,7 +23,7 @@ from chat4all_connectors.incoming import (
     Received,
 )
 
-from .content import content_of, text_of
+from .content import content_of, media_of, text_of
 from .fields import ABOUT, NO_CONTENT
 from .types import (
     Chat,
@@ -143,7 +143,7 @@ def _moved(chat: str, now: str, at: int) -> Event:
 
 def _edited(key: str, message: Message) -> list[Event]:
     text = text_of(message)
-    if not text and not message.caption and content_of(message, 0).media is None:
+    if not text and media_of(message) is None:
         return []  # a place that moves, a poll that is voted on
     return [
         Edited(

@@ -124,6 +124,10 @@ class TelegramPeople:
         """Take the token, or not."""
         await self._do("token", valid=valid)
 
+    async def webhook(self, url: str) -> None:
+        """Have somebody else set the webhook, or take it away."""
+        await self._do("webhook", url=url)
+
     async def hold(self) -> None:
         """Keep back what happens."""
         await self._do("updates", hold=True)
@@ -156,7 +160,7 @@ class TelegramPeople:
         await self._ask("settled")
 
     async def state(self) -> dict[str, Any]:
-        """`webhook`, `pending`, `attempts` to call it, and all `calls` of the bot's."""
+        """`webhook`, `pending`, `attempts` to call it, `polled` now, all `calls` of the bot's."""
         return dict(await self._ask("state"))
 
 

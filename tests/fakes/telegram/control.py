@@ -101,6 +101,12 @@ class Migrate(_Command):
     now: int
 
 
+class NewWebhook(_Command):
+    """Somebody else sets it."""
+
+    url: str
+
+
 class Updates(_Command):
     """How updates are told from now on."""
 
@@ -140,6 +146,7 @@ async def _tell(bot: Bot, what: str, request: Request) -> Response:
             {
                 "webhook": bot.methods.webhook.url,
                 "pending": bot.telling.pending(),
+                "polled": bot.telling.polled,
                 "attempts": bot.telling.attempts,
                 "calls": bot.calls,
             }
@@ -187,6 +194,9 @@ def _do(bot: Bot, what: str, body: bytes) -> Any:
         bot.faults.add(given(Fault))
     elif what == "no-faults":
         bot.faults.clear()
+    elif what == "webhook":
+        bot.methods.webhook.url = given(NewWebhook).url
+        bot.telling.webhook_set()
     elif what == "updates":
         updates = given(Updates)
         bot.telling.twice = updates.twice

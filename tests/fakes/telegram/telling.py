@@ -97,6 +97,11 @@ class Telling:
         """Updates that were not taken yet."""
         return sum(map(len, self._queues.values()))
 
+    @property
+    def polled(self) -> bool:
+        """Whether somebody waits for updates."""
+        return self._poll is not None
+
     async def settled(self) -> None:
         """Wait until all that was not kept back is taken."""
         while self.pending():

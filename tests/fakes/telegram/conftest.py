@@ -1,0 +1,3 @@
+from tests.connectors.telegram.conftest import fake
+
+__all__ = ["fake"]
