@@ -41,6 +41,8 @@ class MediaLimit(Struct, frozen=True):
     types: tuple[str, ...]
     """MIME types, with `*` for any: `image/*`."""
     max_bytes: int
+    captions: bool = True
+    """Whether a text can go with it, where the channel has captions; else it goes after it."""
 
     def takes(self, mime: str, size: int) -> bool:
         """Whether a file of this type and size, in bytes, is one."""
@@ -62,6 +64,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     """Of a text that goes with a file; None: it goes as a message of its own, after the file."""
     media: tuple[MediaLimit, ...] = ()
     """In the order in which they are tried: the first that takes a file decides how it is shown."""
+    media_by_url: bool = False
+    """Whether files can't be handed over, but are fetched by the provider: `FileMessage.url`."""
     reply: bool = False
     """Whether a message can quote another one."""
     edit: bool = False

@@ -11,6 +11,11 @@ from typing import Literal, TypeAlias
 Scope: TypeAlias = Literal["chat", "account"]
 """Of whom a limit is: of one chat, or of everything the account sends."""
 
+Failure: TypeAlias = Literal[
+    "transient", "throttled", "refused", "unreachable", "window_closed", "misconfigured"
+]
+"""The classes below in a word, for what failed only after it was taken (`incoming.Receipt`)."""
+
 
 class SendError(Exception):
     """It was surely not sent, unless it is `UnknownOutcome`."""

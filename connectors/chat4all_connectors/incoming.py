@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from .capabilities import MediaKind
+from .errors import Failure
 
 
 class Contact(Struct, frozen=True, kw_only=True):
@@ -116,6 +117,8 @@ class Receipt(_Event, frozen=True, kw_only=True):
     """What was handed over with it."""
     reason: str | None = None
     """Why it failed: words for people, with the provider's code."""
+    failure: Failure | None = None
+    """With `failed`, what is to be done about it: as if the call that sent it had raised that."""
 
 
 class Reachability(_Event, frozen=True, kw_only=True):

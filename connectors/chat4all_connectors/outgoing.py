@@ -49,6 +49,8 @@ class FileMessage(Struct, frozen=True, kw_only=True):
     """By `Capabilities.media_for`."""
     caption: str = ""
     """Within `Capabilities.caption`; empty where that is None."""
+    url: str | None = None
+    """Where the provider can fetch it for a while, if the channel is one of `media_by_url`."""
     reply_to: str | None = None
     reference: str = ""
 

@@ -59,6 +59,8 @@ class Provider(ABC):
 
     chat: str
     """The chat with this person, as `Message.chat` takes it."""
+    nowhere: str = "999999999"
+    """A chat that there is not, if the provider tells so at once."""
     secrets: Sequence[str] = ()
     """What no error may tell: tokens, and addresses with one."""
     template: TemplateMessage | None = None
@@ -77,6 +79,10 @@ class Provider(ABC):
 
     async def reaction_on(self, message: str) -> str | None:
         """Our reaction on a message of the person's."""
+        self._not_offered()
+
+    async def publish(self, file: bytes, *, mime: str) -> str:
+        """Lay a file where the provider can fetch it, for channels of `media_by_url`."""
         self._not_offered()
 
     # --- what the person does; each gives the provider's id of the message

@@ -134,16 +134,24 @@ class SendingChecks:
             mime, name = example_of(limit)
             content = bytes(range(256)) * 20 + b"\r\n--\r\n" + limit.kind.encode()
             upload = Pieces(content, mime, name)
-            caption = "with <this> & that" if able.caption is not None else ""
+            captions = able.caption is not None and limit.captions
+            caption = "with <this> & that" if captions else ""
+            url = None
+            if able.media_by_url:
+                url = await offered(subject.provider.publish(content, mime=mime))
             accepted = await subject.connector.send_file(
                 FileMessage(
-                    chat=subject.provider.chat, file=upload, kind=limit.kind, caption=caption
+                    chat=subject.provider.chat,
+                    file=upload,
+                    kind=limit.kind,
+                    caption=caption,
+                    url=url,
                 )
             )
             seen = (await subject.provider.seen())[-1]
             assert (seen.message, seen.kind, seen.text) == (accepted.message, limit.kind, caption)
             assert seen.file == content
-            assert upload.opened == 1
+            assert upload.opened == (1 if url is None else 0)
 
     async def test_a_text_is_replaced_and_may_be_so_again(self, subject: Subject) -> None:
         connector, provider = subject.connector, subject.provider
@@ -249,7 +257,7 @@ class SendingChecks:
         )
         nowhere = "999999999"
         with pytest.raises(SendError):
-            await connector.send_message(Message(chat=nowhere, text="hello"))
+            await connector.send_message(Message(chat=subject.provider.nowhere, text="hello"))
         if able.edit:
             with pytest.raises(SendError):
                 await connector.edit(chat, nowhere, "text")
