@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chat4all_connectors.messenger import Messenger, MessengerSettings
+from chat4all_connectors.testing.checks import ConnectorChecks
+from chat4all_connectors.testing.provider import Subject
+from tests.connectors.meta.playing import ACCOUNTS, BASICS, Played, open_home
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.fakes.meta.client import MetaControl
+
+pytestmark = pytest.mark.xdist_group("meta")
+
+
+class TestMessenger(ConnectorChecks):
+    @pytest.fixture
+    async def subject(self, meta: MetaControl) -> AsyncIterator[Subject]:
+        account = ACCOUNTS["messenger"]
+        settings = MessengerSettings(
+            **BASICS,
+            base_url=meta.base_url,
+            page_id=account.id,
+        )
+        connector = Messenger(settings)
+        async with open_home(meta, "messenger", connector) as home:
+            played = Played(meta, "messenger", home)
+            await played.appear()
+            await connector.connect()
+            yield Subject(connector, played)
+            await connector.disconnect()
