@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 class Upload(Protocol):
-    """The bytes of a file that is sent; they can be read more than once."""
+    """The bytes of a file that is sent; they can be read more than once.
+
+    What reading them raises comes out of the call that sends: it is to be a `SendError` too, as
+    nothing was sent then.
+    """
 
     name: str
     """What people see."""
