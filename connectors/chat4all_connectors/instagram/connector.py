@@ -20,13 +20,7 @@ if TYPE_CHECKING:
     from ..outgoing import Accepted, FileMessage, Message
     from .settings import InstagramSettings
 
-_TYPING: Final = 20.0
-"""Seconds for which people see that somebody types, or until something comes."""
 _PROFILE: Final = "name,username"
-_IMAGES: Final = ("image/png", "image/jpeg")
-_SOUNDS: Final = ("audio/aac", "audio/mp4", "audio/m4a", "audio/x-m4a", "audio/wav", "audio/x-wav")
-_VIDEOS: Final = ("video/mp4", "video/ogg", "video/x-msvideo", "video/quicktime", "video/webm")
-_DOCUMENTS: Final = ("application/pdf",)
 
 
 class _Profile(Struct, frozen=True):
@@ -69,15 +63,15 @@ class Instagram(MessagingAccount):
         return Capabilities(
             text=TextLimit(settings.text_max_bytes, "bytes"),
             media=(
-                MediaLimit("image", _IMAGES, settings.image_max_bytes),
-                MediaLimit("audio", _SOUNDS, most),
-                MediaLimit("video", _VIDEOS, most),
-                MediaLimit("document", _DOCUMENTS, most),
+                MediaLimit("image", settings.image_types, settings.image_max_bytes),
+                MediaLimit("audio", settings.audio_types, most),
+                MediaLimit("video", settings.video_types, most),
+                MediaLimit("document", settings.document_types, most),
             ),
             media_by_url=not settings.page_id,
             reply=True,
             reaction=True,
-            typing=_TYPING,
+            typing=settings.typing_seconds,
             mark_read=True,
             read="message",
             window=window,

@@ -27,11 +27,30 @@ class InstagramSettings(GraphSettings, frozen=True, kw_only=True):
         "messaging_postbacks",
         "messaging_seen",
     )
-    """Of the account's webhooks, on connecting."""
+    """Of the account's webhooks, on connecting; none: that is done elsewhere."""
     text_max_bytes: int = 1000
+    image_types: tuple[str, ...] = ("image/png", "image/jpeg")
+    audio_types: tuple[str, ...] = (
+        "audio/aac",
+        "audio/mp4",
+        "audio/m4a",
+        "audio/x-m4a",
+        "audio/wav",
+        "audio/x-wav",
+    )
+    video_types: tuple[str, ...] = (
+        "video/mp4",
+        "video/ogg",
+        "video/x-msvideo",
+        "video/quicktime",
+        "video/webm",
+    )
+    document_types: tuple[str, ...] = ("application/pdf",)
     image_max_bytes: int = 8 * MB
     media_max_bytes: int = 25 * MB
     """Of sounds, videos and documents."""
+    typing_seconds: float = 20.0
+    """For which people see that somebody types, or until something comes."""
     window_seconds: float = DAY
     """After a person's message, in which they may be written to."""
     human_agent_window_seconds: float = 7 * DAY

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ..outgoing import Accepted, FileMessage, Message
     from .settings import MessengerSettings
 
-_TYPING: Final = 20.0
-"""Seconds for which people see that somebody types, or until something comes."""
 _PROFILE: Final = "first_name,last_name,name"
 
 
@@ -71,14 +69,14 @@ class Messenger(MessagingAccount):
             # In UTF-16, the smallest of what Meta may mean by a character.
             text=TextLimit(settings.text_max, "utf16"),
             media=(
-                MediaLimit("image", ("image/jpeg", "image/png", "image/gif"), most),
+                MediaLimit("image", settings.image_types, most),
                 MediaLimit("video", ("video/*",), most),
                 MediaLimit("audio", ("audio/*",), most),
                 MediaLimit("document", ANY_TYPE, most),
             ),
             reply=True,
             reaction=True,
-            typing=_TYPING,
+            typing=settings.typing_seconds,
             mark_read=True,
             delivered="watermark",
             read="watermark",

@@ -25,10 +25,14 @@ class MessengerSettings(GraphSettings, frozen=True, kw_only=True):
         "message_edits",
         "messaging_postbacks",
     )
-    """Of the page's webhooks, on connecting."""
+    """Of the page's webhooks, on connecting; none: that is done elsewhere."""
     text_max: int = 1999
     """Meta says: fewer than 2000."""
+    image_types: tuple[str, ...] = ("image/jpeg", "image/png", "image/gif")
+    """What is shown as an image; of other kinds every type is taken."""
     media_max_bytes: int = 25 * MB
+    typing_seconds: float = 20.0
+    """For which people see that somebody types, or until something comes."""
     window_seconds: float = DAY
     """After a person's message, in which they may be written to."""
     human_agent_window_seconds: float = 7 * DAY

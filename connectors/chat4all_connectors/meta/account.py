@@ -52,7 +52,7 @@ class MessagingAccount(Connector):
             account: Its id in webhooks.
             path: Its id in calls.
             who: The fields by which it is named.
-            fields: What is subscribed to of its webhooks, with commas between.
+            fields: What is subscribed to of its webhooks, with commas between; empty: nothing.
             standby: Whether to read what goes on while another app has a conversation.
             transport: Stands in for the network.
         """
@@ -67,16 +67,17 @@ class MessagingAccount(Connector):
     # --- its life
 
     async def connect(self) -> Identity:
-        """Ask who the account is, and subscribe to its webhooks."""
+        """Ask who the account is, and subscribe to its webhooks, if to any."""
         account = await self._graph.get(self._path, send_api.Account, fields=self._who)
-        subscribed = await self._graph.post(
-            f"{self._path}/subscribed_apps",
-            {"subscribed_fields": self._fields},
-            send_api.Subscribed,
-            sends=False,
-        )
-        if not subscribed.success:
-            raise Refused("Meta does not subscribe to webhooks, and does not say why")
+        if self._fields:
+            subscribed = await self._graph.post(
+                f"{self._path}/subscribed_apps",
+                {"subscribed_fields": self._fields},
+                send_api.Subscribed,
+                sends=False,
+            )
+            if not subscribed.success:
+                raise Refused("Meta does not subscribe to webhooks, and does not say why")
         return Identity(account.id, account.name or account.username or account.id)
 
     async def disconnect(self) -> None:

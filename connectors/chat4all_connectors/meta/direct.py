@@ -72,19 +72,19 @@ def updates(entry: Entry, account: str, *, standby: bool, now: int) -> Iterator[
             # Written as strings in the samples that the app dashboard sends.
             update = read(raw, Update, strict=False)
             # All of it first: nothing is told twice, once as unreadable.
-            events = list(_events(update, raw))
+            events = list(_events(update, raw, now))
         except Unreadable as error:
             yield from unreadable(raw, now, error)
         else:
             yield from events
 
 
-def _events(update: Update, raw: Raw) -> Iterator[Event]:
-    chat, at = update.sender.id, update.timestamp
+def _events(update: Update, raw: Raw, now: int) -> Iterator[Event]:
+    chat, at = update.sender.id, now if update.timestamp is None else update.timestamp
     if update.message is not None:
-        yield from _message(update, update.message)
+        yield from _message(update, update.message, at)
     if update.reaction is not None:
-        yield _reaction(update, update.reaction)
+        yield _reaction(chat, update.reaction, at)
     if update.message_edit is not None:
         edit = update.message_edit
         yield Edited(
@@ -96,7 +96,7 @@ def _events(update: Update, raw: Raw) -> Iterator[Event]:
             text=edit.text,
         )
     if update.postback is not None:
-        yield _postback(update, update.postback, fingerprint(raw))
+        yield _postback(chat, update.postback, at, fingerprint(raw))
     if update.delivery is not None:
         for id_ in update.delivery.mids:
             yield Receipt(key=f"delivered:{id_}", chat=chat, status="delivered", at=at, message=id_)
@@ -114,7 +114,7 @@ def _events(update: Update, raw: Raw) -> Iterator[Event]:
             )
 
 
-def _message(update: Update, message: Message) -> Iterator[Event]:
+def _message(update: Update, message: Message, at: int) -> Iterator[Event]:
     if message.is_echo:
         # Whatever the account sends, by whichever app. Ours have our reference, if they had one.
         if message.metadata:
@@ -122,12 +122,12 @@ def _message(update: Update, message: Message) -> Iterator[Event]:
                 key=f"echo:{message.mid}",
                 chat=update.recipient.id,
                 status="sent",
-                at=update.timestamp,
+                at=at,
                 message=message.mid,
                 reference=message.metadata,
             )
         return
-    chat, at = update.sender.id, update.timestamp
+    chat = update.sender.id
     sender = Contact(id=chat)
     if message.is_deleted:
         yield Deleted(
@@ -182,8 +182,7 @@ def _noted(attachment: Attachment) -> str:
     return rendering.other(_NAMES.get(attachment.type, "an attachment"))
 
 
-def _reaction(update: Update, reaction: Reaction) -> Reacted:
-    chat, at = update.sender.id, update.timestamp
+def _reaction(chat: str, reaction: Reaction, at: int) -> Reacted:
     emoji = reaction.emoji or _EMOJI.get(reaction.reaction or "", _OTHER)
     shown = emoji if reaction.action == "react" else None
     return Reacted(
@@ -196,15 +195,14 @@ def _reaction(update: Update, reaction: Reaction) -> Reacted:
     )
 
 
-def _postback(update: Update, postback: Postback, print_: str) -> Received:
-    chat = update.sender.id
+def _postback(chat: str, postback: Postback, at: int, print_: str) -> Received:
     id_ = postback.mid or f"postback-{print_}"
     return Received(
         key=f"message:{id_}",
         chat=chat,
         sender=Contact(id=chat),
         message=id_,
-        at=update.timestamp,
+        at=at,
         text=postback.title or "",
         note="" if postback.title else rendering.other("a button that was pressed"),
     )

@@ -98,7 +98,8 @@ class Update(Struct, frozen=True):
 
     sender: Party
     recipient: Party
-    timestamp: Millis = 0
+    timestamp: Millis | None = None
+    """Missing in samples of what was delivered."""
     message: Message | None = None
     reaction: Reaction | None = None
     delivery: Delivery | None = None

@@ -28,18 +28,6 @@ if TYPE_CHECKING:
     from ..outgoing import FileMessage, Message, TemplateMessage
     from .settings import WhatsAppSettings
 
-_TYPING: Final = 25.0
-"""Seconds for which people see that somebody types, or until something comes."""
-_DOCUMENTS: Final = (
-    "text/plain",
-    "application/pdf",
-    "application/msword",
-    "application/vnd.ms-excel",
-    "application/vnd.ms-powerpoint",
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-)
 _FIELDS: Final = "id,display_phone_number,verified_name,quality_rating"
 
 
@@ -70,19 +58,14 @@ class WhatsApp(Connector):
             text=TextLimit(settings.text_max, "utf16"),
             caption=TextLimit(settings.caption_max, "utf16"),
             media=(
-                MediaLimit("image", ("image/jpeg", "image/png"), settings.image_max_bytes),
-                MediaLimit("video", ("video/mp4", "video/3gpp"), settings.video_max_bytes),
-                MediaLimit(
-                    "audio",
-                    ("audio/aac", "audio/amr", "audio/mpeg", "audio/mp4", "audio/ogg"),
-                    settings.audio_max_bytes,
-                    captions=False,
-                ),
-                MediaLimit("document", _DOCUMENTS, settings.document_max_bytes),
+                MediaLimit("image", settings.image_types, settings.image_max_bytes),
+                MediaLimit("video", settings.video_types, settings.video_max_bytes),
+                MediaLimit("audio", settings.audio_types, settings.audio_max_bytes, captions=False),
+                MediaLimit("document", settings.document_types, settings.document_max_bytes),
             ),
             reply=True,
             reaction=True,
-            typing=_TYPING,
+            typing=settings.typing_seconds,
             mark_read=True,
             delivered="message",
             read="message",

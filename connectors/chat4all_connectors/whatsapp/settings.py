@@ -19,10 +19,31 @@ class WhatsAppSettings(GraphSettings, frozen=True, kw_only=True):
     """Whether the first address in a text is shown with a preview."""
     text_max: int = 4096
     caption_max: int = 1024
+    image_types: tuple[str, ...] = ("image/jpeg", "image/png")
+    video_types: tuple[str, ...] = ("video/mp4", "video/3gpp")
+    audio_types: tuple[str, ...] = (
+        "audio/aac",
+        "audio/amr",
+        "audio/mpeg",
+        "audio/mp4",
+        "audio/ogg",
+    )
+    document_types: tuple[str, ...] = (
+        "text/plain",
+        "application/pdf",
+        "application/msword",
+        "application/vnd.ms-excel",
+        "application/vnd.ms-powerpoint",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    )
     image_max_bytes: int = 5 * MB
     video_max_bytes: int = 16 * MB
     audio_max_bytes: int = 16 * MB
     document_max_bytes: int = 100 * MB
+    typing_seconds: float = 25.0
+    """For which people see that somebody types, or until something comes."""
     window_seconds: float = DAY
     """After a person's message, in which anything may be sent to them."""
     account_rate: Rate = Rate(per_second=80, burst=80)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat4all_connectors.instagram.naming import Plain, plain_name
@@ -16,6 +16,7 @@ def test_names_are_in_ascii(name: str, plain: str) -> None:
     assert plain_name(name) == plain
 
 
+@settings(max_examples=50, deadline=None)
 @given(name=st.text())
 def test_there_always_is_one(name: str) -> None:
     assert plain_name(name).isascii()

@@ -62,6 +62,15 @@ def hello(**more: str) -> Message:
     return Message(chat=ANA, text="hello", **more)
 
 
+async def test_the_page_is_subscribed_to_if_it_is_to_anything(meta: MetaControl) -> None:
+    for fields in (("messages",), ()):
+        subscribing = connector(meta, subscribed_fields=fields)
+        assert (await subscribing.connect()).id == PAGE
+        await subscribing.disconnect()
+    paths = [call["path"].removeprefix(f"/v26.0/{PAGE}") for call in await meta.calls()]
+    assert paths == ["", "/subscribed_apps", ""]
+
+
 async def test_an_echo_with_its_reference_settles_what_was_in_doubt(
     meta: MetaControl, messenger: Messenger, ana: Played
 ) -> None:

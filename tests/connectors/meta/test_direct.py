@@ -219,3 +219,11 @@ def test_numbers_that_come_as_strings_are_numbers() -> None:
     [event] = told({**update(message={"mid": "m_1", "text": "hi"}), "timestamp": str(AT)})
     assert isinstance(event, Received)
     assert event.at == AT
+
+
+def test_what_has_no_time_happened_now() -> None:
+    item = update(message={"mid": "m_1", "text": "hi"})
+    del item["timestamp"]
+    [event] = told(item)
+    assert isinstance(event, Received)
+    assert event.at == 1

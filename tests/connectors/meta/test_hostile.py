@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chat4all_connectors.base import Connector, WebhookCall
@@ -24,6 +24,7 @@ WHATSAPP = WhatsApp(WhatsAppSettings(**BASICS, phone_number_id="1"))
 MESSENGER = Messenger(MessengerSettings(**BASICS, page_id="1"))
 INSTAGRAM = Instagram(InstagramSettings(**BASICS, account_id="1"))
 
+SLOW = [HealthCheck.too_slow]
 TYPES = [type_ for module in (wire, messaging) for type_ in vars(module).values()]
 WORDS = sorted(
     {
@@ -66,7 +67,7 @@ def take(connector: Connector, content: Any) -> None:
     assert msgspec.json.decode(msgspec.json.encode(events), type=list[Event]) == events
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None, suppress_health_check=SLOW)
 @given(message=ITEMS, status=ITEMS, person=VALUES)
 def test_any_message_on_whatsapp(message: Any, status: Any, person: Any) -> None:
     base = {"id": "wamid.1", "timestamp": "1", "from": "5511999", "type": "text"}
@@ -84,7 +85,7 @@ def test_any_message_on_whatsapp(message: Any, status: Any, person: Any) -> None
 
 
 @pytest.mark.parametrize(("connector", "object_"), [(MESSENGER, "page"), (INSTAGRAM, "instagram")])
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None, suppress_health_check=SLOW)
 @given(update=ITEMS, message=ITEMS)
 def test_any_update_of_the_others(
     connector: Connector, object_: str, update: Any, message: Any
@@ -94,7 +95,7 @@ def test_any_update_of_the_others(
     take(connector, {"object": object_, "entry": [{"id": "1", "messaging": items}]})
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None, suppress_health_check=SLOW)
 @given(body=st.binary(max_size=60) | VALUES.map(lambda value: json.dumps(value).encode()))
 def test_any_body(body: bytes) -> None:
     for connector in (WHATSAPP, MESSENGER, INSTAGRAM):

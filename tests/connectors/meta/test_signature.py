@@ -14,13 +14,13 @@ def test_a_known_body_has_a_known_signature() -> None:
     assert is_signed("appsecret", BODY, SIGNED)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(body=st.binary(max_size=200), other=st.binary(max_size=200))
 def test_a_signature_is_of_one_body_alone(body: bytes, other: bytes) -> None:
     assert is_signed("secret", other, sign("secret", body)) == (body == other)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(header=st.text(max_size=80))
 def test_no_other_header_is_taken(header: str) -> None:
     assert is_signed("appsecret", BODY, header) == (header == SIGNED)
@@ -33,7 +33,7 @@ def test_without_a_secret_nothing_is_signed() -> None:
     assert not is_signed("appsecret", BODY, SIGNED.replace("sha256", "sha1"))
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(given_=st.text(max_size=20))
 def test_a_verify_token_is_one_alone(given_: str) -> None:
     assert is_token("verify", given_) == (given_ == "verify")

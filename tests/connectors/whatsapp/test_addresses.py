@@ -11,14 +11,14 @@ USERS = st.from_regex(r"[A-Z]{2}\.[A-Za-z0-9]{1,128}", fullmatch=True)
 GROUP = "Y2FwaV9ncm91cDoxNzA1NTU1MDEzOToxMjAzNjM0MDQ2OTQyMzM4MjAZD"
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(phone=PHONES)
 def test_a_number_has_a_plus(phone: str) -> None:
     assert normal(phone) == normal(f"+{phone}") == f"+{phone}"
     assert recipient(phone) == {"recipient_type": "individual", "to": f"+{phone}"}
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(user=USERS)
 def test_a_user_id_goes_in_a_field_of_its_own(user: str) -> None:
     assert normal(user) == user
@@ -30,7 +30,7 @@ def test_everything_else_is_a_group() -> None:
     assert recipient(GROUP) == {"recipient_type": "group", "to": GROUP}
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(phone=PHONES, user=USERS)
 def test_a_number_goes_before_a_user_id(phone: str, user: str) -> None:
     assert ids(user, phone) == ids(phone, user) == (f"+{phone}", user)

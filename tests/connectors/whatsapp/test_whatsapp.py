@@ -13,6 +13,7 @@ from chat4all_connectors.errors import (
     Transient,
     UnknownOutcome,
 )
+from chat4all_connectors.http import HttpSettings
 from chat4all_connectors.incoming import AccountNotice, Receipt, Received
 from chat4all_connectors.outgoing import FileMessage, Message, TemplateMessage
 from chat4all_connectors.whatsapp import WhatsApp, WhatsAppSettings
@@ -286,6 +287,24 @@ async def test_a_status_with_its_reference_settles_what_was_in_doubt(
     assert isinstance(receipt, Receipt)
     assert (receipt.status, receipt.reference) == ("sent", "ref-7")
     assert [seen.message for seen in await ana.seen()] == [receipt.message]
+
+
+@pytest.mark.parametrize(("kind", "arrived"), [("silence", 1), ("deaf", 0)])
+async def test_without_an_answer_nobody_knows(
+    meta: MetaControl, ana: Played, kind: str, arrived: int
+) -> None:
+    settings = WhatsAppSettings(
+        **BASICS,
+        base_url=meta.base_url,
+        phone_number_id=NUMBER,
+        http=HttpSettings(read_seconds=0.01),
+    )
+    impatient = WhatsApp(settings)
+    await meta.fault(Fault(kind=kind, path="/messages"))  # type: ignore[arg-type]
+    with pytest.raises(UnknownOutcome):
+        await impatient.send_message(hello())
+    assert len(await ana.seen()) == arrived
+    await impatient.disconnect()
 
 
 async def test_a_reaction_whose_answer_is_lost_may_be_repeated(

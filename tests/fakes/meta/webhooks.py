@@ -27,8 +27,6 @@ _OBJECTS: Final[dict[Channel, str]] = {
     "instagram": "instagram",
 }
 _PATIENCE: Final = 20.0
-_LONGEST: Final = 60.0
-"""Seconds between two attempts, at most."""
 
 
 class Manner(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -42,6 +40,8 @@ class Manner(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Updates in one call, if so many wait."""
     retry_seconds: float = 0.05
     """Before the second time that a call is repeated; doubled with every one."""
+    longest_seconds: float = 60.0
+    """Between two attempts."""
     attempts: int = 20
 
 
@@ -151,7 +151,7 @@ class Webhooks:
             for attempt in range(self.manner.attempts):
                 if attempt > 1:
                     pause = self.manner.retry_seconds * 2 ** (attempt - 2)
-                    await trio.sleep(min(pause, _LONGEST))
+                    await trio.sleep(min(pause, self.manner.longest_seconds))
                 if self._stopped:
                     return
                 status = await self._attempt(account, body)
