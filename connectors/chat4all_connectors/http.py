@@ -18,6 +18,7 @@ import trio
 from msgspec import Struct
 
 from .errors import Misconfigured, Refused, Transient, UnknownOutcome
+from .streams import Outgoing, raw
 
 if TYPE_CHECKING:
     import ssl
@@ -148,7 +149,7 @@ class Http:
         """
         patience = self._settings.read_seconds if read_seconds is None else read_seconds
         with trio.CancelScope() as scope:
-            outgoing = _Outgoing(body, scope, patience)
+            outgoing = Outgoing(body, scope, patience)
             try:
                 request = self._request(method, url, params, headers, outgoing, patience)
                 response = await self._client.send(request, stream=True)
@@ -199,7 +200,7 @@ class Http:
         url: str,
         params: Mapping[str, str] | None,
         headers: Mapping[str, str] | None,
-        outgoing: _Outgoing | None,
+        outgoing: Outgoing | None,
         patience: float,
     ) -> httpx2.Request:
         try:
@@ -218,7 +219,7 @@ class Http:
 
     async def _whole(self, response: httpx2.Response) -> bytes:
         content = bytearray()
-        async with aclosing(_raw(response)) as pieces:
+        async with aclosing(raw(response)) as pieces:
             async for piece in pieces:
                 content += piece
                 if len(content) > self._settings.answer_max_bytes:
@@ -245,7 +246,7 @@ class Download:
         """All of it, if it is no file but says why there is none; what is too long is cut."""
         content = bytearray()
         try:
-            async with aclosing(_raw(self._response)) as pieces:
+            async with aclosing(raw(self._response)) as pieces:
                 async for piece in pieces:
                     content += piece
                     if len(content) >= self._answer_max_bytes:
@@ -261,7 +262,7 @@ class Download:
             raise Refused(f"the file is larger than {self._max_bytes} bytes")
         size = 0
         try:
-            async with aclosing(_raw(self._response)) as pieces:
+            async with aclosing(raw(self._response)) as pieces:
                 async for piece in pieces:
                     size += len(piece)
                     if size > self._max_bytes:
@@ -275,46 +276,13 @@ class _TooLong(Exception):
     """An answer is longer than any that is expected."""
 
 
-class _Outgoing(httpx2.AsyncByteStream):
-    """A request's body on its way: knows when all of it was written.
-
-    Its pieces are asked for one by one, each when the one before has been written; so all are out
-    when another one is asked for after the last.
-    """
-
-    def __init__(self, body: Body | None, scope: trio.CancelScope, patience: float) -> None:
-        self.went = False
-        self._body = body
-        self._scope = scope
-        self._patience = patience
-
-    def headers(self) -> dict[str, str]:
-        if self._body is None:
-            return {}
-        return {"Content-Type": self._body.content_type, "Content-Length": str(self._body.size)}
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        if self._body is not None:
-            left = self._body.size
-            async with aclosing(self._body.pieces()) as pieces:
-                async for piece in pieces:
-                    left -= len(piece)
-                    if left < 0:
-                        break
-                    yield piece
-            if left:
-                raise Refused("the file does not have the size that was said")
-        self.went = True
-        self._scope.deadline = trio.current_time() + self._patience
-
-
 @cache
 def _authorities() -> ssl.SSLContext:
     """Whom the system trusts: the same for all accounts, as reading it takes 40 ms."""
     return httpx2.create_ssl_context(trust_env=False)
 
 
-def _lost(outgoing: _Outgoing, sends: bool, what: str) -> Transient | UnknownOutcome:
+def _lost(outgoing: Outgoing, sends: bool, what: str) -> Transient | UnknownOutcome:
     if outgoing.went and sends:
         return UnknownOutcome(f"the provider took a call whole and {what}")
     return Transient(f"the provider {what}")
@@ -334,24 +302,3 @@ def _what(error: httpx2.TransportError) -> str:
 
 def _headers(response: httpx2.Response) -> dict[str, str]:
     return {name.lower(): value for name, value in response.headers.items()}
-
-
-async def _raw(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-    """The bytes as they come.
-
-    Whoever stops early has the connection closed and what is left in it read to its end: the
-    generators below, of httpx2, are not closed by it otherwise, and would be found by the garbage
-    collector.
-    """
-    pieces = response.aiter_raw()
-    try:
-        async for piece in pieces:
-            yield piece
-    except GeneratorExit:
-        await response.aclose()
-        try:
-            async for _ in pieces:
-                pass
-        except (httpx2.TransportError, httpx2.StreamError):
-            pass  # it was closed
-        raise

@@ -50,7 +50,7 @@ async def test_what_is_refused_comes_again_before_what_was_said_after_it(scene: 
 
 
 async def test_a_chat_that_is_refused_holds_back_no_other(scene: Scene) -> None:
-    scene.callback.answers.append(Response(500, headers={"Retry-After": "30"}))
+    scene.callback.answers.append(Response(500, headers={"Retry-After": "10"}))
     await scene.people.say(ANA, "ana")
     await scene.people.say(BOB, "bob")
     assert await told(scene) == ["ana", "bob", "ana"]

@@ -1,3 +1,0 @@
-from tests.connectors.telegram.conftest import fake
-
-__all__ = ["fake"]
