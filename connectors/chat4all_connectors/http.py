@@ -97,7 +97,7 @@ class Http:
     def __init__(
         self, settings: HttpSettings, *, transport: httpx2.AsyncBaseTransport | None = None
     ) -> None:
-        """`transport` stands in for the network."""
+        """`transport` stands in for the network: it has a request's body in `request.stream`."""
         self._settings = settings
         self._client = httpx2.AsyncClient(
             transport=transport,

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _DESCRIBED: Final = 200
 """Characters of a description that are told."""
-_GATEWAY_TIMEOUT: Final = 504
+_MAY_HAVE_PASSED_IT_ON: Final = frozenset({500, 502, 504})
+"""What a gateway answers when it got no answer."""
 
 _NOT_THERE: Final = (
     "chat not found",
@@ -145,7 +146,7 @@ def _of_something_else(answer: Answer, *, sends: bool) -> SendError:
         return Refused(said, code=code)
     if 300 <= status < 400 or status in (401, 403, 404, 407):
         return Misconfigured(said, code=code)
-    if sends and (answer.good or status == _GATEWAY_TIMEOUT):
+    if sends and (answer.good or status in _MAY_HAVE_PASSED_IT_ON):
         return UnknownOutcome(said, code=code)
     return Transient(said, code=code)
 

@@ -125,8 +125,9 @@ def test_what_is_refused_may_be_known_to_be_harmless(
         (407, Misconfigured),
         (408, Transient),
         (413, Refused),
-        (500, Transient),
-        (502, Transient),
+        (500, UnknownOutcome),
+        (502, UnknownOutcome),
+        (503, Transient),
         (504, UnknownOutcome),
     ],
 )
