@@ -81,11 +81,11 @@ def _good_end(text: str, start: int, end: int) -> int:
 def _parts_at(text: str, place: int) -> bool:
     """Whether what is before this place and what is after it are different characters to people.
 
-    By the rules of Unicode's annex 29 that matter in chats: marks, joined emoji, skin tones,
-    flags, and line ends of two characters.
+    By the rules of Unicode's annex 29 that matter in chats: marks, joined emoji, skin tones and
+    flags. Line ends of two characters are not torn, as the blank behind the end is looked at.
     """
     before, after = text[place - 1], text[place]
-    if after == _JOINER or before == _JOINER or (before, after) == ("\r", "\n"):
+    if _JOINER in (before, after):
         return False
     if unicodedata.category(after) in _MARKS or ord(after) in _SKIN_TONES or ord(after) in _TAGS:
         return False

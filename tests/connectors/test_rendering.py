@@ -62,6 +62,30 @@ def test_it_is_split_between_paragraphs_first() -> None:
     ]
 
 
+def test_a_paragraph_ends_a_part_before_a_line_further_on_does() -> None:
+    assert split_text("aaaa bbbb\n\ncc\ndddddd", TextLimit(16)) == ["aaaa bbbb", "cc\ndddddd"]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("aaaa b c d", ["aaaa b c", "d"]),
+        ("aaaaa aaa bb", ["aaaaa aaa", "bb"]),
+        ("aaaaaaaaa bbbbbb cc dd", ["aaaaaaaaa", "bbbbbb", "cc dd"]),
+    ],
+)
+def test_it_is_split_at_the_last_place_that_fits(text: str, parts: list[str]) -> None:
+    assert split_text(text, TextLimit(9)) == parts
+
+
+def test_blanks_at_the_beginning_stay() -> None:
+    assert split_text("  aaa bbb ccc", TextLimit(9)) == ["  aaa bbb", "ccc"]
+
+
+def test_a_line_end_of_two_characters_is_left_out_whole() -> None:
+    assert split_text("aaaaaaaaaa\r\n  b", TextLimit(10)) == ["aaaaaaaaaa", "  b"]
+
+
 def test_then_between_lines_and_then_between_words() -> None:
     assert split_text("one two\nthree four", TextLimit(12)) == ["one two", "three four"]
     assert split_text("one two three", TextLimit(10)) == ["one two", "three"]
@@ -108,4 +132,7 @@ def test_notes_are_words_for_people() -> None:
     assert rendering.location(1, 2, "Sé", "Praça 1") == "a location: Sé, Praça 1 (1, 2)"
     assert rendering.contact("Ana", ["+55 11", "+55 12"]) == "a contact: Ana, +55 11, +55 12"
     assert rendering.poll("Where?", ["Here", "There"]) == "a poll: Where? 1. Here 2. There"
+    assert rendering.poll("Where?", []) == "a poll: Where?"
+    film = "film.mp4 (31.5 MB), which is too large to come here"
+    assert rendering.too_large("film.mp4", 31_500_000) == film
     assert rendering.other("a story") == "a story, which can't be shown here"

@@ -78,19 +78,32 @@ def test_too_many_calls_say_how_long_to_wait_and_what(chat: str | None, scope: s
     error = meaning(answer(429, "Too Many Requests: retry after 31", retry_after=31), chat=chat)
     assert isinstance(error, Throttled)
     assert (error.retry_after, error.scope) == (31, scope)
+    assert (error.message, error.code) == ("Too Many Requests: retry after 31", "429")
 
 
 def test_the_header_says_it_too() -> None:
-    error = meaning(Answer(429, {"retry-after": "5"}, b"slow down"))
-    assert isinstance(error, Throttled)
-    assert error.retry_after == 5
+    header = {"retry-after": "5"}
+    for body in (b"slow down", answer(429, "Too Many Requests").body):
+        error = meaning(Answer(429, header, body))
+        assert isinstance(error, Throttled)
+        assert (error.retry_after, error.code) == (5, "429")
+    for unreadable in ({}, {"retry-after": "Sat, 28 Nov 2026 04:00:00 GMT"}, {"retry-after": "²"}):
+        error = meaning(Answer(429, unreadable, b"slow down"))
+        assert isinstance(error, Throttled)
+        assert error.retry_after is None
+
+
+def test_the_status_is_that_of_http_where_the_answer_has_none() -> None:
+    error = meaning(Answer(401, {}, b'{"ok": false}'))
+    assert isinstance(error, Misconfigured)
+    assert (error.message, error.code) == ("status 401", "401")
 
 
 def test_a_group_that_became_a_supergroup_has_moved() -> None:
     said = "Bad Request: group chat was upgraded to a supergroup chat"
     error = meaning(answer(400, said, migrate_to_chat_id=-1001234567890))
     assert isinstance(error, Moved)
-    assert error.chat == "-1001234567890"
+    assert (error.chat, error.message, error.code) == ("-1001234567890", said, "400")
 
 
 @pytest.mark.parametrize(
@@ -118,13 +131,16 @@ def test_what_is_refused_may_be_known_to_be_harmless(
     ("status", "expected"),
     [
         (200, UnknownOutcome),
+        (300, Misconfigured),
         (302, Misconfigured),
         (400, Transient),
+        (401, Misconfigured),
         (403, Misconfigured),
         (404, Misconfigured),
         (407, Misconfigured),
         (408, Transient),
         (413, Refused),
+        (429, Throttled),
         (500, UnknownOutcome),
         (502, UnknownOutcome),
         (503, Transient),
@@ -133,7 +149,10 @@ def test_what_is_refused_may_be_known_to_be_harmless(
 )
 def test_an_answer_of_something_before_the_api(status: int, expected: type[SendError]) -> None:
     page = Answer(status, {}, b"<html>nginx</html>")
-    assert type(meaning(page)) is expected
+    error = meaning(page)
+    assert type(error) is expected
+    said = f"an answer that is not the Bot API's, status {status}"
+    assert (error.message, error.code) == (said, str(status))
     if expected is UnknownOutcome:
         assert type(meaning(page, sends=False)) is Transient
 
