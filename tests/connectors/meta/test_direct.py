@@ -8,11 +8,13 @@ from msgspec import Raw
 
 from chat4all_connectors.incoming import (
     AccountNotice,
+    Contact,
     Deleted,
     Edited,
     Event,
     Reacted,
     Receipt,
+    ReceiptStatus,
     Received,
 )
 from chat4all_connectors.meta.direct import updates
@@ -76,6 +78,7 @@ def test_several_files_are_several_messages_the_first_with_the_text() -> None:
         ("m_1#1", "", "https://x/1"),
         ("m_1#2", "", "https://x/2"),
     ]
+    assert not [e.note for e in events if isinstance(e, Received) and e.note]
     assert len({event.key for event in events}) == 3
 
 
@@ -93,6 +96,10 @@ def test_several_files_are_several_messages_the_first_with_the_text() -> None:
             {"type": "fallback", "title": "A page", "url": "https://example.org"},
             "a shared link: A page, https://example.org",
         ),
+        (
+            {"type": "fallback", "payload": {"title": "A page", "url": "https://example.org"}},
+            "a shared link: A page, https://example.org",
+        ),
         ({"type": "fallback"}, "a shared link, which can't be shown here"),
         ({"type": "image", "payload": {}}, "a file, which can't be shown here"),
         ({"type": "hologram"}, "an attachment, which can't be shown here"),
@@ -106,6 +113,8 @@ def test_what_can_not_be_shown_is_noted(attachment: dict[str, Any], note: str) -
 def test_an_answer_to_a_story_is_noted() -> None:
     event = received(text="wow", reply_to={"story": {"url": "https://cdn/1", "id": "9"}})
     assert (event.text, event.note, event.reply_to) == ("wow", "an answer to a story", None)
+    both = received(reply_to={"story": {"id": "9"}}, attachments=[{"type": "share"}])
+    assert both.note == "an answer to a story; a shared post, which can't be shown here"
 
 
 @pytest.mark.parametrize("what", [{}, {"is_unsupported": True}])
@@ -116,28 +125,34 @@ def test_a_message_with_nothing_that_is_known_is_noted(what: dict[str, Any]) -> 
 def test_an_echo_of_ours_settles_what_was_sent_and_others_are_left_out() -> None:
     ours = {"sender": {"id": US}, "recipient": {"id": ANA}, "timestamp": AT}
     echo = {"mid": "m_9", "is_echo": True, "app_id": 4711, "text": "hi"}
-    [event] = told({**ours, "message": {**echo, "metadata": "ref-1"}})
-    assert isinstance(event, Receipt)
-    assert (event.status, event.message, event.reference) == ("sent", "m_9", "ref-1")
-    assert event.chat == ANA
+    settled = Receipt(
+        key="echo:m_9", chat=ANA, status="sent", at=AT, message="m_9", reference="ref-1"
+    )
+    assert told({**ours, "message": {**echo, "metadata": "ref-1"}}) == [settled]
     assert told({**ours, "message": echo}) == []
 
 
 def test_a_message_that_was_taken_back() -> None:
-    [event] = message(is_deleted=True)
-    assert isinstance(event, Deleted)
-    assert (event.message, event.chat, event.key) == ("m_1", ANA, "deleted:m_1")
+    gone = Deleted(key="deleted:m_1", chat=ANA, message="m_1", at=AT, sender=Contact(id=ANA))
+    assert message(is_deleted=True) == [gone]
 
 
 def test_an_edit() -> None:
-    first, second = told(
+    first, second = (
+        Edited(
+            key=f"edit:m_1:{number}",
+            chat=ANA,
+            sender=Contact(id=ANA),
+            message="m_1",
+            at=AT,
+            text=text,
+        )
+        for number, text in ((1, "one"), (2, "two"))
+    )
+    assert told(
         update(message_edit={"mid": "m_1", "text": "one", "num_edit": 1}),
         update(message_edit={"mid": "m_1", "text": "two", "num_edit": 2}),
-    )
-    assert isinstance(first, Edited)
-    assert isinstance(second, Edited)
-    assert (second.message, second.text) == ("m_1", "two")
-    assert first.key != second.key
+    ) == [first, second]
 
 
 @pytest.mark.parametrize(
@@ -151,30 +166,30 @@ def test_an_edit() -> None:
     ],
 )
 def test_reactions(reaction: dict[str, Any], emoji: str | None) -> None:
-    [event] = told(update(reaction={"mid": "m_1", **reaction}))
-    assert isinstance(event, Reacted)
-    assert (event.message, event.emoji) == ("m_1", emoji)
+    key = f"reaction:{ANA}:m_1:{AT}:{emoji or ''}"
+    reacted = Reacted(key=key, chat=ANA, sender=Contact(id=ANA), message="m_1", at=AT, emoji=emoji)
+    assert told(update(reaction={"mid": "m_1", **reaction})) == [reacted]
+
+
+def receipt(key: str, status: ReceiptStatus, **more: Any) -> Receipt:
+    return Receipt(key=key, chat=ANA, status=status, at=AT, **more)
 
 
 def test_what_arrived_is_told_by_message_and_up_to_a_time() -> None:
-    events = told(update(delivery={"mids": ["m_1", "m_2"], "watermark": AT}))
-    receipts = [event for event in events if isinstance(event, Receipt)]
-    assert [(r.message, r.watermark) for r in receipts] == [
-        ("m_1", None),
-        ("m_2", None),
-        (None, AT),
+    mark = AT - 5
+    assert told(update(delivery={"mids": ["m_1", "m_2"], "watermark": mark})) == [
+        receipt("delivered:m_1", "delivered", message="m_1"),
+        receipt("delivered:m_2", "delivered", message="m_2"),
+        receipt(f"delivered:{ANA}:{mark}", "delivered", watermark=mark),
     ]
-    assert {r.status for r in receipts} == {"delivered"}
-    assert len({r.key for r in receipts}) == 3
 
 
 def test_what_was_read_is_told_up_to_a_time_or_a_message() -> None:
-    [by_time] = told(update(read={"watermark": AT}))
-    [by_message] = told(update(read={"mid": "m_1"}))
-    assert isinstance(by_time, Receipt)
-    assert isinstance(by_message, Receipt)
-    assert (by_time.status, by_time.watermark, by_time.message) == ("read", AT, None)
-    assert (by_message.status, by_message.watermark, by_message.message) == ("read", None, "m_1")
+    mark = AT - 5
+    assert told(update(read={"watermark": mark}), update(read={"mid": "m_1"})) == [
+        receipt(f"read:{ANA}:{mark}", "read", watermark=mark),
+        receipt("read:m_1", "read", message="m_1"),
+    ]
 
 
 def test_a_button_that_was_pressed_is_a_text() -> None:
@@ -183,9 +198,11 @@ def test_a_button_that_was_pressed_is_a_text() -> None:
         update(postback={"title": "Yes", "payload": "YES"}),
         update(postback={"payload": "YES"}),
     )
-    assert isinstance(pressed, Received)
+    assert pressed == Received(
+        key="message:m_5", chat=ANA, sender=Contact(id=ANA), message="m_5", at=AT, text="Yes"
+    )
     assert isinstance(untitled, Received)
-    assert (pressed.text, pressed.message) == ("Yes", "m_5")
+    assert untitled.text == ""
     assert untitled.note == "a button that was pressed, which can't be shown here"
     assert len({pressed.key, again.key, untitled.key}) == 3
 
@@ -213,6 +230,7 @@ def test_one_that_can_not_be_read_leaves_the_others_as_they_are() -> None:
     assert isinstance(notice, AccountNotice)
     assert isinstance(last, Received)
     assert (notice.severity, notice.at) == ("warning", 1)
+    assert notice.text.startswith("an update of Meta's can't be read, and is lost: Expected ")
 
 
 def test_numbers_that_come_as_strings_are_numbers() -> None:

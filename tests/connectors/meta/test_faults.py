@@ -86,7 +86,8 @@ def test_a_subcode_that_is_not_known_leaves_it_to_the_code() -> None:
 
 
 def test_what_meta_calls_passing_is_so_unless_the_code_says_what_to_do() -> None:
-    assert rule_for(Fault(1, is_transient=True), {}).failure == "transient"
+    passing = rule_for(Fault(1, is_transient=True), {})
+    assert (passing.failure, passing.why) == ("transient", rule_for(Fault(1), {}).why)
     assert rule_for(Fault(77777, is_transient=True), {}).failure == "transient"
     assert rule_for(Fault(4, is_transient=True), {}).failure == "throttled"
     assert rule_for(Fault(190, is_transient=True), {}).failure == "misconfigured"
@@ -117,6 +118,7 @@ def test_what_is_throttled_waits_for_the_longest_that_is_told() -> None:
     error = to_error(rule, Fault(131056), regain=120)
     assert isinstance(error, Throttled)
     assert (error.scope, error.retry_after, error.code) == ("chat", 120, "131056")
+    assert error.message == "too much (code 131056)"
     shorter = to_error(rule, Fault(131056), regain=2)
     assert isinstance(shorter, Throttled)
     assert shorter.retry_after == 6

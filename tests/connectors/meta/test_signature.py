@@ -47,3 +47,8 @@ def test_without_a_verify_token_none_is_taken() -> None:
 def test_a_proof_is_of_secret_and_token() -> None:
     assert len(proof("secret", "token")) == 64
     assert proof("secret", "token") != proof("secret", "other") != proof("other", "other")
+
+
+def test_characters_that_no_header_can_have_are_wrong_too() -> None:
+    assert not is_signed("appsecret", BODY, "\ud800")
+    assert not is_token("verify", "\ud800")
