@@ -8,6 +8,7 @@ from msgspec import Raw, Struct
 
 from chat4all_connectors.base import WebhookCall
 from chat4all_connectors.errors import WebhookRefused
+from chat4all_connectors.incoming import AccountNotice
 from chat4all_connectors.meta.envelope import (
     Unreadable,
     confirm,
@@ -93,9 +94,15 @@ def test_what_is_about_something_else_is_refused() -> None:
 
 def test_what_is_too_large_is_refused() -> None:
     assert status_of(signed(b" " * (SETTINGS.webhook_max_bytes + 1))) == 413
-    many = [{"id": "1", "messaging": [{}] * 600}, {"id": "1", "standby": [{}] * 401}]
+    many: list[dict[str, Any]] = [
+        {"id": "1", "messaging": [{}] * 600},
+        {"id": "1", "standby": [{}] * 401},
+    ]
     assert status_of(signed({"object": "page", "entry": many})) == 413
-    assert len(entries(signed({"object": "page", "entry": many[:1]}), "page", SETTINGS)) == 1
+    many[1]["standby"] = [{}] * 400
+    assert len(entries(signed({"object": "page", "entry": many}), "page", SETTINGS)) == 2
+    whole = b'{"object":"page","entry":[]}'.ljust(SETTINGS.webhook_max_bytes)
+    assert list(entries(signed(whole), "page", SETTINGS)) == []
 
 
 class Thing(Struct):
@@ -107,8 +114,16 @@ def test_an_update_of_another_form_is_told_without_what_is_in_it() -> None:
     with pytest.raises(Unreadable) as caught:
         read(raw, Thing)
     [event] = unreadable(raw, 5, caught.value)
-    assert event.at == 5
+    assert isinstance(event, AccountNotice)
+    assert (event.at, event.severity) == (5, "warning")
     assert "number" in str(event)
     assert "private" not in str(event)
     assert event.key.endswith(fingerprint(raw))
     assert len(fingerprint(raw)) == 32
+
+
+def test_numbers_may_be_strings_only_if_that_is_said() -> None:
+    raw = Raw(b'{"number":"7"}')
+    assert read(raw, Thing, strict=False) == Thing(7)
+    with pytest.raises(Unreadable):
+        read(raw, Thing)

@@ -73,8 +73,8 @@ async def test_a_call_has_its_token_in_a_header_alone() -> None:
 
 async def test_an_id_is_one_part_of_the_path_whatever_is_in_it() -> None:
     network = Network()
-    await graph(network, base_url="http://x:1/").get("a?b#c d", Answer)
-    assert str(network.calls[0].url) == "http://x:1/v26.0/a%3Fb%23c%20d"
+    await graph(network, base_url="http://x:1/").get("a?b#c d/edge", Answer)
+    assert str(network.calls[0].url) == "http://x:1/v26.0/a%3Fb%23c%20d/edge"
 
 
 async def test_a_call_proves_that_it_knows_the_secret_if_it_has_to() -> None:
@@ -86,6 +86,7 @@ async def test_a_call_proves_that_it_knows_the_secret_if_it_has_to() -> None:
 async def test_a_post_is_json() -> None:
     network = Network()
     await graph(network).post("1/messages", {"text": "olá"}, Answer, sends=True)
+    assert network.calls[0].method == "POST"
     assert network.calls[0].headers["content-type"] == "application/json"
     assert json.loads(network.bodies[0]) == {"text": "olá"}
 
@@ -95,7 +96,18 @@ async def test_an_upload_is_a_form() -> None:
     file = MemoryUpload(b"bytes", name="a.png", mime="image/png")
     await graph(network).upload("1/media", {"type": "image/png"}, "file", file, Answer)
     assert network.calls[0].headers["content-type"].startswith("multipart/form-data; boundary=")
-    assert b"bytes" in network.bodies[0]
+    assert network.calls[0].method == "POST"
+    assert b'name="type"\r\n\r\nimage/png\r\n' in network.bodies[0]
+    assert b'name="file"; filename="a.png"\r\n' in network.bodies[0]
+    assert b"\r\nbytes\r\n" in network.bodies[0]
+
+
+async def test_what_nobody_sees_may_be_repeated_when_its_answer_can_not_be_read() -> None:
+    network = Network(200, b"<html>")
+    with pytest.raises(Transient):
+        await graph(network).get("1", Answer)
+    with pytest.raises(Transient):
+        await graph(network).upload("1/media", {}, "file", MemoryUpload(b"x"), Answer)
 
 
 @pytest.mark.parametrize("sends", [True, False])
@@ -116,10 +128,19 @@ async def test_an_error_without_an_object_may_hide_what_graph_did(status: int) -
 
 @pytest.mark.parametrize(
     ("status", "class_"),
-    [(429, Transient), (503, Transient), (404, Refused), (302, Misconfigured)],
+    [
+        (408, Transient),
+        (425, Transient),
+        (429, Transient),
+        (503, Transient),
+        (400, Refused),
+        (404, Refused),
+        (302, Misconfigured),
+    ],
 )
 async def test_other_answers_without_an_object(status: int, class_: type[SendError]) -> None:
-    assert type(await failure(Network(status, b""), sends=True)) is class_
+    error = await failure(Network(status, b""), sends=True)
+    assert (type(error), error.code) == (class_, str(status))
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"id":7}', b"[" * 100_000], ids=range(5))
@@ -149,6 +170,7 @@ async def fetched(network: Network, url: str, **more: Any) -> bytes:
         "https://scontent.xx.fbcdn.net/v/1.jpg",
         "https://scontent.cdninstagram.com/v/1.jpg",
         "https://mmg.whatsapp.net/v/1",
+        "https://lookaside.fbsbx.com:443/1",
         "https://graph.facebook.com/v26.0/file",
     ],
 )
@@ -194,12 +216,20 @@ async def test_a_file_is_no_larger_than_it_may_be() -> None:
         (401, Refused),
         (403, Refused),
         (404, Refused),
+        (408, Transient),
+        (425, Transient),
         (429, Transient),
-        (502, Transient),
+        (500, Transient),
     ],
 )
 async def test_a_file_that_is_not_handed_over_concerns_nothing_else(
     status: int, class_: type[SendError]
 ) -> None:
-    with pytest.raises(class_):
+    with pytest.raises(class_, match="hand"):
         await fetched(Network(status, b"URL signature expired"), "https://a.fbcdn.net/1")
+
+
+async def test_a_code_that_is_not_known_is_judged_by_its_status() -> None:
+    error = {"error": {"message": "m", "code": 77777}}
+    assert type(await failure(Network(500, error), sends=True)) is Transient
+    assert type(await failure(Network(400, error), sends=True)) is Refused

@@ -8,6 +8,7 @@ import pytest
 from chat4all_connectors.incoming import (
     AccountNotice,
     ChatMoved,
+    Contact,
     Deleted,
     Edited,
     Event,
@@ -36,6 +37,8 @@ def received(message: dict[str, Any], *people: dict[str, Any]) -> Received:
     return event
 
 
+SENDER = Contact(id="+5511999")
+AT = 1_749_416_383_000
 TEXT = {"type": "text", "text": {"body": "olá"}}
 
 
@@ -101,7 +104,7 @@ def test_a_file(type_: str, kind: str) -> None:
     event = received({"type": type_, type_: file})
     assert event.media is not None
     assert (event.media.ref, event.media.kind, event.media.mime) == ("123", kind, "a/b")
-    assert (event.media.name, event.text) == ("f", "see")
+    assert (event.media.name, event.text, event.note) == ("f", "see", "")
 
 
 @pytest.mark.parametrize(
@@ -161,8 +164,14 @@ def test_a_choice_is_a_text(message: dict[str, Any]) -> None:
 )
 def test_a_reaction(emoji: dict[str, str], shown: str | None) -> None:
     event = told({"type": "reaction", "reaction": {"message_id": "wamid.0", **emoji}})
-    assert isinstance(event, Reacted)
-    assert (event.message, event.emoji, event.chat) == ("wamid.0", shown, "+5511999")
+    assert event == Reacted(
+        key="message:wamid.1",
+        chat="+5511999",
+        sender=SENDER,
+        message="wamid.0",
+        at=AT,
+        emoji=shown,
+    )
 
 
 @pytest.mark.parametrize(
@@ -176,22 +185,31 @@ def test_a_reaction(emoji: dict[str, str], shown: str | None) -> None:
 def test_an_edit(new: dict[str, Any], text: str) -> None:
     edit = {"original_message_id": "wamid.0", "message": new}
     event = told({"type": "edit", "edit": edit})
-    assert isinstance(event, Edited)
-    assert (event.message, event.text, event.key) == ("wamid.0", text, "message:wamid.1")
+    assert event == Edited(
+        key="message:wamid.1",
+        chat="+5511999",
+        sender=SENDER,
+        message="wamid.0",
+        at=AT,
+        text=text,
+    )
 
 
 def test_a_message_that_was_taken_back() -> None:
     event = told({"type": "revoke", "revoke": {"original_message_id": "wamid.0"}})
-    assert isinstance(event, Deleted)
-    assert (event.message, event.chat) == ("wamid.0", "+5511999")
+    assert event == Deleted(
+        key="message:wamid.1", chat="+5511999", message="wamid.0", at=AT, sender=SENDER
+    )
 
 
 def test_another_number_is_another_chat() -> None:
     system = {"type": "user_changed_number", "body": "…", "wa_id": "5511888"}
     event = told({"type": "system", "system": system})
-    assert isinstance(event, ChatMoved)
-    assert (event.chat, event.now) == ("+5511999", "+5511888")
-    assert isinstance(told({"type": "system", "system": {"type": "other"}}), AccountNotice)
+    assert event == ChatMoved(key="message:wamid.1", chat="+5511999", now="+5511888", at=AT)
+    for other in ({"type": "other"}, {"wa_id": "5511999"}):
+        news = told({"type": "system", "system": other})
+        assert isinstance(news, AccountNotice)
+        assert (news.key, news.at, news.severity) == ("message:wamid.1", AT, "info")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from chat4all_connectors.incoming import AccountNotice, Event, Receipt, Received
+from chat4all_connectors.incoming import AccountNotice, Event, Receipt, ReceiptStatus, Received
 from chat4all_connectors.meta.envelope import Change, Entry
 from chat4all_connectors.whatsapp import WhatsAppSettings
 from chat4all_connectors.whatsapp.faults import rules
@@ -49,11 +49,21 @@ def receipt(status: str, **more: Any) -> Receipt:
     ("status", "expected"),
     [("sent", "sent"), ("delivered", "delivered"), ("read", "read"), ("played", "read")],
 )
-def test_a_status_says_how_far_a_message_has_come(status: str, expected: str) -> None:
-    event = receipt(status, recipient_id="5511999", biz_opaque_callback_data="ref")
-    assert (event.status, event.message, event.chat) == (expected, "wamid.1", "+5511999")
-    assert (event.reference, event.at) == ("ref", 1749416383000)
-    assert event.key == f"status:wamid.1:{status}"
+def test_a_status_says_how_far_a_message_has_come(status: str, expected: ReceiptStatus) -> None:
+    event = receipt(
+        status,
+        recipient_id="5511999",
+        biz_opaque_callback_data="ref",
+        errors=[{"code": 131026}] if status == "read" else [],
+    )
+    assert event == Receipt(
+        key=f"status:wamid.1:{status}",
+        chat="+5511999",
+        status=expected,
+        at=1_749_416_383_000,
+        message="wamid.1",
+        reference="ref",
+    )
 
 
 def test_a_status_may_have_a_user_id_alone_or_nothing() -> None:
@@ -112,8 +122,9 @@ def test_one_that_can_not_be_read_leaves_the_others_as_they_are() -> None:
 def test_an_error_is_told_to_operators() -> None:
     [event] = changed(value(errors=[{"code": 130429, "title": "t"}]))
     assert isinstance(event, AccountNotice)
-    assert event.severity == "error"
-    assert "130429" in event.text
+    assert (event.severity, event.at) == ("error", 1)
+    assert event.text.startswith("WhatsApp tells of an error: ")
+    assert event.text.endswith(" (code 130429)")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +152,19 @@ def test_an_error_is_told_to_operators() -> None:
             "warning",
             "the number's quality: FLAGGED, limit TIER_1K",
         ),
-        ("account_update", {"event": "DISABLED_UPDATE"}, "warning", "the WhatsApp account: "),
+        (
+            "account_update",
+            {"event": "DISABLED_UPDATE"},
+            "warning",
+            "the WhatsApp account: DISABLED_UPDATE",
+        ),
+        ("account_update", {}, "warning", "the WhatsApp account: it was changed"),
+        (
+            "phone_number_quality_update",
+            {"event": "UNFLAGGED"},
+            "info",
+            "the number's quality: UNFLAGGED",
+        ),
     ],
 )
 def test_news_of_the_account_are_told(
@@ -149,8 +172,8 @@ def test_news_of_the_account_are_told(
 ) -> None:
     [event] = changed(news, field)
     assert isinstance(event, AccountNotice)
-    assert event.severity == severity
-    assert event.text.startswith(text)
+    assert (event.severity, event.at) == (severity, 1)
+    assert event.text == text
 
 
 def test_changes_that_mean_nothing_to_us_are_left_out() -> None:
