@@ -61,6 +61,7 @@ def test_a_text() -> None:
 def test_in_a_group_its_title_is_told() -> None:
     event = received(GROUP, text="hi")
     assert (event.chat, event.group) == ("-100200", "Friends")
+    assert received({"id": -5, "type": "group"}, text="hi").group == ""
 
 
 def test_who_writes_in_the_name_of_a_group_is_the_group() -> None:
@@ -75,7 +76,10 @@ def test_a_reply_names_its_message() -> None:
 def test_what_is_said_in_a_topic_is_no_reply_to_its_beginning() -> None:
     topic = {"message_thread_id": 3, "is_topic_message": True, "text": "hi"}
     assert received(GROUP, reply_to_message=message(), **topic).reply_to is None
-    assert received(GROUP, reply_to_message=message(), text="hi").reply_to == "3"
+    later = {**topic, "message_thread_id": 2}
+    assert received(GROUP, reply_to_message=message(), **later).reply_to == "3"
+    thread = {"message_thread_id": 3, "text": "hi"}
+    assert received(GROUP, reply_to_message=message(), **thread).reply_to == "3"
 
 
 @pytest.mark.parametrize(
@@ -95,12 +99,13 @@ def test_what_is_said_in_a_topic_is_no_reply_to_its_beginning() -> None:
             {"audio": {**FILE, "mime_type": "audio/x-wav", "file_name": "a.wav"}},
             Media(ref="F", kind="audio", mime="audio/x-wav", name="a.wav", size=9),
         ),
+        ({"audio": FILE}, Media(ref="F", kind="audio", mime="audio/mpeg", size=9)),
         ({"voice": FILE}, Media(ref="F", kind="audio", mime="audio/ogg", size=9)),
         ({"document": {"file_id": "F"}}, Media(ref="F", kind="document")),
         ({"sticker": {"file_id": "F"}}, Media(ref="F", kind="image", mime="image/webp")),
         (
-            {"sticker": {"file_id": "F", "is_video": True}},
-            Media(ref="F", kind="video", mime="video/webm"),
+            {"sticker": {"file_id": "F", "is_video": True, "file_size": 9}},
+            Media(ref="F", kind="video", mime="video/webm", size=9),
         ),
     ],
     ids=lambda value: "" if isinstance(value, Media) else "-".join(value),
@@ -112,6 +117,17 @@ def test_a_file(content: dict[str, Any], media: Media) -> None:
 
 def test_a_part_of_an_album_is_a_message_of_its_own() -> None:
     assert received(photo=[FILE], media_group_id="99").media is not None
+
+
+def test_a_file_is_fetched_up_to_the_limit() -> None:
+    assert received(document={**FILE, "file_size": 1000}).media is not None
+    assert received(document={**FILE, "file_size": 1001}).media is None
+
+
+def test_several_notes_are_lines() -> None:
+    place = {"latitude": 1, "longitude": 2}
+    event = received(forward_origin={"type": "channel", "chat": {"id": -7}}, location=place)
+    assert event.note == "forwarded from a chat\na location: 1, 2"
 
 
 def test_a_file_that_can_not_be_fetched_is_told_by_words() -> None:
@@ -145,6 +161,7 @@ def test_a_file_that_can_not_be_fetched_is_told_by_words() -> None:
         ),
         ({"dice": {"emoji": "🎲", "value": 5}}, "🎲 5"),
         ({"sticker": {"file_id": "F", "is_animated": True, "emoji": "😀"}}, "a sticker 😀"),
+        ({"sticker": {"file_id": "F", "is_animated": True}}, "a sticker"),
         ({"story": {"id": 1}}, "a message (story), which can't be shown here"),
         ({"paid_media": {}}, "a message (paid media), which can't be shown here"),
         ({"text": ""}, "a message (unknown), which can't be shown here"),
@@ -161,6 +178,7 @@ def test_what_can_not_be_carried_is_told_by_words(content: dict[str, Any], note:
         ({"type": "user", "sender_user": ANA}, "Ana Silva"),
         ({"type": "hidden_user", "sender_user_name": "Bob"}, "Bob"),
         ({"type": "channel", "chat": GROUP}, "Friends"),
+        ({"type": "user", "sender_user": {"id": 9}}, "somebody"),
         ({"type": "new"}, "somebody"),
     ],
 )
@@ -179,6 +197,15 @@ def test_the_addresses_of_links_are_not_lost() -> None:
     assert event.text == "😀 here (https://a.example) ther (https://b.example)e"
 
 
+def test_a_link_that_ends_within_a_character_does_no_harm() -> None:
+    link = {"type": "text_link", "offset": 0, "length": 1, "url": "https://a.example"}
+    assert "(https://a.example)" in received(text="😀", entities=[link]).text
+    beyond = {**link, "length": 99}
+    assert received(text="😀", entities=[beyond]).text == "😀 (https://a.example)"
+    other = {**link, "type": "url"}
+    assert received(text="x", entities=[other]).text == "x"
+
+
 @pytest.mark.parametrize(
     "field", ["new_chat_members", "left_chat_member", "pinned_message", "forum_topic_created"]
 )
@@ -190,9 +217,8 @@ def test_both_chats_tell_of_a_move_which_counts_once() -> None:
     before = {"id": -5, "type": "group", "title": "Friends"}
     [old] = events({"message": message(before, migrate_to_chat_id=-100_200)})
     [new] = events({"message": message(GROUP, migrate_from_chat_id=-5)})
-    assert isinstance(old, ChatMoved)
-    assert old == new
-    assert (old.chat, old.now) == ("-5", "-100200")
+    moved = ChatMoved(key="moved:-5:-100200", chat="-5", now="-100200", at=1_700_000_000_000)
+    assert old == new == moved
 
 
 def test_an_edit_has_the_new_text_and_its_time() -> None:
@@ -231,8 +257,23 @@ def test_a_caption_that_was_taken_away_is_an_edit_and_a_place_that_moves_is_none
 def test_a_reaction(reactions: list[dict[str, Any]], emoji: str | None) -> None:
     about = {"chat": PRIVATE, "message_id": 3, "date": 1_700_000_000, "old_reaction": []}
     [event] = events({"message_reaction": {**about, "user": ANA, "new_reaction": reactions}})
-    assert isinstance(event, Reacted)
-    assert (event.message, event.emoji, event.sender.id) == ("3", emoji, "7")
+    assert event == Reacted(
+        key="update:12",
+        chat="7",
+        sender=Contact(id="7", name="Ana Silva", handle="ana"),
+        message="3",
+        at=1_700_000_000_000,
+        emoji=emoji,
+    )
+
+
+def test_a_reaction_may_be_of_a_group_or_of_nobody_that_is_told() -> None:
+    about = {"chat": GROUP, "message_id": 3, "date": 1_700_000_000}
+    other = {"id": -100_300, "type": "channel", "title": "News"}
+    for actor, name in (({"actor_chat": other}, "News"), ({}, "Friends")):
+        [event] = events({"message_reaction": {**about, **actor, "new_reaction": []}})
+        assert isinstance(event, Reacted)
+        assert event.sender.name == name
 
 
 @pytest.mark.parametrize(
@@ -243,6 +284,8 @@ def test_a_reaction(reactions: list[dict[str, Any]], emoji: str | None) -> None:
         ("left", "member", [True]),
         ("member", "left", [False]),
         ("member", "administrator", []),
+        ("member", "restricted", []),
+        ("creator", "left", [False]),
     ],
 )
 def test_who_lets_the_bot_in_or_keeps_it_out(before: str, after: str, expected: list[bool]) -> None:
@@ -252,9 +295,10 @@ def test_who_lets_the_bot_in_or_keeps_it_out(before: str, after: str, expected: 
         "old_chat_member": {"status": before},
         "new_chat_member": {"status": after},
     }
-    told = events({"my_chat_member": change})
-    assert [event.reachable for event in told if isinstance(event, Reachability)] == expected
-    assert len(told) == len(expected)
+    assert events({"my_chat_member": change}) == [
+        Reachability(key="update:12", chat="7", reachable=reachable, at=1_700_000_000_000)
+        for reachable in expected
+    ]
 
 
 def test_a_bot_that_may_not_write_any_more_reaches_nobody() -> None:
@@ -267,6 +311,8 @@ def test_a_bot_that_may_not_write_any_more_reaches_nobody() -> None:
     [event] = events({"my_chat_member": change})
     assert isinstance(event, Reachability)
     assert not event.reachable
+    change["new_chat_member"] = {"status": "restricted", "can_send_messages": True}
+    assert events({"my_chat_member": change}) == []
 
 
 def test_kinds_that_nobody_asked_for_are_left_out() -> None:
@@ -276,7 +322,7 @@ def test_kinds_that_nobody_asked_for_are_left_out() -> None:
 def test_an_update_that_can_not_be_read_is_told_to_operators() -> None:
     [event] = events({"message": message(text=["private words"])})
     assert isinstance(event, AccountNotice)
-    assert event.at == NOW
+    assert (event.key, event.at, event.severity) == ("update:12", NOW, "warning")
     assert "$.message.text" in event.text
     assert "private" not in event.text
 
