@@ -75,7 +75,7 @@ async def whole_request(stream: trio.SocketStream) -> tuple[h11.Request, bytes]:
             assert head is not None
             return head, body
         else:
-            raise AssertionError(event)
+            raise trio.BrokenResourceError  # the client has left between two calls
 
 
 def answers(content: bytes) -> Peer:

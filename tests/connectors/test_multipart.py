@@ -48,6 +48,17 @@ async def test_fields_come_first_and_then_the_file() -> None:
     ]
 
 
+async def test_what_is_between_the_parts_can_not_be_guessed() -> None:
+    first, second = (Multipart({}, "file", MemoryUpload(b"")).content_type for _ in range(2))
+    assert first != second
+
+
+async def test_a_name_that_is_no_text_does_no_harm() -> None:
+    form = Multipart({}, "file", MemoryUpload(b"1", name="\udc80.txt"))
+    [(_, filename, _, _)] = parts_of(form, b"".join(await read(form)))
+    assert filename == "?.txt"
+
+
 async def test_its_size_is_known_before_it_is_read() -> None:
     form = Multipart({"a": "é"}, "file", MemoryUpload(b"12345", name="é.txt"))
     assert form.size == len(b"".join(await read(form)))
