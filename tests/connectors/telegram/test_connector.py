@@ -353,9 +353,10 @@ async def test_what_was_polled_comes_again_until_its_cursor_is_given(fake: str) 
 
 
 async def test_of_two_that_poll_the_later_one_is_served(fake: str) -> None:
-    async with open_scene(fake, mode="polling", poll_seconds=50) as scene:
+    async with open_scene(fake, mode="polling", poll_seconds=10) as scene:
         await scene.people.say(ANA, "1")
         cursor = (await scene.telegram.poll(None)).cursor
+        await scene.people.pace(1.0)  # so that only the other one ends a poll
         lost = trio.Event()
 
         async def loses() -> None:

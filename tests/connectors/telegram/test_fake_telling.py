@@ -50,10 +50,15 @@ async def test_what_is_refused_comes_again_before_what_was_said_after_it(scene: 
 
 
 async def test_a_chat_that_is_refused_holds_back_no_other(scene: Scene) -> None:
-    scene.callback.answers.append(Response(500, headers={"Retry-After": "10"}))
-    await scene.people.say(ANA, "ana")
-    await scene.people.say(BOB, "bob")
-    assert await told(scene) == ["ana", "bob", "ana"]
+    before = len((await scene.people.state())["attempts"])
+    scene.callback.answers.append(Response(500, headers={"Retry-After": "3600"}))
+    for number, person in enumerate((ANA, BOB), 1):
+        await scene.people.say(person, "hello")
+        while len((await scene.people.state())["attempts"]) < before + number:
+            pass
+    updates = [json.loads(call.body)["message"] for call in scene.callback.take()]
+    assert [update["from"]["id"] for update in updates] == [ANA, BOB]
+    assert (await scene.people.state())["pending"] == 1
 
 
 async def test_what_is_held_back_comes_later_and_in_any_order(scene: Scene) -> None:

@@ -124,6 +124,10 @@ class TelegramPeople:
         """Take the token, or not."""
         await self._do("token", valid=valid)
 
+    async def pace(self, pace: float) -> None:
+        """Make the fake's waits as long as this times the real ones."""
+        await self._do("pace", pace=pace)
+
     async def webhook(self, url: str) -> None:
         """Have somebody else set the webhook, or take it away."""
         await self._do("webhook", url=url)

@@ -116,6 +116,12 @@ class Updates(_Command):
     twice: int = 0
 
 
+class Pace(_Command):
+    """How long waits take from now on: 1 as real."""
+
+    pace: float
+
+
 class Token(_Command):
     """Whether the token is taken."""
 
@@ -204,6 +210,8 @@ def _do(bot: Bot, what: str, body: bytes) -> Any:
             bot.telling.held = updates.hold
             if not updates.hold:
                 bot.telling.release(reverse=updates.reverse)
+    elif what == "pace":
+        bot.telling.pace = given(Pace).pace
     elif what == "token":
         bot.valid = given(Token).valid
     else:
