@@ -128,17 +128,20 @@ class Edge:
 
         When told to `stop_accepting`, only the `admin_listeners` go on, which serve no WebSocket.
         """
-        async with trio.open_nursery() as nursery:
-            for listener in admin_listeners:
-                nursery.start_soon(self._accept, listener, self._admit_admin)
-            with self._accepting:
-                async with trio.open_nursery() as accepting:
-                    for listener in listeners:
-                        accepting.start_soon(self._accept, listener, self._admit)
-                    task_status.started()
-            for listener in listeners:
-                listener.close()  # who comes now is refused at once, and goes elsewhere
-            await trio.sleep_forever()
+        try:
+            async with trio.open_nursery() as nursery:
+                for listener in admin_listeners:
+                    nursery.start_soon(self._accept, listener, self._admit_admin)
+                with self._accepting:
+                    async with trio.open_nursery() as accepting:
+                        for listener in listeners:
+                            accepting.start_soon(self._accept, listener, self._admit)
+                        task_status.started()
+                for listener in listeners:
+                    listener.close()  # who comes now is refused at once, and goes elsewhere
+                await trio.sleep_forever()
+        finally:
+            self.low_priority.close()
 
     def stop_accepting(self) -> None:
         """Let nobody in any more, become nobody's new WebSocket, and answer no further requests."""

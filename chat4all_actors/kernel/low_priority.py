@@ -61,6 +61,12 @@ class LowPriority(Instrument):
             self._watching = True
         return await _InTurns(self, function(*arguments))
 
+    def close(self) -> None:
+        """Look at passes no longer; those who still wait have their turns, one in each."""
+        if self._watching:
+            trio.lowlevel.remove_instrument(self)
+            self._watching = False
+
     def after_io_wait(self, timeout: float) -> None:
         """A pass begins: see trio's `Instrument`."""
         self._used = 0.0

@@ -140,3 +140,25 @@ async def test_time_and_tasks_of_its_own_go_on_as_always(
 
     assert await LowPriority().run(work)
     assert trio.current_time() == 8
+
+
+async def test_once_closed_it_watches_nothing_and_those_who_wait_still_have_their_turns(
+    costs: Costs,
+) -> None:
+    costs.step = 2 * BUDGET
+    lane, ended = LowPriority(), []
+
+    async def work(number: int) -> None:
+        await trio.lowlevel.checkpoint()
+        ended.append(number)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(MANY):
+            nursery.start_soon(lane.run, work, number)
+        while lane.waiting < MANY // 2:
+            await trio.lowlevel.checkpoint()
+        lane.close()
+    assert sorted(ended) == list(range(MANY))
+    lane.close()
+    with pytest.raises(KeyError):
+        trio.lowlevel.remove_instrument(lane)
