@@ -13,6 +13,7 @@ from chat4all_storage.ports.clients import ServiceClient
 
 from .errors import BadCredentials, InvalidField
 from .passwords import PasswordRefused
+from .scopes import SCOPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,16 +23,6 @@ if TYPE_CHECKING:
 
     from .passwords import Passwords
 
-SCOPES: Final = (
-    "messages:write",
-    "messages:read",
-    "conversations:write",
-    "conversations:read",
-    "presence:read",
-    "users:write",
-    "act_as",
-)
-"""What a client may be allowed to. `act_as`: all of that in the name of any user."""
 SECRET_PREFIX: Final = "c4s_"
 _NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _ID = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")

@@ -25,6 +25,7 @@ from msgspec import Struct
 from chat4all_storage.ports.audit import NODE
 from chat4all_storage.ports.errors import StorageError
 
+from .rotation import DELAY, EVERY, KEPT
 from .sealing import KEY_BYTES, Unreadable
 
 if TYPE_CHECKING:
@@ -37,13 +38,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SECONDS: Final = 1.0
-EVERY: Final = 2 * SECONDS
-"""Keys are read so often, each time a handful of rows."""
-DELAY: Final = 60 * SECONDS
-"""A new key signs when all nodes have read it many times, whatever their clocks say."""
-KEPT: Final = 24 * 60 * 60 * SECONDS + DELAY
-"""Tokens live for a day at most: so long a key that signs no more is kept."""
 RSA_BITS: Final = 2048
 
 

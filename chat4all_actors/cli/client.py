@@ -14,9 +14,10 @@ import trio
 from chat4all_storage.ports.audit import SHELL
 from chat4all_storage.ports.errors import ClientTaken, StorageError
 
-from ..accounts.clients import SCOPES, ServiceClients
+from ..accounts.clients import ServiceClients
 from ..accounts.errors import InvalidField
 from ..accounts.passwords import Passwords
+from ..accounts.scopes import SCOPES
 from .main import FINDING, OK, USAGE, CommandError, add_settings, settings_of
 from .opening import open_storage
 

@@ -15,7 +15,8 @@ import trio
 from chat4all_storage.ports.audit import SHELL
 from chat4all_storage.ports.errors import StorageError
 
-from ..accounts.keyring import DELAY, add_key
+from ..accounts.keyring import add_key
+from ..accounts.rotation import DELAY
 from ..accounts.sealing import Sealing
 from .main import OK, CommandError, add_settings, settings_of
 from .opening import open_storage, signing_key

@@ -10,7 +10,8 @@ import pytest
 import trio
 
 from chat4all_actors.accounts.errors import BadCredentials, InvalidField
-from chat4all_actors.accounts.keyring import DELAY, EVERY, Keyring, add_key
+from chat4all_actors.accounts.keyring import Keyring, add_key
+from chat4all_actors.accounts.rotation import DELAY, EVERY
 from chat4all_actors.accounts.sealing import Sealing, Unreadable
 from chat4all_actors.accounts.tokens import MAX_LIFETIME, TokenRefused, Tokens
 from chat4all_storage.ports.audit import SHELL

@@ -1,0 +1,16 @@
+"""What a service client may be allowed to. Imports nothing: help on the command line names them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SCOPES: Final = (
+    "messages:write",
+    "messages:read",
+    "conversations:write",
+    "conversations:read",
+    "presence:read",
+    "users:write",
+    "act_as",
+)
+"""`act_as`: all of that in the name of any user."""
