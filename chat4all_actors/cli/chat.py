@@ -1,4 +1,4 @@
-"""Chat from the terminal. In a pipe a line in is a message out; received ones come as lines."""
+"""`chat4all chat`: to which server and conversation, as whom; then a pipe or a terminal has it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from chat4all_client import (
 from chat4all_client.transport import websocket_url
 from chat4all_protocol.ids import new_id
 
-from .main import OK, USAGE, CommandError, add_settings, first_error, settings_of
+from .arguments import DEFAULT_URL, settings_of
+from .main import OK, USAGE, CommandError, first_error
 
 if TYPE_CHECKING:
     import argparse
@@ -28,29 +29,10 @@ if TYPE_CHECKING:
 
     from chat4all_client import Client
 
-DEFAULT_URL: Final = "http://127.0.0.1:8000"
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds: somebody is waiting."""
 TOKEN_REUSE: Final = 60.0
 """Seconds for which a minted token serves further connections; far less than it lives."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `chat4all chat`."""
-    parser.add_argument("--as", dest="name", metavar="NAME", help="who you are")
-    whom = parser.add_mutually_exclusive_group()
-    whom.add_argument("--with", dest="peer", metavar="NAME", help="whom to talk to")
-    whom.add_argument("--conversation", metavar="ID", help="which conversation to join")
-    parser.add_argument("--url", help=f"the server ($CHAT4ALL_URL, else {DEFAULT_URL})")
-    parser.add_argument(
-        "--token",
-        help="an access token ($CHAT4ALL_TOKEN; else one is made with the data directory)",
-    )
-    parser.add_argument("--json", action="store_true", help="print what is received as JSON lines")
-    parser.add_argument(
-        "--follow", action="store_true", help="in a pipe: go on receiving at the end of the input"
-    )
-    add_settings(parser, "data_dir", "postgres")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,7 +1,4 @@
-"""Manage service clients: programs that call the REST API in their own name.
-
-With --data-dir, or the same databases, it works beside a running server.
-"""
+"""`chat4all client`: service clients, as the directory has them."""
 
 from __future__ import annotations
 
@@ -17,45 +14,14 @@ from chat4all_storage.ports.errors import ClientTaken, StorageError
 from ..accounts.clients import ServiceClients
 from ..accounts.errors import InvalidField
 from ..accounts.passwords import Passwords
-from ..accounts.scopes import SCOPES
-from .main import FINDING, OK, USAGE, CommandError, add_settings, settings_of
+from .arguments import settings_of
+from .main import FINDING, OK, USAGE, CommandError
 from .opening import open_storage
 
 if TYPE_CHECKING:
     import argparse
 
     from chat4all_storage.ports.clients import ServiceClient
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `chat4all client`."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    add = actions.add_parser(
-        "add",
-        help="add a client, and print its id and secret",
-        description="Add a client. Its id and secret are printed once, a line; the secret can't be"
-        " shown again.",
-    )
-    add.add_argument("name", metavar="NAME", help="it acts as client:NAME")
-    add.add_argument(
-        "--scope",
-        action="append",
-        default=[],
-        metavar="SCOPE",
-        help=f"what it may do; repeat it, or give several between spaces: {' '.join(SCOPES)}",
-    )
-    add.add_argument("--id", metavar="ID", help="made up when left out")
-    add.add_argument("--secret", metavar="SECRET", help="likewise")
-    listed = actions.add_parser("list", help="list clients", description="List all clients.")
-    remove = actions.add_parser(
-        "remove",
-        help="remove clients, and refuse their tokens",
-        description="Remove clients. Their tokens count no longer, within two seconds.",
-    )
-    remove.add_argument("names", nargs="+", metavar="NAME", help="names of clients")
-    for action in (add, listed, remove):
-        action.add_argument("--json", action="store_true", help="a JSON line for each client")
-        add_settings(action, "data_dir", "postgres")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Show it working: a server with everything embedded, in a directory that is gone afterwards."""
+"""`chat4all demo`: a server for once, a message through it, and what it does until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -35,11 +35,6 @@ if TYPE_CHECKING:
 USERS: Final = ("alice", "bob")
 PASSWORD: Final = "demo-password"
 STATE_INTERVAL: Final = 1.0
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `chat4all demo`."""
-    parser.add_argument("--port", default="0", help="port to listen on (a free one)")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Check this machine and the configured databases, and print what mends each finding."""
+"""`chat4all doctor`: checks, each with what it found and what mends it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from chat4all_storage.postgres.migrations import pending
 from .. import __version__
 from ..edge.sockets import open_listeners
 from .announcing import server_url
-from .main import FINDING, OK, add_settings, settings_of
+from .arguments import settings_of
+from .main import FINDING, OK
 from .opening import S3_MEND, SPARE_DESCRIPTORS
 
 if TYPE_CHECKING:
@@ -46,14 +47,6 @@ class Check(Struct, frozen=True):
     status: Literal["ok", "warning", "error"]
     found: str
     mend: str = ""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `chat4all doctor`."""
-    parser.add_argument("--json", action="store_true", help="the checks as JSON")
-    add_settings(
-        parser, "host", "port", "data_dir", "postgres", "redis", "s3_bucket", "s3_endpoint"
-    )
 
 
 def run(options: argparse.Namespace) -> int:

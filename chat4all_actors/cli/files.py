@@ -1,7 +1,4 @@
-"""Look at files, and decide on those that nobody could scan.
-
-With --data-dir, or the same databases, it works beside a running server.
-"""
+"""`chat4all files`: files by their state, and what an operator decides on them."""
 
 from __future__ import annotations
 
@@ -16,8 +13,9 @@ import trio
 from chat4all_protocol.ids import UUID_PATTERN
 from chat4all_storage.ports.errors import StorageError
 
+from .arguments import settings_of
 from .chat_text import safe_line, size_of
-from .main import FINDING, OK, USAGE, CommandError, add_settings, settings_of
+from .main import FINDING, OK, USAGE, CommandError
 from .opening import open_storage
 
 if TYPE_CHECKING:
@@ -27,32 +25,6 @@ if TYPE_CHECKING:
 
 PAGE: Final = 100
 """Files that are read at once."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `chat4all files`."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listed = actions.add_parser(
-        "list",
-        help="list files in quarantine, or somebody's",
-        description="List the files that are in quarantine, or all files of a user.",
-    )
-    listed.add_argument("--owner", metavar="NAME", help="all files of this user")
-    release = actions.add_parser(
-        "release",
-        help="let files out of quarantine",
-        description="Let files be used that could not be scanned: they were looked at otherwise.",
-    )
-    remove = actions.add_parser(
-        "remove",
-        help="remove files",
-        description="Remove files, whoever has them: nobody gets them, and their bytes go.",
-    )
-    for action in (release, remove):
-        action.add_argument("files", nargs="+", metavar="ID", help="as `files list` shows it")
-    for action in (listed, release, remove):
-        action.add_argument("--json", action="store_true", help="a JSON line for each file")
-        add_settings(action, "data_dir", "postgres")
 
 
 def run(options: argparse.Namespace) -> int:

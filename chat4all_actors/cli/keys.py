@@ -1,7 +1,4 @@
-"""Manage the keys that access tokens are signed with.
-
-With --data-dir, or the same databases, it works beside a running server.
-"""
+"""`chat4all keys`: the signing keys that the directory has, and a new one."""
 
 from __future__ import annotations
 
@@ -16,31 +13,15 @@ from chat4all_storage.ports.audit import SHELL
 from chat4all_storage.ports.errors import StorageError
 
 from ..accounts.keyring import add_key
-from ..accounts.rotation import DELAY
 from ..accounts.sealing import Sealing
-from .main import OK, CommandError, add_settings, settings_of
+from .arguments import settings_of
+from .main import OK, CommandError
 from .opening import open_storage, signing_key
 
 if TYPE_CHECKING:
     import argparse
 
     from chat4all_storage.ports.keys import SigningKey
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `chat4all keys`."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listed = actions.add_parser("list", help="list keys", description="List the signing keys.")
-    rotate = actions.add_parser(
-        "rotate",
-        help="let a new key sign, and the old ones retire",
-        description=f"Add a key. It signs in {DELAY:.0f} seconds, when every node has learned it;"
-        " those before it verify until all they signed has expired.",
-    )
-    for action in (listed, rotate):
-        action.add_argument("--json", action="store_true", help="a JSON line for each key")
-    add_settings(listed, "data_dir", "postgres")
-    add_settings(rotate, "data_dir", "postgres", "jwt_algorithm")
 
 
 def run(options: argparse.Namespace) -> int:

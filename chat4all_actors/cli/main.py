@@ -1,4 +1,4 @@
-"""Commands and their arguments. Heavy imports wait until a command runs."""
+"""Which command is meant, and how it ends. Its module is imported only to run it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import importlib
 import os
 import sys
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from .arguments import COMMANDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from ..config import Settings
+    from collections.abc import Sequence
 
 OK: Final = 0
 FINDING: Final = 1
@@ -20,21 +20,6 @@ USAGE: Final = 2
 UNREACHABLE: Final = 3
 INTERNAL: Final = 4
 INTERRUPTED: Final = 130
-
-_COMMANDS: Final = {
-    "demo": "show it working: everything embedded, in a throw-away directory",
-    "serve": "run the server",
-    "migrate": "create or upgrade the schema on every database",
-    "user": "manage accounts: user add NAME… --password P, user revoke NAME…",
-    "token": "print access tokens",
-    "client": "manage service clients: client add NAME --scope …, client list, client remove NAME",
-    "keys": "manage the keys that sign access tokens: keys list, keys rotate",
-    "files": "decide on files in quarantine: files list, files release ID…, files remove ID…",
-    "chat": "chat from the terminal",
-    "shards": "show where conversations are, and move shards between databases",
-    "bench": "measure the server under load",
-    "doctor": "check this machine and say what to mend",
-}
 
 
 class CommandError(Exception):
@@ -61,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
         description="A real-time chat server: durable, ordered, each message exactly once.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="commands:\n"
-        + "\n".join(f"  {name:<10}{help_}" for name, help_ in _COMMANDS.items())
+        + "\n".join(f"  {name:<10}{command.summary}" for name, command in COMMANDS.items())
         + "\n\nchat4all COMMAND --help tells more; start with: chat4all demo",
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
@@ -76,23 +61,23 @@ def run(arguments: Sequence[str]) -> int:
     if options.command is None:
         parser.print_help()
         return OK
-    if options.command not in _COMMANDS:
-        near = get_close_matches(options.command, _COMMANDS, 1)
+    command = COMMANDS.get(options.command)
+    if command is None:
+        near = get_close_matches(options.command, COMMANDS, 1)
         hint = f"; did you mean `{near[0]}`?" if near else ""
         print(f"chat4all: there is no command `{options.command}`{hint}", file=sys.stderr)
         return USAGE
-    module = importlib.import_module(f".{options.command}", __package__)
-    command = _Parser(prog=f"chat4all {options.command}", description=module.__doc__)
-    module.add_arguments(command)
-    return _execute(module.run, command.parse_args(options.rest))
+    parser = _Parser(prog=f"chat4all {options.command}", description=command.description)
+    command.add_arguments(parser)
+    return _execute(options.command, parser.parse_args(options.rest))
 
 
-def _execute(command: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+def _execute(name: str, options: argparse.Namespace) -> int:
     """Run a command; its errors are two lines, never a traceback."""
     from ..config_loading import ConfigError
 
     try:
-        code = command(options)
+        code: int = importlib.import_module(f".{name}", __package__).run(options)
         sys.stdout.flush()  # here, where it may fail without a traceback
         return code
     except BaseException as raised:
@@ -128,57 +113,3 @@ def _tell(message: str, mend: str = "", *, code: int) -> int:
     if mend:
         print(f"  {mend}", file=sys.stderr)
     return code
-
-
-def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Add `--config`, and a flag for each of these settings."""
-    parser.add_argument("--config", metavar="FILE", help="settings in TOML")
-    for name in names:
-        flag = "--" + name.replace("_", "-")
-        help_, metavar = _FLAGS[name]
-        if name == "migrate":
-            parser.add_argument(
-                "--no-migrate", dest="migrate", action="store_false", default=None, help=help_
-            )
-        elif name == "postgres":
-            parser.add_argument(flag, action="append", metavar=metavar, help=help_)
-        else:
-            parser.add_argument(flag, metavar=metavar, help=help_)
-
-
-_FLAGS: Final = {
-    "host": ("address to listen on (127.0.0.1)", "ADDRESS"),
-    "port": ("port to listen on; 0 picks a free one (8000)", "PORT"),
-    "admin_port": ("port on 127.0.0.1 that answers health checks too", "PORT"),
-    "data_dir": ("where what is embedded keeps its data (./chat4all-data)", "DIR"),
-    "postgres": ("a PostgreSQL database; repeat it, one for each shard", "DSN"),
-    "redis": ("carries events between nodes; embedded beside an embedded PostgreSQL", "URL"),
-    "s3_bucket": ("the S3 bucket for files (they are kept in the data directory)", "NAME"),
-    "s3_endpoint": ("a server that speaks S3, if it is not Amazon's", "URL"),
-    "workers": ("node processes on the one port (1)", "N"),
-    "migrate": ("leave the schema as it is", ""),
-    "tls_cert": ("certificate chain, PEM", "FILE"),
-    "tls_key": ("its private key, PEM", "FILE"),
-    "jwt_algorithm": ("what signs access tokens: HS256, RS256 or EdDSA (HS256)", "NAME"),
-    "drain_timeout": ("how long a stop may take (30)", "SECONDS"),
-    "log_format": ("console or json", "FORMAT"),
-    "log_level": ("debug, info, warning or error", "LEVEL"),
-}
-
-
-def settings_of(options: argparse.Namespace) -> Settings:
-    """The settings that a command runs with.
-
-    Raises:
-        ConfigError: one of them does not fit.
-    """
-    from pathlib import Path
-
-    from ..config_loading import load
-
-    flags: dict[str, Any] = {}
-    for name in _FLAGS:
-        value = getattr(options, name, None)
-        if value is not None:
-            flags[name] = value
-    return load(flags, file=Path(options.config) if options.config else None)

@@ -1,4 +1,4 @@
-"""Create or upgrade the schema on every database; harmless to repeat."""
+"""`chat4all migrate`: the migrations that each database lacks."""
 
 from __future__ import annotations
 
@@ -11,19 +11,14 @@ from chat4all_storage.bridge import open_bridge
 from chat4all_storage.ports.errors import Rejected, Unavailable
 from chat4all_storage.postgres.migrations import migrate
 
-from .main import OK, USAGE, CommandError, add_settings, settings_of
+from .arguments import settings_of
+from .main import OK, USAGE, CommandError
 from .opening import open_servers
 
 if TYPE_CHECKING:
     import argparse
 
     from ..config import Settings
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `chat4all migrate`."""
-    parser.add_argument("--json", action="store_true", help="a JSON line for each database")
-    add_settings(parser, "data_dir", "postgres")
 
 
 def run(options: argparse.Namespace) -> int:

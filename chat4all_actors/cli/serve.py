@@ -1,46 +1,20 @@
-"""Run the server: what is not configured is embedded under the data directory."""
+"""`chat4all serve`: a node in this process, or the parent of several workers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .main import OK, add_settings, settings_of
+from .arguments import settings_of
+from .main import OK
 
 if TYPE_CHECKING:
     import argparse
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `chat4all serve`."""
-    parser.epilog = (
-        "All other settings are given by the environment (CHAT4ALL_MAX_CONNECTIONS=5000) or in"
-        " --config FILE (max_connections = 5000). chat4all_actors/config.py lists them all."
-    )
-    add_settings(
-        parser,
-        "host",
-        "port",
-        "admin_port",
-        "data_dir",
-        "postgres",
-        "redis",
-        "s3_bucket",
-        "s3_endpoint",
-        "workers",
-        "migrate",
-        "tls_cert",
-        "tls_key",
-        "jwt_algorithm",
-        "drain_timeout",
-        "log_format",
-        "log_level",
-    )
-
-
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop."""
     settings = settings_of(options)
-    # Here, so that help and what is wrong with a setting are there before all of the server is.
+    # Here, so that what is wrong with a setting is told before all of the server is there.
     import trio
 
     from ..logs import configure

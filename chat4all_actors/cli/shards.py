@@ -1,4 +1,4 @@
-"""Show where the conversations are, and move logical shards between databases."""
+"""`chat4all shards`: the state of all databases, or a move from one to another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from chat4all_storage.moving.status import name_databases, shard_status
 from chat4all_storage.ports.errors import Rejected, Unavailable
 from chat4all_storage.ports.logical_shards import LOGICAL_SHARDS
 
-from .main import FINDING, OK, USAGE, CommandError, add_settings, settings_of
+from .arguments import settings_of
+from .main import FINDING, OK, USAGE, CommandError
 
 if TYPE_CHECKING:
     import argparse
@@ -29,31 +30,6 @@ if TYPE_CHECKING:
 
 MOVE_TIMEOUT: Final = 24 * 3600.0
 """Seconds; a move of a large shard takes long, and nobody waits for it."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `chat4all shards`."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    status = actions.add_parser(
-        "status", help="where the logical shards are", description="Where the logical shards are."
-    )
-    move = actions.add_parser(
-        "move",
-        help="move a logical shard to another database while traffic runs",
-        description="Move a logical shard to another database while traffic runs. Every node has"
-        " to know that database already. If a move dies, run it again: it is finished, or starts"
-        " over.",
-    )
-    move.add_argument("shard", type=int, metavar="SHARD", help=f"0 to {LOGICAL_SHARDS - 1}")
-    move.add_argument(
-        "--to",
-        required=True,
-        metavar="DATABASE",
-        help="its position among the databases, from 1, or its lasting name",
-    )
-    for action in (status, move):
-        action.add_argument("--json", action="store_true", help="print JSON")
-        add_settings(action, "data_dir", "postgres")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Print access tokens, a line each, in the order of the names."""
+"""`chat4all token`: access tokens on stdout."""
 
 from __future__ import annotations
 
@@ -8,18 +8,11 @@ from typing import TYPE_CHECKING
 import trio
 
 from .access import tokens_for
-from .main import OK, add_settings, settings_of
+from .arguments import settings_of
+from .main import OK
 
 if TYPE_CHECKING:
     import argparse
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `chat4all token`."""
-    parser.add_argument("names", nargs="+", metavar="NAME", help="user names")
-    parser.add_argument("--password", metavar="P", help="check it before a token is printed")
-    parser.add_argument("--json", action="store_true", help="a JSON line for each token")
-    add_settings(parser, "data_dir", "postgres")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,7 +1,4 @@
-"""Manage accounts: add them, end their sessions.
-
-With --data-dir, or the same databases, it works beside a running server.
-"""
+"""`chat4all user`: accounts, added or revoked in the directory."""
 
 from __future__ import annotations
 
@@ -16,32 +13,14 @@ from chat4all_storage.ports.errors import InDoubt, StorageError, UsernameTaken
 
 from ..accounts.passwords import PasswordRefused, Passwords
 from ..accounts.service import Accounts, InvalidUsername
-from .main import FINDING, OK, USAGE, CommandError, add_settings, settings_of
+from .arguments import settings_of
+from .main import FINDING, OK, USAGE, CommandError
 from .opening import open_storage
 
 if TYPE_CHECKING:
     import argparse
 
     from ..config import Settings
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `chat4all user`."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    add = actions.add_parser("add", help="add accounts", description="Add accounts.")
-    add.add_argument("names", nargs="+", metavar="NAME", help="user names")
-    add.add_argument("--password", metavar="P", help="of all of them; asked for when left out")
-    add.add_argument("--json", action="store_true", help="a JSON line for each account")
-    add_settings(add, "data_dir", "postgres")
-    revoke = actions.add_parser(
-        "revoke",
-        help="end all sessions of accounts, and refuse the tokens they have",
-        description="Refuse the access tokens that these users have now, and close their sessions"
-        " on every node within two seconds. Tokens that are issued from the next second on count.",
-    )
-    revoke.add_argument("names", nargs="+", metavar="NAME", help="user names")
-    revoke.add_argument("--json", action="store_true", help="a JSON line for each account")
-    add_settings(revoke, "data_dir", "postgres")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ import pytest
 
 from chat4all_actors import __version__
 from chat4all_actors.__main__ import main
+from chat4all_actors.cli.arguments import COMMANDS
+from chat4all_actors.cli.arguments import Command as Entry
 from chat4all_actors.cli.main import (
     FINDING,
     INTERNAL,
@@ -18,17 +21,13 @@ from chat4all_actors.cli.main import (
     UNREACHABLE,
     USAGE,
     CommandError,
-    add_settings,
     run,
-    settings_of,
 )
 from chat4all_actors.config_loading import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-COMMANDS = ["demo", "serve", "migrate", "user", "token", "chat", "bench", "doctor"]
 Capture = pytest.CaptureFixture[str]
 
 
@@ -38,10 +37,10 @@ class Command:
     def __init__(self) -> None:
         self.options = argparse.Namespace()
         self.act: Callable[[], int] = lambda: OK
-        self.module = ModuleType("chat4all_actors.cli.doctor", "What it is for.")
-        self.module.__dict__.update(add_arguments=self._add_arguments, run=self._run)
+        self.module = ModuleType("chat4all_actors.cli.doctor")
+        self.module.__dict__.update(run=self._run)
 
-    def _add_arguments(self, parser: argparse.ArgumentParser) -> None:
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("names", nargs="*")
         parser.add_argument("--flag", type=int)
 
@@ -62,6 +61,8 @@ class Command:
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Command:
     command = Command()
+    entry = Entry("for the list", "What it is for.", command.add_arguments)
+    monkeypatch.setitem(COMMANDS, "doctor", entry)
     monkeypatch.setitem(sys.modules, command.module.__name__, command.module)
     monkeypatch.delenv("CHAT4ALL_TRACEBACK", raising=False)
     return command
@@ -120,8 +121,19 @@ def test_help_names_every_command_and_goes_to_stdout(capsys: Capture, arguments:
         assert run(arguments) == OK
     captured = capsys.readouterr()
     assert captured.err == ""
-    for name in COMMANDS:
-        assert f"\n  {name} " in captured.out
+    for name, command in COMMANDS.items():
+        assert re.search(rf"\n  {name} +{re.escape(command.summary)}\n", captured.out)
+
+
+def test_the_help_of_a_command_begins_with_its_usage_and_what_it_is_for(
+    command: Command, capsys: Capture
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(["doctor", "--help"])
+    assert ended.value.code == OK
+    usage, said = capsys.readouterr().out.split("\n\n")[:2]
+    assert usage.startswith("usage: chat4all doctor ")
+    assert said == "What it is for."
 
 
 def test_the_version_is_one_line(capsys: Capture) -> None:
@@ -253,46 +265,3 @@ def test_when_nobody_reads_the_output_the_command_ends_well(
         assert run(["doctor"]) == OK
         print("and nothing fails at the end either", flush=True)
     assert capsys.readouterr().err == ""
-
-
-# Settings
-
-
-def parsed(*arguments: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    add_settings(parser, "host", "port", "postgres", "migrate", "drain_timeout")
-    return parser.parse_args(arguments)
-
-
-@pytest.fixture
-def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith("CHAT4ALL_"):
-            monkeypatch.delenv(name)
-
-
-@pytest.mark.usefixtures("_no_environment")
-def test_flags_become_settings() -> None:
-    settings = settings_of(
-        parsed("--host", "::1", "--port", "5", "--postgres", "a", "--postgres", "b", "--no-migrate")
-    )
-    assert (settings.host, settings.port, settings.migrate) == ("::1", 5, False)
-    assert settings.postgres == ["a", "b"]
-
-
-@pytest.mark.usefixtures("_no_environment")
-def test_flags_that_were_not_given_leave_the_other_sources_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "chat4all.toml"
-    file.write_text('port = 1\nhost = "h"\nmigrate = false\npostgres = ["p"]\n')
-    monkeypatch.setenv("CHAT4ALL_PORT", "2")
-    settings = settings_of(parsed("--config", str(file), "--drain-timeout", "5"))
-    assert (settings.port, settings.host, settings.migrate) == (2, "h", False)
-    assert (settings.postgres, settings.drain_timeout) == (["p"], 5.0)
-
-
-@pytest.mark.usefixtures("_no_environment")
-def test_a_flag_that_does_not_fit_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"^--drain-timeout: 'soon'"):
-        settings_of(parsed("--drain-timeout", "soon"))
