@@ -86,10 +86,14 @@ class LowPriority(Instrument):
 
     async def turn(self) -> None:
         """Wait until a step may be made."""
-        self._waiting.append(trio.lowlevel.current_task())
-        if not self._called:
-            self._call()  # so that there is a pass for those that wait
-        await trio.lowlevel.wait_task_rescheduled(_not_now)
+        if self._called or self._waiting:
+            self._waiting.append(trio.lowlevel.current_task())
+            if not self._called:
+                self._call()  # so that there is a pass for those that wait
+            await trio.lowlevel.wait_task_rescheduled(_not_now)
+        else:
+            self._called += 1  # a running task can't be rescheduled
+            await trio.lowlevel.cancel_shielded_checkpoint()
         self._called -= 1
 
     def made(self, seconds: float) -> None:
@@ -113,25 +117,26 @@ class _InTurns(Generic[T]):
         self._coroutine = coroutine
 
     def __await__(self) -> Generator[Any, Any, T]:
-        turns, step = self._turns, self._coroutine.send
+        turns, coroutine = self._turns, self._coroutine
         answer: Any = None
+        thrown: BaseException | None = None
         while True:
-            if not turns.free:
+            if thrown is None and not turns.free:
                 yield from turns.turn().__await__()
             began = perf_counter()
             try:
-                trap = step(answer)
+                trap = coroutine.send(answer) if thrown is None else coroutine.throw(thrown)
             except StopIteration as end:
                 value: T = end.value
                 return value
             finally:
                 turns.made(perf_counter() - began)
+            answer = thrown = None
             try:
                 answer = yield trap
             except BaseException as error:
                 # Not from trio, which sends outcomes: somebody closes the task, or misuses it.
-                self._coroutine.throw(error)
-                raise
+                thrown = error
 
 
 def _not_now(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import types
+from typing import TYPE_CHECKING
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from chat4all_actors.kernel import LowPriority, low_priority
 from chat4all_actors.kernel.low_priority import BUDGET
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 MANY = 20
 
@@ -85,18 +91,47 @@ async def test_they_come_in_the_order_in_which_they_became_possible(costs: Costs
 
 
 async def test_one_alone_waits_for_nobody() -> None:
-    lane, begun = LowPriority(), []
+    lane, done = LowPriority(), []
 
     async def work() -> int:
-        begun.append(trio.lowlevel.current_task().coro)
+        done.append("work")
         return 7
 
-    await trio.lowlevel.checkpoint()
-    with trio.CancelScope() as scope:
-        scope.cancel()  # whoever waited now would be cancelled
+    async def other() -> None:
+        done.append("other")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other)
         assert await lane.run(work) == 7
+    assert done == ["work", "other"]
     assert lane.waiting == 0
-    assert begun == [trio.lowlevel.current_task().coro]
+
+
+@types.coroutine
+def _asking() -> Generator[str, str, str]:
+    """Yields what trio knows nothing of, as only a test does."""
+    try:
+        return (yield "question")
+    except LookupError:
+        return (yield "question after an error")
+
+
+async def test_what_is_thrown_into_it_is_its_own_to_handle() -> None:
+    async def work() -> str:
+        return await _asking()
+
+    steps = LowPriority().run(work)
+    assert steps.send(None) == "question"
+    assert steps.throw(LookupError("thrown")) == "question after an error"
+    with pytest.raises(StopIteration) as end:
+        steps.send("answer")
+    assert end.value.value == "answer"
+
+
+async def test_alone_it_yields_to_others_when_its_time_in_a_pass_is_used_up(costs: Costs) -> None:
+    costs.step = 2 * BUDGET
+    found = await passes_of(LowPriority(), 1, MANY)
+    assert max(found) <= 2
 
 
 async def test_what_it_raises_is_raised() -> None:
