@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING, Final
+
+from wcwidth import grapheme_boundary_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from .capabilities import TextLimit
-
-_JOINER: Final = "\u200d"
-_SKIN_TONES: Final = range(0x1F3FB, 0x1F400)
-_REGIONAL: Final = range(0x1F1E6, 0x1F200)
-"""Two of them are a flag."""
-_TAGS: Final = range(0xE0020, 0xE0080)
-"""Follow a flag, for parts of countries."""
-_MARKS: Final = frozenset({"Mn", "Me", "Mc"})
 
 _FULL: Final = 0.5
 """How full a part is at least, if it ends at a good place."""
@@ -72,29 +65,8 @@ def _good_end(text: str, start: int, end: int) -> int:
         found = text.rfind(blank, least, end + len(blank))
         if found > start:
             return found
-    for place in range(end, start, -1):
-        if _parts_at(text, place):
-            return place
-    return end
-
-
-def _parts_at(text: str, place: int) -> bool:
-    """Whether what is before this place and what is after it are different characters to people.
-
-    By the rules of Unicode's annex 29 that matter in chats: marks, joined emoji, skin tones and
-    flags. Line ends of two characters are not torn, as the blank behind the end is looked at.
-    """
-    before, after = text[place - 1], text[place]
-    if _JOINER in (before, after):
-        return False
-    if unicodedata.category(after) in _MARKS or ord(after) in _SKIN_TONES or ord(after) in _TAGS:
-        return False
-    if ord(before) in _REGIONAL and ord(after) in _REGIONAL:
-        run = place
-        while run > 0 and ord(text[run - 1]) in _REGIONAL:
-            run -= 1
-        return (place - run) % 2 == 0
-    return True
+    boundary = grapheme_boundary_before(text, end + 1)
+    return boundary if boundary > start else end
 
 
 # --- notes: what is said in place of what can't be carried over --------------------------------
