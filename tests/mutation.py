@@ -31,7 +31,7 @@ PACKAGES: Final = {
     "chat4all_connectors": "connectors",
     "chat4all_bench": "bench",
 }
-BESIDE: Final = ("tests", "protocol", "storage", "bench")
+BESIDE: Final = ("tests", "protocol", "storage", "connectors", "bench")
 """What tests find by its path in the repository."""
 
 

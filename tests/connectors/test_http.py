@@ -19,7 +19,7 @@ from chat4all_connectors.errors import (
 )
 from chat4all_connectors.http import Answer, Bytes, Http, HttpSettings
 from chat4all_connectors.multipart import Multipart
-from tests.connectors.uploads import MemoryUpload
+from chat4all_connectors.testing.uploads import MemoryUpload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

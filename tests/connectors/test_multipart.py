@@ -8,7 +8,7 @@ from email.policy import HTTP
 from typing import Any
 
 from chat4all_connectors.multipart import Multipart
-from tests.connectors.uploads import MemoryUpload
+from chat4all_connectors.testing.uploads import MemoryUpload
 
 
 async def read(form: Multipart) -> list[bytes]:

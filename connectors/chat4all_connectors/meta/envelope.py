@@ -7,7 +7,7 @@ to operators in its place: to refuse the call would have Meta repeat it for days
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -123,7 +123,7 @@ def fingerprint(raw: Raw) -> str:
     return hashlib.sha256(raw).hexdigest()[:_FINGERPRINT]
 
 
-Severity = Literal["info", "warning", "error"]
+Severity: TypeAlias = Literal["info", "warning", "error"]
 
 
 def notice(raw: Raw, now: int, severity: Severity, text: str) -> AccountNotice:

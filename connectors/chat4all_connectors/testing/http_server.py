@@ -1,6 +1,7 @@
 """A small HTTP/1.1 server on trio, for whatever plays a provider or is called back by one.
 
-For tests: it trusts who calls it, and bounds only what it holds.
+For tests: it trusts who calls it, and bounds only what it holds. A fake has to close a connection
+in the middle of a call, or not to answer at all, and an application of an ASGI server can't.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -19,10 +18,9 @@ from chat4all_connectors.errors import (
 from chat4all_connectors.outgoing import FileMessage, Message, TemplateMessage
 
 from .provider import offered
+from .uploads import MemoryUpload
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
-
     from chat4all_connectors.capabilities import MediaLimit
 
     from .provider import Fault, Subject
@@ -37,31 +35,6 @@ TEXTS: Final = (
 PRIVATE: Final = "between you and me"
 """A text that no error may have in it."""
 EXAMPLES: Final = {"image": "image/jpeg", "video": "video/mp4", "audio": "audio/mpeg"}
-
-
-class Pieces:
-    """An `Upload` of some bytes in small pieces, which counts how often it is opened."""
-
-    def __init__(self, content: bytes, mime: str, name: str) -> None:
-        self.name = name
-        self.mime = mime
-        self.size = len(content)
-        self.opened = 0
-        self._content = content
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[AsyncGenerator[bytes, None]]:
-        """All of it, 1,000 bytes at a time."""
-        self.opened += 1
-        pieces = self._pieces()
-        try:
-            yield pieces
-        finally:
-            await pieces.aclose()
-
-    async def _pieces(self) -> AsyncGenerator[bytes, None]:
-        for start in range(0, len(self._content), 1000):
-            yield self._content[start : start + 1000]
 
 
 def example_of(limit: MediaLimit) -> tuple[str, str]:
@@ -133,7 +106,7 @@ class SendingChecks:
         for limit in able.media:
             mime, name = example_of(limit)
             content = bytes(range(256)) * 20 + b"\r\n--\r\n" + limit.kind.encode()
-            upload = Pieces(content, mime, name)
+            upload = MemoryUpload(content, name=name, mime=mime, piece=1000)
             captions = able.caption is not None and limit.captions
             caption = "with <this> & that" if captions else ""
             url = None

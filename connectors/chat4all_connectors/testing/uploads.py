@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class MemoryUpload:
-    """An `Upload` of these bytes; `size` may be told wrong."""
+    """An `Upload` of these bytes."""
 
     def __init__(
         self,
@@ -22,16 +22,19 @@ class MemoryUpload:
         piece: int = 64 * 1024,
         fails: Exception | None = None,
     ) -> None:
+        """`size` may be told wrong; `piece` is in bytes; `fails` is raised after the last one."""
         self.name = name
         self.mime = mime
         self.size = len(content) if size is None else size
         self.opened = 0
+        """How often it was."""
         self._content = content
         self._piece = piece
         self._fails = fails
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[AsyncGenerator[bytes, None]]:
+        """Its bytes, from the beginning."""
         self.opened += 1
         pieces = self._pieces()
         try:

@@ -10,8 +10,8 @@ from chat4all_connectors.errors import NotSupported, Refused, WindowClosed
 from chat4all_connectors.incoming import Contact, Receipt
 from chat4all_connectors.instagram import Instagram, InstagramSettings
 from chat4all_connectors.outgoing import FileMessage, Message
+from chat4all_connectors.testing.uploads import MemoryUpload
 from tests.connectors.meta.playing import ACCOUNTS, BASICS, PEOPLE, Played, open_home
-from tests.connectors.uploads import MemoryUpload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

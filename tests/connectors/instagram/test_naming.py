@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat4all_connectors.instagram.naming import Plain, plain_name
-from tests.connectors.uploads import MemoryUpload
+from chat4all_connectors.testing.uploads import MemoryUpload
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from chat4all_connectors.loopback.connector import Loopback
 from chat4all_connectors.loopback.settings import LoopbackSettings
 from chat4all_connectors.loopback.stage import US, Fault
 from chat4all_connectors.outgoing import FileMessage, Message, TemplateMessage
-from tests.connectors.uploads import MemoryUpload
+from chat4all_connectors.testing.uploads import MemoryUpload
 
 
 class Clock:

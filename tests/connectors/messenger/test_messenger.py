@@ -16,8 +16,8 @@ from chat4all_connectors.errors import (
 from chat4all_connectors.incoming import Contact, Receipt, Received
 from chat4all_connectors.messenger import Messenger, MessengerSettings
 from chat4all_connectors.outgoing import FileMessage, Message
+from chat4all_connectors.testing.uploads import MemoryUpload
 from tests.connectors.meta.playing import ACCOUNTS, BASICS, PEOPLE, Played, open_home
-from tests.connectors.uploads import MemoryUpload
 from tests.fakes.meta.failing import Fault
 
 if TYPE_CHECKING:

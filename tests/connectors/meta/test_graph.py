@@ -17,7 +17,7 @@ from chat4all_connectors.errors import (
 )
 from chat4all_connectors.meta.graph import Graph
 from chat4all_connectors.meta.settings import GraphSettings
-from tests.connectors.uploads import MemoryUpload
+from chat4all_connectors.testing.uploads import MemoryUpload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

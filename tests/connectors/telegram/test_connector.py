@@ -25,8 +25,8 @@ from chat4all_connectors.incoming import ChatMoved, Media, Reachability, Receive
 from chat4all_connectors.outgoing import FileMessage, Message
 from chat4all_connectors.telegram.connector import SECRET_HEADER, Telegram
 from chat4all_connectors.testing.http_server import Response
+from chat4all_connectors.testing.uploads import MemoryUpload
 from tests.connectors.telegram.scenes import ANA, SECRET, Scene, open_scene
-from tests.connectors.uploads import MemoryUpload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -16,9 +16,9 @@ from chat4all_connectors.errors import (
 from chat4all_connectors.http import HttpSettings
 from chat4all_connectors.incoming import AccountNotice, Receipt, Received
 from chat4all_connectors.outgoing import FileMessage, Message, TemplateMessage
+from chat4all_connectors.testing.uploads import MemoryUpload
 from chat4all_connectors.whatsapp import WhatsApp, WhatsAppSettings
 from tests.connectors.meta.playing import ACCOUNTS, BASICS, PEOPLE, Played, open_home
-from tests.connectors.uploads import MemoryUpload
 from tests.fakes.meta import acts
 from tests.fakes.meta.failing import Fault
 from tests.fakes.meta.model import Group, beginning

@@ -51,10 +51,6 @@ class MetaControl:
         """Script a fault for the next calls that match."""
         await self._call("POST", "faults", fault)
 
-    async def no_faults(self) -> None:
-        """Forget those that are scripted."""
-        await self._call("DELETE", "faults")
-
     async def manner(self, manner: Manner) -> None:
         """Say how updates come."""
         await self._call("PUT", "webhooks", manner)

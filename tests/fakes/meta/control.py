@@ -77,9 +77,6 @@ class Control:
             case "POST", ["faults"]:
                 self._faults.scripted.append(_read(request, Fault))
                 return {}
-            case "DELETE", ["faults"]:
-                self._faults.scripted.clear()
-                return {}
             case "PUT", ["webhooks"]:
                 self._webhooks.manner = _read(request, Manner)
                 return {}

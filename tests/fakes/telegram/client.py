@@ -116,10 +116,6 @@ class TelegramPeople:
         """What the next calls meet, as `faults.Fault` has it."""
         await self._do("faults", kind=kind, **fault)
 
-    async def heal(self) -> None:
-        """Let all go well from now on."""
-        await self._do("no-faults")
-
     async def token(self, *, valid: bool) -> None:
         """Take the token, or not."""
         await self._do("token", valid=valid)

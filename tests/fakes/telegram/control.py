@@ -198,8 +198,6 @@ def _do(bot: Bot, what: str, body: bytes) -> Any:
         world.migrate(migrate.chat, migrate.now)
     elif what == "faults":
         bot.faults.add(given(Fault))
-    elif what == "no-faults":
-        bot.faults.clear()
     elif what == "webhook":
         bot.methods.webhook.url = given(NewWebhook).url
         bot.telling.webhook_set()

@@ -75,10 +75,6 @@ class Faults:
         """After those that are there."""
         self._faults.append(fault)
 
-    def clear(self) -> None:
-        """Let all go well."""
-        self._faults.clear()
-
     def next_for(self, method: str) -> Fault | None:
         """The one that this call meets."""
         for fault in self._faults:
