@@ -6,8 +6,6 @@ import os
 import random
 import signal
 import socket
-import subprocess
-import sys
 from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -19,11 +17,13 @@ import trio
 from chat4all_actors.cli.main import UNREACHABLE
 from chat4all_storage.embedded.embedded import find_embedded
 from chat4all_storage.embedded.processes import command_line, mark_of, marked_processes
-from tests.support.server import UNLIMITED, environment
+from tests.support.server import UNLIMITED, environment, first_line, start_and_read
 from tests.support.storage_servers import fetch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+
+    from tests.support.forked import Process
 
 ROOT: Final = Path(__file__).parents[2]
 SETTINGS: Final = {
@@ -74,10 +74,9 @@ class ServerProcess:
         """`launcher` is what `python -m` runs, with its own arguments."""
         self._environment = environment({**SETTINGS, **settings})
         self.port = free_port()
-        self._command = [sys.executable, "-m", *launcher, "serve", *arguments]
-        self._command += ["--port", str(self.port)]
+        self._arguments = [*launcher, "serve", *arguments, "--port", str(self.port)]
         self._log = log
-        self._process: trio.Process | None = None
+        self._process: Process | None = None
 
     @property
     def pid(self) -> int:
@@ -106,22 +105,13 @@ class ServerProcess:
 
     async def _try_start(self) -> int | None:
         """None when it listens, or the code with which it ended before."""
-        self._process = await trio.lowlevel.open_process(
-            self._command,
-            cwd=ROOT,
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            stderr=self._log.fileno(),
+        self._process, stdout = start_and_read(
+            self._arguments, self._environment, stderr=self._log.fileno()
         )
-        stdout = self._process.stdout
-        assert stdout is not None
         async with stdout:
-            said = b""
-            while not said.endswith(b"\n"):
-                data = await stdout.receive_some()
-                if not data:
-                    return await self._process.wait()
-                said += data
+            said = await first_line(stdout)
+        if not said:
+            return await self._process.ended()
         assert said.startswith(b"listening on "), said
         return None
 
@@ -129,7 +119,7 @@ class ServerProcess:
         """kill -9."""
         assert self._process is not None
         self._process.kill()
-        await self._process.wait()
+        await self._process.ended()
 
     async def drain(self) -> int:
         """SIGTERM; the exit code."""
@@ -144,7 +134,7 @@ class ServerProcess:
     async def wait(self) -> int:
         """Wait until it has ended; the exit code."""
         assert self._process is not None
-        return await self._process.wait()
+        return await self._process.ended()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from tests.support.server import UNLIMITED, command, environment
+from tests.support import forked
+from tests.support.server import UNLIMITED, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from tests.support.forked import Process
 
 ANNOUNCEMENT = "listening on "
 
@@ -21,7 +26,7 @@ ANNOUNCEMENT = "listening on "
 class ServerProcess:
     """A server that listens."""
 
-    process: subprocess.Popen[str]
+    process: Process
     url: str
     log: Path
     """What it wrote to standard error."""
@@ -64,37 +69,42 @@ def serving(
     port = () if "--port" in arguments else ("--port", "0")
     data_dir.mkdir(exist_ok=True)
     log = data_dir / "stderr.log"
-    with (
-        log.open("a") as stderr,
-        subprocess.Popen(
-            command("serve", "--data-dir", str(data_dir), *port, *arguments),
-            env=environment({**UNLIMITED, **(env or {})}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-        ) as process,
-    ):
-        assert process.stdout is not None
+    reading, writing = os.pipe()
+    with log.open("a") as stderr, open(reading) as stdout:
         try:
-            line = process.stdout.readline()
+            process = forked.start(
+                ["chat4all_actors", "serve", "--data-dir", str(data_dir), *port, *arguments],
+                env=environment({**UNLIMITED, **(env or {})}),
+                stdout=writing,
+                stderr=stderr.fileno(),
+            )
+        finally:
+            os.close(writing)
+        try:
+            line = stdout.readline()
             assert line.startswith(ANNOUNCEMENT), log.read_text()
             url = line.removeprefix(ANNOUNCEMENT).strip()
-            yield ServerProcess(process, url, log, process.stdout)
+            yield ServerProcess(process, url, log, stdout)
         finally:
             process.kill()
+            process.wait()
 
 
 def chat4all(
     *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `chat4all ARGUMENTS` to its end."""
-    return subprocess.run(
-        command(*arguments),
-        env=environment(env),
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    line = ["chat4all_actors", *arguments]
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        process = forked.start(
+            line,
+            env=environment(env),
+            cwd=cwd or Path.cwd(),
+            stdout=stdout.fileno(),
+            stderr=stderr.fileno(),
+        )
+        status = process.wait()
+        stdout.seek(0)
+        stderr.seek(0)
+        said, told = stdout.read().decode(), stderr.read().decode()
+        return subprocess.CompletedProcess(line, status, said, told)

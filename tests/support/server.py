@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
+import tempfile
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from chat4all_protocol.codec import encode
 from chat4all_protocol.connection import ClientConnection
 from chat4all_protocol.frames import Connect, Hello, Ready
 from chat4all_protocol.ids import new_id
+from tests.support import forked
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -53,16 +54,47 @@ def command(*arguments: str) -> list[str]:
 
 
 async def run_command(*arguments: str, env: Mapping[str, str] | None = None) -> str:
-    """Run `chat4all ARGUMENTS` to its end; what it printed."""
-    done = await trio.run_process(
-        command(*arguments), env=environment(env), capture_stdout=True, capture_stderr=True
-    )
-    return done.stdout.decode()
+    """Run `chat4all ARGUMENTS` to its end, a good one; what it printed."""
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        process = forked.start(
+            ["chat4all_actors", *arguments],
+            env=environment(env),
+            stdout=stdout.fileno(),
+            stderr=stderr.fileno(),
+        )
+        status = await process.ended()
+        stdout.seek(0)
+        stderr.seek(0)
+        assert status == 0, stderr.read().decode()
+        return stdout.read().decode()
 
 
 def token(username: str, user_id: str | None = None, *, lifetime: float = 3600) -> str:
     """An access token that the test server accepts."""
     return Tokens(JWT_KEY, lifetime=lifetime).issue(user_id or new_id(), username)
+
+
+def start_and_read(
+    arguments: Sequence[str], env: Mapping[str, str], *, stderr: int = 2
+) -> tuple[forked.Process, trio.abc.ReceiveStream]:
+    """Run `python -m ARGUMENTS`, and what it prints."""
+    reading, writing = os.pipe()
+    stdout = trio.lowlevel.FdStream(reading)
+    try:
+        return forked.start(arguments, env=env, stdout=writing, stderr=stderr), stdout
+    finally:
+        os.close(writing)
+
+
+async def first_line(stream: trio.abc.ReceiveStream) -> bytes:
+    """What comes up to the end of a line; nothing if there is none."""
+    line = b""
+    while not line.endswith(b"\n"):
+        data = await stream.receive_some()
+        if not data:
+            return b""
+        line += data
+    return line
 
 
 class Server:
@@ -71,11 +103,11 @@ class Server:
     def __init__(self, arguments: Sequence[str], env: Mapping[str, str]) -> None:
         self._arguments = list(arguments)
         self._env = environment(env)
-        self._process: trio.Process | None = None
+        self._process: forked.Process | None = None
         self.url = ""
 
     @property
-    def process(self) -> trio.Process:
+    def process(self) -> forked.Process:
         assert self._process is not None
         return self._process
 
@@ -90,29 +122,23 @@ class Server:
     async def start(self) -> None:
         """Start, and return when it listens; a restart listens on the port it had."""
         arguments = [*self._arguments, "--port", str(self.port) if self.url else "0"]
-        self._process = await trio.lowlevel.open_process(
-            command("serve", *arguments), env=self._env, stdout=subprocess.PIPE
-        )
-        stdout = self._process.stdout
-        assert stdout is not None
-        line = b""
-        while not line.endswith(b"\n"):
-            data = await stdout.receive_some()
-            if not data:
-                raise RuntimeError(f"serve ended: {await self._process.wait()}")
-            line += data
+        self._process, stdout = start_and_read(["chat4all_actors", "serve", *arguments], self._env)
+        async with stdout:
+            line = await first_line(stdout)
+        if not line:
+            raise RuntimeError(f"serve ended: {await self._process.ended()}")
         assert line.startswith(b"listening on ")
         self.url = line.decode().removeprefix("listening on ").strip()
 
     async def kill(self) -> None:
         """kill -9."""
         self.process.kill()
-        await self.process.wait()
+        await self.process.ended()
 
     async def stop(self) -> int:
         """SIGTERM; the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return await self.process.wait()
+        return await self.process.ended()
 
 
 @asynccontextmanager
@@ -131,7 +157,7 @@ async def running_server(
         with trio.CancelScope(shield=True):
             if server.process.poll() is None:
                 server.process.kill()
-            await server.process.wait()
+            await server.process.ended()
 
 
 class RawClient:
