@@ -10,7 +10,10 @@ import pytest
 from chat4all_storage.memory.answers import MemoryAnswers
 from chat4all_storage.memory.audit import MemoryAudit
 from chat4all_storage.memory.bus import MemoryBus
+from chat4all_storage.memory.channel_accounts import MemoryChannelAccounts
 from chat4all_storage.memory.clients import MemoryClients
+from chat4all_storage.memory.contacts import MemoryContacts
+from chat4all_storage.memory.deliveries import MemoryDeliveries
 from chat4all_storage.memory.directory import MemoryDirectory
 from chat4all_storage.memory.erasures import MemoryErasures
 from chat4all_storage.memory.factors import MemoryFactors
@@ -24,7 +27,10 @@ from chat4all_storage.memory.tally import MemoryTally
 from chat4all_storage.ports.answers import Answers
 from chat4all_storage.ports.audit import Audit
 from chat4all_storage.ports.bus import Bus
+from chat4all_storage.ports.channel_accounts import ChannelAccounts
 from chat4all_storage.ports.clients import Clients
+from chat4all_storage.ports.contacts import Contacts
+from chat4all_storage.ports.deliveries import Deliveries
 from chat4all_storage.ports.directory import Directory
 from chat4all_storage.ports.erasures import Erasures
 from chat4all_storage.ports.factors import Factors
@@ -37,7 +43,10 @@ from chat4all_storage.ports.shard import ShardStore
 from chat4all_storage.ports.tally import Tally
 from chat4all_storage.postgres.answers import PostgresAnswers
 from chat4all_storage.postgres.audit import PostgresAudit
+from chat4all_storage.postgres.channel_accounts import PostgresChannelAccounts
 from chat4all_storage.postgres.clients import PostgresClients
+from chat4all_storage.postgres.contacts import PostgresContacts
+from chat4all_storage.postgres.deliveries import PostgresDeliveries
 from chat4all_storage.postgres.directory import PostgresDirectory
 from chat4all_storage.postgres.erasures import PostgresErasures
 from chat4all_storage.postgres.factors import PostgresFactors
@@ -56,7 +65,10 @@ if TYPE_CHECKING:
 ANSWERS: list[type[Answers]] = [MemoryAnswers, PostgresAnswers]
 AUDIT: list[type[Audit]] = [MemoryAudit, PostgresAudit]
 BUS: list[type[Bus]] = [MemoryBus, RedisStreams]
+CHANNEL_ACCOUNTS: list[type[ChannelAccounts]] = [MemoryChannelAccounts, PostgresChannelAccounts]
 CLIENTS: list[type[Clients]] = [MemoryClients, PostgresClients]
+CONTACTS: list[type[Contacts]] = [MemoryContacts, PostgresContacts]
+DELIVERIES: list[type[Deliveries]] = [MemoryDeliveries, PostgresDeliveries]
 DIRECTORY: list[type[Directory]] = [MemoryDirectory, PostgresDirectory]
 ERASURES: list[type[Erasures]] = [MemoryErasures, PostgresErasures]
 FACTORS: list[type[Factors]] = [MemoryFactors, PostgresFactors]
@@ -72,7 +84,10 @@ PORTS: list[tuple[Any, list[Any]]] = [
     (Answers, ANSWERS),
     (Audit, AUDIT),
     (Bus, BUS),
+    (ChannelAccounts, CHANNEL_ACCOUNTS),
     (Clients, CLIENTS),
+    (Contacts, CONTACTS),
+    (Deliveries, DELIVERIES),
     (Directory, DIRECTORY),
     (Erasures, ERASURES),
     (Factors, FACTORS),
