@@ -26,6 +26,7 @@ from .postgres.files import PostgresFiles
 from .postgres.identity import Identity, LateOpening, address_of, claim_database, read_identity
 from .postgres.migrations import migrate, pending
 from .postgres.shard import PostgresShard
+from .postgres.webhooks import PostgresWebhooks
 from .sharding.shards import Shards
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from .ports.events import Rules
     from .ports.files import Files
     from .ports.objects import ObjectStore
+    from .ports.webhooks import Webhooks
 
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class Storage(Struct, frozen=True):
     shards: Shards
     accounts: AccountStores
     files: Files
+    webhooks: Webhooks
     cluster: str = "memory"
     """The lasting name of the directory's database: what all nodes on it have in common."""
     objects: ObjectStore = field(default_factory=MemoryObjects)
@@ -68,8 +71,13 @@ def memory_storage(
     ]
     places = default_placement(databases)
     directory = MemoryDirectory([shards[index].name for index in places], clock_ms=clock_ms)
-    files = MemoryFiles(clock_ms)
-    return Storage(directory, Shards(shards, places, directory), memory_accounts(directory), files)
+    return Storage(
+        directory,
+        Shards(shards, places, directory),
+        memory_accounts(directory),
+        MemoryFiles(clock_ms, note_ready=shards[0].note_ready),
+        directory.webhooks,
+    )
 
 
 @asynccontextmanager
@@ -118,6 +126,7 @@ async def open_postgres(
             Shards(shards, placement, directory),
             postgres_accounts(directory.database),
             PostgresFiles(directory.database),
+            PostgresWebhooks(directory.database),
             cluster=first.name,
         )
     finally:

@@ -52,9 +52,9 @@ def no_deduplication() -> AbstractContextManager[Any]:
     """The store forgets which ids it has seen."""
     append = MemoryShard._append
 
-    def forgetful(self: MemoryShard, new: Any, heads: Any) -> Any:
+    def forgetful(self: MemoryShard, new: Any, heads: Any, now: int) -> Any:
         self._logs[new.conversation].sent.clear()
-        return append(self, new, heads)
+        return append(self, new, heads, now)
 
     return patch.object(MemoryShard, "_append", forgetful)
 

@@ -62,7 +62,9 @@ class Place:
         self._handles = [*stores, *([] if bus is None else [bus])]
         shards = Shards(stores, world.places, world.directory)
         accounts = memory_accounts(world.directory)
-        storage = Storage(world.directory, shards, accounts, MemoryFiles())
+        storage = Storage(
+            world.directory, shards, accounts, MemoryFiles(), world.directory.webhooks
+        )
         self.node = Node(SETTINGS, storage, jwt_key=KEY, listeners=[], bus=bus, clock=world.now)
         self._scope = trio.CancelScope()
         await world.nursery.start(self._run, self.node, self._scope)

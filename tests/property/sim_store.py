@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from chat4all_protocol.frames import ConversationType
     from chat4all_storage.memory.shard import MemoryShard
+    from chat4all_storage.ports.changes import Activity, Changes
     from chat4all_storage.ports.events import Append, CommitResult, Mark, StoredEvent
     from chat4all_storage.ports.queries import (
         Carrier,
@@ -201,6 +202,18 @@ class FaultyShard:
         return await self._read(
             lambda: self.database.inner.journal(after, missing, lag=lag, limit=limit)
         )
+
+    async def changes(self, after: int, *, limit: int) -> Changes:
+        return await self._read(lambda: self.database.inner.changes(after, limit=limit))
+
+    async def active(
+        self, since: int, user: str | None, *, after: str | None, limit: int
+    ) -> tuple[list[Activity], frozenset[int]]:
+        inner = self.database.inner
+        return await self._read(lambda: inner.active(since, user, after=after, limit=limit))
+
+    async def watch(self, seconds: float) -> None:
+        await self._read(lambda: self.database.inner.watch(seconds))
 
     async def trim_journal(self, keep: float) -> int:
         return await self._read(lambda: self.database.inner.trim_journal(keep))

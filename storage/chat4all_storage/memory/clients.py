@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 from msgspec.structs import replace
 
+from ..ports.clients import client_owner
 from ..ports.errors import ClientTaken
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class MemoryClients:
         if client is None:
             return False
         del self._clients[client.id]
+        self._directory.webhooks.forget(client_owner(client.id))
         self._directory.revoke_name(f"client:{name}")
         self._directory.audit.tell("client.removed", f"client:{name}", actor)
         return True

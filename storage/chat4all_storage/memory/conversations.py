@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..ports.changes import ReadyFile, Rise
 from ..ports.errors import Moved
 from ..ports.events import (
     DEFAULT_RULES,
@@ -40,6 +41,9 @@ class MemoryConversations:
         self._journal: list[tuple[int, JournalRow]] = []
         """When each row was written, and the row."""
         self._journal_ids = 0
+        self._beside: dict[int, tuple[list[Rise], ReadyFile | None]] = {}
+        """What rows have beside heads, by their ids."""
+        self._watched_until = 0
         self.moved_shards: set[int] = set()
         """Logical shards that are not served here."""
         self.frozen_shards: set[int] = set()
@@ -50,20 +54,24 @@ class MemoryConversations:
         # References are judged by the heads as they stood before the batch.
         touched = {append.conversation for append in appends}
         heads = {id_: len(log.events) for id_ in touched if (log := self._logs.get(id_))}
-        outcomes = [self._append(append, heads) for append in appends]
+        now = self._clock_ms()  # the same for all
+        outcomes = [self._append(append, heads, now) for append in appends]
         self._note_stored(appends, outcomes)
         conversations = [each.conversation for each in appends]
         conversations += [each.conversation for each in marks]
         fenced = frozenset(logical_shard(id_) for id_ in conversations if self._fenced(id_))
-        return CommitResult(outcomes, [self._mark(mark) for mark in marks], fenced)
+        before = [self._watermarks(mark) for mark in marks]
+        stand = [self._mark(mark) for mark in marks]
+        self._note_rises(before, stand)
+        return CommitResult(outcomes, stand, fenced)
 
-    def _append(self, append: Append, heads: dict[str, int]) -> Outcome:
+    def _append(self, append: Append, heads: dict[str, int], now: int) -> Outcome:
         if self._fenced(append.conversation):
             return Outcome(Status.MOVED)
         log = self._logs.get(append.conversation)
         if log is None:
             return Outcome(Status.NOT_MEMBER)
-        return log.append(append, heads[log.id], self._clock_ms(), self._rules)
+        return log.append(append, heads[log.id], now, self._rules)
 
     def _note_stored(self, appends: Sequence[Append], outcomes: Sequence[Outcome]) -> None:
         heads: dict[str, int] = {}
@@ -76,9 +84,45 @@ class MemoryConversations:
         if heads:
             self._write_journal(list(heads.items()), joined)
 
-    def _write_journal(self, heads: list[tuple[str, int]], joined: list[tuple[str, str]]) -> None:
+    def _write_journal(
+        self,
+        heads: list[tuple[str, int]],
+        joined: list[tuple[str, str]],
+        *,
+        rises: list[Rise] | None = None,
+        file: ReadyFile | None = None,
+    ) -> None:
         self._journal_ids += 1
         self._journal.append((self._clock_ms(), JournalRow(self._journal_ids, heads, joined)))
+        if rises or file is not None:
+            self._beside[self._journal_ids] = (rises or [], file)
+
+    def _watched(self) -> bool:
+        return self._watched_until > self._clock_ms()
+
+    def _watermarks(self, mark: Mark) -> tuple[int, int]:
+        log = self._logs.get(mark.conversation)
+        member = None if log is None else log.members.get(mark.user)
+        return (0, 0) if member is None else (member.recv, member.read)
+
+    def _note_rises(self, before: list[tuple[int, int]], stand: list[Mark | None]) -> None:
+        rises = [
+            Rise(
+                now.conversation,
+                now.user,
+                now.recv if now.recv > recv else None,
+                now.read if now.read > read else None,
+            )
+            for (recv, read), now in zip(before, stand, strict=True)
+            if now is not None and (now.recv, now.read) != (recv, read)
+        ]
+        if rises and self._watched():
+            self._write_journal([], [], rises=rises)
+
+    def note_ready(self, file: str, owner: str) -> None:
+        """A file became ready, in the directory that is beside this store."""
+        if self._watched():
+            self._write_journal([], [], file=ReadyFile(file, owner))
 
     def _mark(self, mark: Mark) -> Mark | None:
         if self._fenced(mark.conversation):

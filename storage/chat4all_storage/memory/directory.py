@@ -11,6 +11,7 @@ from ..ports.directory import Arrivals, Notice, User
 from ..ports.errors import UsernameTaken
 from .audit import MemoryAudit
 from .log import wall_clock_ms
+from .webhooks import MemoryWebhooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -33,6 +34,7 @@ class MemoryDirectory:
         self.created_at: dict[str, int] = {}
         """Likewise."""
         self.audit = MemoryAudit(clock_ms)
+        self.webhooks = MemoryWebhooks(self.audit, clock_ms)
         self.clock_ms = clock_ms
         self.user_revoked: list[Callable[[User], object]] = []
         """What else is done for a user whose tokens are revoked."""

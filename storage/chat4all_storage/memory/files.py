@@ -59,8 +59,15 @@ class _Row(Struct):
 class MemoryFiles:
     """See `Files`."""
 
-    def __init__(self, clock_ms: Callable[[], int] = wall_clock_ms) -> None:
+    def __init__(
+        self,
+        clock_ms: Callable[[], int] = wall_clock_ms,
+        *,
+        note_ready: Callable[[str, str], None] = lambda file, owner: None,
+    ) -> None:
+        """`note_ready(file, owner)` is called for each file that becomes ready."""
         self._clock_ms = clock_ms
+        self._note_ready = note_ready
         self._rows: dict[str, _Row] = {}
 
     async def add(self, file: NewFile, *, lifetime: float, quota: int, max_uploads: int) -> File:
@@ -149,6 +156,8 @@ class MemoryFiles:
         row.thumbnail_stands = verdict.thumbnail is not None
         row.held_until = 0
         row.usable(now)
+        if verdict.state == "ready":
+            self._note_ready(id_, row.file.owner)
         return row.view()
 
     async def note_thumbnail(self, id_: str, key: str, *, holder: str) -> bool:
@@ -196,6 +205,7 @@ class MemoryFiles:
         now = self._clock_ms()
         row.set(state="ready", reason=None, completed_at=now)
         row.usable(now)
+        self._note_ready(id_, row.file.owner)
         return row.view()
 
     # --- uses ---------------------------------------------------------------------------------

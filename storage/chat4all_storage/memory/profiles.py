@@ -97,6 +97,7 @@ class MemoryProfiles:
         self._factors.forget(user_id)
         self._answers.forget(user_subject(user_id))
         self._answers.forget(registration_scope(user.username))
+        self._directory.webhooks.forget(user_subject(user_id))
         self._directory.remove_user(user)
         self._display_names.pop(user_id, None)
         self._changed.pop(user_id, None)

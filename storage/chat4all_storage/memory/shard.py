@@ -20,6 +20,7 @@ from ..ports.events import (
 )
 from ..ports.logical_shards import logical_shard
 from ..ports.shard import Conversation, JournalRow, MemberInfo, Membership, Page, Range, Resumed
+from .changes import MemoryChanges
 from .log import Log
 from .queries import MemoryQueries, unread
 from .upkeep import MemoryUpkeep
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from ..ports.shard import Replay
 
 
-class MemoryShard(MemoryQueries, MemoryUpkeep):
+class MemoryShard(MemoryQueries, MemoryChanges, MemoryUpkeep):
     """A `ShardStore` in memory."""
 
     async def commit(self, appends: Sequence[Append], marks: Sequence[Mark]) -> CommitResult:
@@ -220,6 +221,8 @@ class MemoryShard(MemoryQueries, MemoryUpkeep):
         before = self._clock_ms() - keep * 1000
         kept = [(at, row) for at, row in self._journal if at >= before]
         removed, self._journal = len(self._journal) - len(kept), kept
+        ids = {row.id for _, row in kept}
+        self._beside = {id_: each for id_, each in self._beside.items() if id_ in ids}
         return removed
 
     async def close(self) -> None:

@@ -66,6 +66,11 @@ class MemoryUpkeep(MemoryConversations):
             )
             for at, row in self._journal
         ]
+        self._beside = {
+            id_: (rises, file)
+            for id_, (rises, file) in self._beside.items()
+            if all(rise.user != user for rise in rises) and (file is None or file.owner != user)
+        }
         for log in mine:
             _rename(log, user, pseudonym, self._clock_ms())
             if log.type == "private":

@@ -32,6 +32,9 @@ Act = Literal[
     "client.token",
     "client.refused",
     "key.added",
+    "webhook.added",
+    "webhook.removed",
+    "webhook.rotated",
 ]
 
 Detail = str | int | bool | None

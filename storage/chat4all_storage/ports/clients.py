@@ -20,6 +20,11 @@ class ServiceClient(Struct, frozen=True):
     created_at: int = 0
 
 
+def client_owner(client_id: str) -> str:
+    """How what belongs to a service client names it; a user is named by `audit.user_subject`."""
+    return f"client:{client_id}"
+
+
 class Clients(Protocol):
     """Service clients."""
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
-from ..ports.clients import ServiceClient
+from ..ports.clients import ServiceClient, client_owner
 from ..ports.errors import ClientTaken
 from .audit import MS, tell
-from .profiles import revoke_name
+from .profiles import remove_webhooks, revoke_name
 
 if TYPE_CHECKING:
     from ..ports.audit import Actor
@@ -78,13 +78,14 @@ class PostgresClients:
             async with connection.transaction():
                 done = await connection.fetchval(
                     """UPDATE service_clients SET disabled_at = clock_timestamp()
-                       WHERE name = $1 AND disabled_at IS NULL RETURNING true""",
+                       WHERE name = $1 AND disabled_at IS NULL RETURNING id""",
                     name,
                 )
-                if done:
+                if done is not None:
+                    await remove_webhooks(connection, client_owner(done))
                     await revoke_name(connection, f"client:{name}")
                     await tell(connection, "client.removed", f"client:{name}", actor)
-                return bool(done)
+                return done is not None
 
         return await self._database.write(run)
 

@@ -33,6 +33,8 @@ _COMMIT: Final = (
     "SELECT o_status, coalesce(o_first, 0), coalesce(o_second, 0)"
     " FROM commit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
     " $17, $18, $19, $20, $21, $22, $23, $24, $25)"
+    # Without rows of its own, and after the former: it looks at the watermarks that stand then.
+    " UNION ALL SELECT o_status, o_first, o_second FROM note_rises($21, $22, $25)"
 )
 _ROW: Final = struct.Struct(">hqq")
 _NO_CHANGES: Final = (

@@ -26,6 +26,14 @@ FILE: Final = f"""f.id::text, f.owner, f.name, f.size, f.mime, f.conversation::t
     {MS.format("f.completed_at")}, f.bytes_stand"""
 """The columns of `files f` that make a `File`."""
 
+NOTE_READY: Final = """
+    noted AS (
+        INSERT INTO journal (writer, heads, file, file_owner)
+        SELECT 'files', '', f.id, f.owner FROM f WHERE f.state = 'ready' AND journal_watched()
+    )
+"""
+"""Beside a common table `f` of files that change their state: who waits for them is told."""
+
 AT_ONCE: Final = 1000
 """Rows that one statement changes, of those that could be any number."""
 

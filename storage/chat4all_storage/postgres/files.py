@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..ports.errors import Rejected
 from ..ports.files import OverQuota
-from .file_sweeping import FILE, PostgresFileSweeping, file_of, files_of, owners, row_of
+from .file_sweeping import FILE, NOTE_READY, PostgresFileSweeping, file_of, files_of, owners, row_of
 
 if TYPE_CHECKING:
     from ..ports.files import File, NewFile, Verdict
@@ -57,11 +57,12 @@ _RENEW: Final = """
     WHERE id = $1 AND state = 'checking' AND holder = $2 RETURNING true
 """
 _FINISH: Final = f"""
-    UPDATE files f SET state = $3, reason = $4, mime = coalesce($5, mime), width = $6, height = $7,
-        thumbnail = coalesce($8, thumbnail), thumbnail_stands = $8::text IS NOT NULL,
+    WITH f AS (UPDATE files SET state = $3, reason = $4, mime = coalesce($5, mime), width = $6,
+        height = $7, thumbnail = coalesce($8, thumbnail), thumbnail_stands = $8::text IS NOT NULL,
         completed_at = clock_timestamp(), held_until = '-infinity', looked_at = clock_timestamp(),
         unused_since = clock_timestamp(), use_noted = false
-    WHERE id = $1 AND state = 'checking' AND holder = $2 RETURNING {FILE}
+    WHERE id = $1 AND state = 'checking' AND holder = $2 RETURNING *), {NOTE_READY}
+    SELECT {FILE} FROM f
 """
 _FINISHED: Final = f"{_SELECT} AND holder = $2 AND state = $3"
 _NOTE_THUMBNAIL: Final = """
@@ -75,9 +76,10 @@ _RECHECK: Final = f"""
     RETURNING {FILE}
 """
 _RELEASE: Final = f"""
-    UPDATE files f SET state = 'ready', reason = NULL, completed_at = clock_timestamp(),
+    WITH f AS (UPDATE files SET state = 'ready', reason = NULL, completed_at = clock_timestamp(),
         looked_at = clock_timestamp(), unused_since = clock_timestamp(), use_noted = false
-    WHERE id = $1 AND state = 'quarantined' RETURNING {FILE}
+    WHERE id = $1 AND state = 'quarantined' RETURNING *), {NOTE_READY}
+    SELECT {FILE} FROM f
 """
 _LAPSED: Final = f"""
     SELECT {FILE} FROM files f WHERE state = 'checking' AND held_until <= now()

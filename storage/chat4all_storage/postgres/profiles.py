@@ -95,6 +95,7 @@ class PostgresProfiles:
                 await revoke_name(connection, name)
                 await connection.execute("DELETE FROM users WHERE id = $1", user_id)
                 await begin_erasure(connection, user_id, name, pseudonym)
+                await remove_webhooks(connection, subject)
                 await connection.execute(
                     "DELETE FROM idempotency WHERE caller = ANY ($1)",
                     [subject, registration_scope(name)],
@@ -107,6 +108,11 @@ class PostgresProfiles:
                 return ended
 
         return await self._database.write(run)
+
+
+async def remove_webhooks(connection: Any, owner: str) -> None:
+    """In a transaction: nobody is told anything for this user or client any more."""
+    await connection.execute("DELETE FROM webhooks WHERE owner = $1", owner)
 
 
 async def revoke_name(connection: Any, name: str) -> None:

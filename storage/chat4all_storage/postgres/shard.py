@@ -13,6 +13,7 @@ from ..ports.events import DEFAULT_RULES, CommitResult, Mark, Status, StoredEven
 from ..ports.logical_shards import logical_shard
 from ..ports.shard import Conversation, JournalRow, MemberInfo, Page
 from ..together import Together
+from .changes import PostgresChanges, Unsettled
 from .commit import CommitConnection
 from .connections import Database
 from .events import EVENT_COLUMNS, event_of
@@ -82,15 +83,18 @@ _JOURNAL: Final = """
 """
 # Ids of transactions that began before may still appear: start a little before the end.
 _JOURNAL_END: Final = "SELECT greatest(coalesce(max(id), 0) - 100, 0) FROM journal"
+# Up to the first that is young: what is kept is not looked through.
 _TRIM: Final = """
     DELETE FROM journal WHERE id IN (
-        SELECT id FROM journal WHERE at < clock_timestamp() - $1 * interval '1 second'
+        SELECT id FROM journal WHERE id < coalesce(
+            (SELECT id FROM journal WHERE at >= clock_timestamp() - $1 * interval '1 second'
+                ORDER BY id LIMIT 1), 9223372036854775807)
         ORDER BY id LIMIT 10000 FOR UPDATE SKIP LOCKED)
 """
 _HEAD: Final = struct.Struct(">16sq")
 
 
-class PostgresShard(PostgresQueries, PostgresUpkeep):
+class PostgresShard(PostgresQueries, PostgresChanges, PostgresUpkeep):
     """One PostgreSQL database as a `ShardStore`."""
 
     def __init__(
@@ -109,6 +113,7 @@ class PostgresShard(PostgresQueries, PostgresUpkeep):
         self._starting = StartConnections(dsn, self._database.ready, RESUME)
         read = partial(read_resumed, self._starting)
         self._resuming = Together(read, most=MAX_STARTS, at_once=STARTS_AT_ONCE)
+        self._unsettled = Unsettled()
         self._writer = secrets.token_hex(8)
         """Tells what this store wrote from what others did."""
 

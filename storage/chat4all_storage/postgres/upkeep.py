@@ -26,6 +26,12 @@ _GROUPS: Final = """
         AND c.shard NOT IN (SELECT shard FROM shard_fences WHERE state <> 'frozen')
     ORDER BY m.conversation LIMIT $2
 """
+# Nobody is told any more what a user received or read, or of its files.
+_FORGET_CHANGES: Final = """
+    UPDATE journal SET risen_conversations = NULL, risen_users = NULL, risen_recv = NULL,
+        risen_read = NULL, file = NULL, file_owner = NULL
+    WHERE $1 = ANY (risen_users) OR file_owner = $1
+"""
 
 GROUPS_AT_ONCE: Final = 100
 WRITER: Final = "erasure"
@@ -54,4 +60,6 @@ class PostgresUpkeep:
         done: bool = await self._database.write(
             lambda c: c.fetchval(_ERASE, user, pseudonym, limit)
         )
+        if done:
+            await self._database.write(lambda c: c.execute(_FORGET_CHANGES, user))
         return done

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chat4all_storage.bridge import open_bridge
+from chat4all_storage.memory.audit import MemoryAudit
 from chat4all_storage.memory.files import MemoryFiles
 from chat4all_storage.memory.log import wall_clock_ms
 from chat4all_storage.memory.shard import MemoryShard
+from chat4all_storage.memory.webhooks import MemoryWebhooks
 from chat4all_storage.ports.events import Rules
 from chat4all_storage.postgres.connections import Database
 from chat4all_storage.postgres.files import PostgresFiles
 from chat4all_storage.postgres.shard import PostgresShard
+from chat4all_storage.postgres.webhooks import PostgresWebhooks
 from tests.storage.builders import (
     append,
     commit,
@@ -22,11 +25,13 @@ from tests.storage.ports.local_place import local_place
 from tests.storage.ports.object_places import ObjectPlace, memory_place, s3_place
 
 from ..files import AGED_FILES, FilePlace
+from ..webhooks import AGED_WEBHOOKS, WebhookPlace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from chat4all_storage.bridge import Bridge
     from chat4all_storage.ports.shard import ShardStore
     from chat4all_storage.s3.objects import S3Objects
     from tests.support.s3_server import S3Server
@@ -109,3 +114,34 @@ async def file_place(database_or_memory: str | None) -> AsyncIterator[FilePlace]
         yield FilePlace(PostgresFiles(one), PostgresFiles(other), age)
         await one.close()
         await other.close()
+
+
+@pytest.fixture
+async def hooks(database_or_memory: str | None, bridge: Bridge) -> AsyncIterator[WebhookPlace]:
+    if database_or_memory is None:
+        ahead = 0.0
+
+        def clock() -> int:
+            return wall_clock_ms() + int(ahead * 1000)
+
+        async def wait(seconds: float) -> None:
+            nonlocal ahead
+            ahead += seconds
+
+        memory = MemoryWebhooks(MemoryAudit(clock), clock)
+        yield WebhookPlace(memory, memory, wait)
+        return
+    one, other = (Database(bridge, database_or_memory) for _ in range(2))
+
+    async def age(seconds: float) -> None:
+        """The database's clock can't be moved, so its rows are."""
+
+        async def run(connection: Any) -> None:
+            for statement in AGED_WEBHOOKS:
+                await connection.execute(statement, timedelta(seconds=seconds))
+
+        await one.write(run)
+
+    yield WebhookPlace(PostgresWebhooks(one), PostgresWebhooks(other), age)
+    await one.close()
+    await other.close()

@@ -24,6 +24,7 @@ from chat4all_storage.memory.objects import MemoryObjects
 from chat4all_storage.memory.profiles import MemoryProfiles
 from chat4all_storage.memory.shard import MemoryShard
 from chat4all_storage.memory.tally import MemoryTally
+from chat4all_storage.memory.webhooks import MemoryWebhooks
 from chat4all_storage.ports.answers import Answers
 from chat4all_storage.ports.audit import Audit
 from chat4all_storage.ports.bus import Bus
@@ -41,6 +42,7 @@ from chat4all_storage.ports.objects import ObjectStore
 from chat4all_storage.ports.profiles import Profiles
 from chat4all_storage.ports.shard import ShardStore
 from chat4all_storage.ports.tally import Tally
+from chat4all_storage.ports.webhooks import Webhooks
 from chat4all_storage.postgres.answers import PostgresAnswers
 from chat4all_storage.postgres.audit import PostgresAudit
 from chat4all_storage.postgres.channel_accounts import PostgresChannelAccounts
@@ -55,6 +57,7 @@ from chat4all_storage.postgres.keys import PostgresKeys
 from chat4all_storage.postgres.logins import PostgresLogins
 from chat4all_storage.postgres.profiles import PostgresProfiles
 from chat4all_storage.postgres.shard import PostgresShard
+from chat4all_storage.postgres.webhooks import PostgresWebhooks
 from chat4all_storage.redis.bus import RedisStreams
 from chat4all_storage.redis.tally import RedisTally
 
@@ -79,6 +82,7 @@ OBJECTS: list[type[ObjectStore]] = [MemoryObjects]
 PROFILES: list[type[Profiles]] = [MemoryProfiles, PostgresProfiles]
 SHARD: list[type[ShardStore]] = [MemoryShard, PostgresShard]
 TALLY: list[type[Tally]] = [MemoryTally, RedisTally]
+WEBHOOKS: list[type[Webhooks]] = [MemoryWebhooks, PostgresWebhooks]
 
 PORTS: list[tuple[Any, list[Any]]] = [
     (Answers, ANSWERS),
@@ -98,6 +102,7 @@ PORTS: list[tuple[Any, list[Any]]] = [
     (Profiles, PROFILES),
     (ShardStore, SHARD),
     (Tally, TALLY),
+    (Webhooks, WEBHOOKS),
 ]
 
 
