@@ -306,6 +306,49 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     last_seen_kept: Annotated[int, Meta(ge=1000)] = 100_000
     """Users of whom a node remembers when they were last there; others are looked up."""
 
+    # --- webhooks and the feed of events
+    webhook_allow_private: bool = False
+    """Whether endpoints may be at addresses that are not public, and at any port: for development.
+    """
+    webhook_ports: list[Port] = field(default_factory=lambda: [80, 443, 8080, 8443])
+    """At which they may be."""
+    webhook_ca: str | None = None
+    """A file of certificates that endpoints' may be signed by, beside those the system trusts."""
+    max_webhooks_per_owner: Count = 20
+    max_webhooks_per_node: Count = 1_000
+    """Endpoints that a node serves; others wait for another node, or until there is room."""
+    webhook_timeout: Annotated[float, Meta(gt=0, le=120)] = 15 * SECONDS
+    """For one attempt, from the name's resolution to the end of the answer."""
+    webhook_in_flight: Annotated[int, Meta(ge=1, le=100)] = 8
+    """Requests to one endpoint at once, each of another conversation."""
+    webhook_max_payload: Annotated[int, Meta(ge=4 * KIB)] = 256 * KIB
+    """Bytes of what an endpoint is told of one event; of a greater one only where it is."""
+    webhook_schedule: list[Seconds] = field(
+        default_factory=lambda: [
+            5 * SECONDS,
+            5 * MINUTES,
+            120 * MINUTES,
+            300 * MINUTES,
+            600 * MINUTES,
+            840 * MINUTES,
+            1200 * MINUTES,
+            1440 * MINUTES,
+        ]
+    )
+    """Between an attempt and the next one, after each that failed: nine attempts in 75 hours. Then
+    the event is given up."""
+    webhook_pause_after: Seconds = 5 * DAYS
+    """An endpoint at which every attempt has failed for so long is told nothing more."""
+    webhook_secret_kept: Annotated[float, Meta(ge=0)] = 1 * DAYS
+    """How long a former secret signs beside the one that has replaced it."""
+    webhook_lease: Annotated[float, Meta(ge=3)] = 15 * SECONDS
+    """After so long without a word of its node an endpoint is served by another one."""
+    journal_kept: Annotated[float, Meta(ge=120)] = 60 * MINUTES
+    """How far back the journals reach, and so a cursor of the feed: 24 bytes and more for each
+    conversation in a commit. An endpoint that is further behind is caught up from the logs."""
+    max_feed_waits: CountOrNone = 200
+    """Requests of the feed that may wait for events on one node; others are answered at once."""
+
     # --- output
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

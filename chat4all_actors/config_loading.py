@@ -8,6 +8,7 @@ import ipaddress
 import os
 import re
 import tomllib
+from pathlib import Path
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -25,7 +26,6 @@ from .config import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 PREFIX: Final = "CHAT4ALL_"
 S3_PARTS: Final = 10_000
@@ -93,6 +93,8 @@ def _check(settings: Settings) -> None:
             raise ConfigError(f"file_types: {pattern!r} is no type such as image/png or image/*")
     if settings.redis is not None and not settings.redis.startswith(_REDIS_SCHEMES):
         raise ConfigError(f"redis is an address that begins with {' or '.join(_REDIS_SCHEMES)}")
+    if settings.webhook_ca is not None and not Path(settings.webhook_ca).is_file():
+        raise ConfigError(f"webhook_ca: there is no file {settings.webhook_ca}")
     for network in settings.trusted_proxies:
         try:
             ipaddress.ip_network(network, strict=False)
@@ -115,9 +117,9 @@ def _from_file(file: Path | None) -> dict[str, Any]:
 def _parse(source: str, text: str, hint: Any) -> Any:
     """A setting from the text of a flag or variable."""
     kinds = {_plain(part) for part in (get_args(hint) if _is_union(hint) else (hint,))}
-    if list in kinds:
-        return text.split()
     try:
+        if list in kinds:
+            return _parse_list(text, hint)
         if bool in kinds:
             return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
         if int in kinds:
@@ -127,6 +129,11 @@ def _parse(source: str, text: str, hint: Any) -> Any:
     except (KeyError, ValueError):
         raise ConfigError(f"{source}: {text!r} is not a valid value") from None
     return text
+
+
+def _parse_list(text: str, hint: Any) -> list[Any]:
+    item = _plain(get_args(hint)[0])
+    return [item(word) for word in text.split()]
 
 
 def _is_union(hint: Any) -> bool:

@@ -15,6 +15,7 @@
     ├── pump                      reads the WebSockets
     ├── connections (pool)        temporary: clients connect again
     ├── news (one_for_one)        hears the other nodes, follows journals, shares limits, …
+    ├── webhooks (rest_for_one)   tells programs what happens
     └── edge                      last, so that it lets in nobody before everything stands
 
 A stop runs in the reverse order: nobody is let in, the connections end, the conversations end,
@@ -51,6 +52,7 @@ from .edge.listener import Edge
 from .edge.pump import Pump
 from .edge.rest.api import GROUPS
 from .edge.rest.app import build
+from .edge.rest.event_data import EventData
 from .fanout import LocalReaders
 from .files.files import Files
 from .files.kinds import Kinds
@@ -66,6 +68,7 @@ from .session.revocations import Revocations
 from .statistics import NodeStatistics
 from .upkeep.erasure import Eraser
 from .upkeep.retention import Retention
+from .webhooks.service import WebhookService
 from .wire import framed, progress
 
 if TYPE_CHECKING:
@@ -100,6 +103,7 @@ class Node:
     roster: Roster
     presence: Presences
     files: FileService
+    webhooks: WebhookService
     edge: Edge
     _timers: Timers[tuple[str, str]]
     _rooms: Pool
@@ -175,6 +179,7 @@ class Node:
                 Child("pump", self._run_pump),
                 Child("connections", self._run_connections, tree=lambda: self._connections.tree()),
                 Child("news", self._run_news),
+                Child("webhooks", self._run_webhooks),
                 Child("edge", self._run_edge),
             ],
             strategy=Strategy.REST_FOR_ONE,
@@ -248,6 +253,7 @@ class Node:
             peers=len(self.backbone.peers.living),
             stored=sum(log.stored for log in logs),
             commits=sum(log.commits for log in logs),
+            webhooks=self.webhooks.statistics(),
         )
 
     def tree(self) -> TreeNode:
@@ -348,7 +354,8 @@ class Node:
         backbone, cluster = self.backbone, self.cluster
         rooms = Elsewhere(self.conversations)
         sweepers = [
-            Sweeper(store, rooms, lambda: backbone.working) for store in self._storage.shards.all
+            Sweeper(store, rooms, lambda: backbone.working, kept=self.settings.journal_kept)
+            for store in self._storage.shards.all
         ]
         board = NoticeBoard(
             backbone.name,
@@ -376,6 +383,16 @@ class Node:
             Child("arrivals", partial(backbone.hear, cluster)),
         ]
         await Supervisor("news", children).run(task_status=task_status)
+
+    async def _run_webhooks(self, *, task_status: trio.TaskStatus[None]) -> None:
+        self.webhooks = WebhookService(
+            self.settings,
+            self._storage,
+            self.desk.sealing,
+            EventData(self._storage),
+            clock=self.wall_clock,
+        )
+        await self.webhooks.run(task_status=task_status)
 
     async def _run_edge(self, *, task_status: trio.TaskStatus[None]) -> None:
         judge = Kinds(self.settings.file_types).judge

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from .webhooks.service import WebhookStatistics
 
 
 class NodeStatistics(Struct, frozen=True):
@@ -20,3 +25,4 @@ class NodeStatistics(Struct, frozen=True):
     stored: int
     """Events committed."""
     commits: int
+    webhooks: WebhookStatistics

@@ -81,12 +81,12 @@ class Desk:
             grace=settings.refresh_grace,
             most=settings.max_logins_per_user,
         )
-        self._sealing = sealing
+        self.sealing = sealing
         self._audit_kept = settings.audit_kept
 
     def digest(self, request: bytes) -> bytes:
         """What tells a request from others, and nobody what was in it: passwords may be."""
-        return self._sealing.mac("request digests", request)
+        return self.sealing.mac("request digests", request)
 
     async def client_token(
         self, client_id: str, secret: str, scope: str | None, actor: Actor

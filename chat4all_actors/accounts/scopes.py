@@ -11,6 +11,8 @@ SCOPES: Final = (
     "conversations:read",
     "presence:read",
     "users:write",
+    "events:read",
     "act_as",
 )
-"""`act_as`: all of that in the name of any user."""
+"""`events:read`: to be told everything that happens, whoever's. `act_as`: all of the others in the
+name of any user."""

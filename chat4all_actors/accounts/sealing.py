@@ -23,6 +23,8 @@ Purpose = Literal[
     "signing keys",
     "request digests",
     "file addresses",
+    "webhook secrets",
+    "new webhook secrets",
 ]
 
 KEY_BYTES: Final = 32

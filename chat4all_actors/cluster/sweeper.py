@@ -34,7 +34,7 @@ LAG: Final = 0.5 * SECONDS
 EVERY_WITHOUT: Final = 0.5 * SECONDS
 """Between looks while the backbone does not work."""
 KEEP: Final = 120 * SECONDS
-"""How long rows are kept; who was away for longer compares all heads."""
+"""How long rows are kept at least; who was away for longer compares all heads."""
 TRIM_EVERY: Final = 30 * SECONDS
 LIMIT: Final = 2000
 """Rows of one look."""
@@ -44,9 +44,17 @@ AT_ONCE: Final = 1000
 class Sweeper:
     """Follows the journal of one database."""
 
-    def __init__(self, store: ShardStore, rooms: SweptRooms, working: Callable[[], bool]) -> None:
-        """`working` tells whether the backbone works."""
+    def __init__(
+        self,
+        store: ShardStore,
+        rooms: SweptRooms,
+        working: Callable[[], bool],
+        *,
+        kept: float = KEEP,
+    ) -> None:
+        """`working` tells whether the backbone works; rows are kept for `kept` seconds."""
         self.store = store
+        self._kept = kept
         self._rooms = rooms
         self._working = working
         self._follower = Follower(self._read, keep=KEEP)
@@ -127,7 +135,7 @@ class Sweeper:
 
     async def _trim(self) -> None:
         try:
-            await self.store.trim_journal(KEEP)
+            await self.store.trim_journal(self._kept)
         except StorageError as error:
             logger.warning("the journal of %s can't be trimmed: %s", self.store.name, error)
 

@@ -28,6 +28,7 @@ async def test_the_tree_shows_the_parts_in_start_order() -> None:
             "pump",
             "connections",
             "news",
+            "webhooks",
             "edge",
         ]
         assert node.unready() is None

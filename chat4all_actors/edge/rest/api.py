@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import auth, conversations, files, members, messages, presence, rights, users
+from . import (
+    auth,
+    conversations,
+    events,
+    files,
+    members,
+    messages,
+    presence,
+    rights,
+    users,
+    webhooks,
+)
 
 GROUPS: Final = (
     auth.routes,
@@ -15,4 +26,6 @@ GROUPS: Final = (
     messages.routes,
     files.routes,
     presence.routes,
+    webhooks.routes,
+    events.routes,
 )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ...limits.limits import Limits
     from ...presence.presence import Presences
     from ...session.revocations import Revocations
+    from ...webhooks.service import WebhookService
     from .caller import Caller
 
 _KEYED: Final = uuid.UUID("3b1f2f55-6a0e-5f0d-9c43-6f9f7f1f6d0a")
@@ -41,6 +42,7 @@ class RestServices(Protocol):
     presence: Presences
     limits: Limits
     files: FileService
+    webhooks: WebhookService
     wall_clock: Callable[[], float]
 
 

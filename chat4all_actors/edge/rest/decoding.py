@@ -16,7 +16,15 @@ from chat4all_protocol.validation import FORMATS, MAX_SAID, explain
 
 from ...accounts.service import EMAIL_PATTERN
 from .errors import ApiError, invalid
-from .models import CHECKSUM_PATTERN, CURSOR_PATTERN, MAX_NAMES, MIME_PATTERN, NAMES_PATTERN
+from .models import (
+    CHECKSUM_PATTERN,
+    CURSOR_PATTERN,
+    FEED_CURSOR_PATTERN,
+    MAX_NAMES,
+    MIME_PATTERN,
+    NAMES_PATTERN,
+    SECRET_PATTERN,
+)
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -32,6 +40,8 @@ _FORMATS: Final = {
     **FORMATS,
     EMAIL_PATTERN: "an address of the form name@host.domain",
     CURSOR_PATTERN: "the next_cursor of an earlier page",
+    FEED_CURSOR_PATTERN: "the next_cursor of an earlier page",
+    SECRET_PATTERN: "whsec_ and 24 to 64 bytes in base64",
     CHECKSUM_PATTERN: "sha256: and 64 hexadecimal digits in lower case",
     MIME_PATTERN: "a type such as image/png, without parameters",
     NAMES_PATTERN: f"1 to {MAX_NAMES} user names, separated by commas",

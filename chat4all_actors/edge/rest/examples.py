@@ -8,8 +8,23 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from ..http.errors import ErrorBody, ErrorDetails
-from . import auth, conversations, files, members, messages, models, presence, rights, users
+from . import (
+    auth,
+    conversations,
+    event_data,
+    events,
+    files,
+    members,
+    messages,
+    models,
+    presence,
+    rights,
+    users,
+    webhooks,
+)
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -19,6 +34,7 @@ MESSAGE: Final = "7d444840-9dc0-41d1-b245-5ffdce74fad2"
 ANSWERED: Final = "516bca77-e90a-4a67-8a05-a1c2641401cd"
 FILE: Final = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
 SESSION: Final = "7914f826-4771-4ac3-8d12-06555200c024"
+WEBHOOK: Final = "9b2d5c1e-4f0a-4c53-8a57-2f0d7c5be6a4"
 ANA: Final = "8693f217-9e62-404b-a353-d734562ade84"
 THEN: Final = datetime(2026, 11, 27, 8, 36, 35, tzinfo=UTC)
 LATER: Final = datetime(2026, 11, 27, 8, 40, 2, tzinfo=UTC)
@@ -29,6 +45,7 @@ PARTS: Final = {
     "message_id": MESSAGE,
     "file_id": FILE,
     "session_id": SESSION,
+    "webhook_id": WEBHOOK,
     "username": "bob",
 }
 """Of paths."""
@@ -76,6 +93,30 @@ _FILE: Final = files.StoredFile(
     height=600,
     thumbnail=True,
     reason=None,
+)
+
+_WEBHOOK: Final = webhooks.Webhook(
+    webhook_id=WEBHOOK,
+    url="https://hooks.example.org/chat",
+    events=["message.*"],
+    state="active",
+    reason=None,
+    created_at=THEN,
+    changed_at=THEN,
+    username="ana",
+    delivered=0,
+    failed=0,
+    given_up=0,
+    backlog=0,
+    replaying=False,
+    last_success_at=None,
+    last_failure_at=None,
+    last_failure=None,
+    failing_since=None,
+    secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+)
+_NOTIFICATION: Final = event_data.Notification(
+    "evt_3f0c9b1e6d0a5b6d9d2f4a1f0c7be6a4", "message.created", THEN, msgspec.to_builtins(_MESSAGE)
 )
 
 _ALL: Final[tuple[Struct, ...]] = (
@@ -143,6 +184,13 @@ _ALL: Final[tuple[Struct, ...]] = (
     _FILE,
     files.FileList([_FILE], None),
     presence.PresenceList([presence.UserPresence("bob", "offline", LATER, 0)]),
+    # programs
+    webhooks.NewWebhook("https://hooks.example.org/chat", ["message.*"]),
+    _WEBHOOK,
+    webhooks.WebhookList([_WEBHOOK]),
+    webhooks.Replay(THEN),
+    _NOTIFICATION,
+    events.EventPage([_NOTIFICATION], "gqFwgdkkMDE5…", has_more=False),
     ErrorBody(
         ErrorDetails(
             "INVALID_PAYLOAD",

@@ -223,7 +223,7 @@ async def complete_upload(call: Call, body: UploadEnd) -> StoredFile:
     """
     user = call.caller.user()
     checksum = bytes.fromhex(body.checksum.removeprefix(_SCHEME))
-    return _shown(await call.services.files.complete(user, body.file_id, checksum), user)
+    return shown(await call.services.files.complete(user, body.file_id, checksum), user)
 
 
 # --- files ----------------------------------------------------------------------------------------
@@ -236,14 +236,14 @@ async def list_files(call: Call, query: FilesQuery) -> FileList:
     found = await call.services.files.of(user, query.cursor, query.limit + 1)
     page = found[: query.limit]
     more = len(found) > query.limit
-    return FileList([_shown(file, user) for file in page], page[-1].id if more else None)
+    return FileList([shown(file, user) for file in page], page[-1].id if more else None)
 
 
 @routes.get("/v1/files/{file_id}", answers={200: StoredFile}, scope="files:read")
 async def read_file(call: Call, file_id: str) -> StoredFile:
     """Tell what is known of a file: an own one, or one of a message that the caller may read."""
     user = call.caller.user()
-    return _shown(await call.services.files.show(user, file_id), user)
+    return shown(await call.services.files.show(user, file_id), user)
 
 
 @routes.get(
@@ -298,7 +298,8 @@ def _state(file: File) -> UploadState:
     return file.state
 
 
-def _shown(file: File, reader: str) -> StoredFile:
+def shown(file: File, reader: str) -> StoredFile:
+    """A file, as this user is shown it."""
     return StoredFile(
         file_id=file.id,
         filename=file.name,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .operations import Operation
 
-_NAMES: Final = ("conversation_id", "message_id", "file_id", "session_id", "username")
+_NAMES: Final = ("conversation_id", "message_id", "file_id", "session_id", "username", "webhook_id")
 """What answers name that operations take."""
 
 

@@ -11,6 +11,8 @@ from chat4all_protocol.frames import MAX_INTEGER, ConversationType, Id, Kind
 from chat4all_protocol.ids import USERNAME_PATTERN
 
 CURSOR_PATTERN: Final = r"\A[A-Za-z0-9_-]{32}\Z"
+FEED_CURSOR_PATTERN: Final = r"\A[A-Za-z0-9_-]+\Z"
+SECRET_PATTERN: Final = r"\Awhsec_[A-Za-z0-9+/]{30,88}={0,2}\Z"
 MIME_PATTERN: Final = (
     r"\A[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}\Z"
 )

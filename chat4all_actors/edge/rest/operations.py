@@ -32,6 +32,7 @@ PATH_TYPES: Final[dict[str, Any]] = {
     "message_id": Id,
     "file_id": Id,
     "session_id": Id,
+    "webhook_id": Id,
     "username": Username,
     "channel": Channel,
 }

@@ -20,7 +20,7 @@ class MemoryChanges(MemoryConversations):
         """See `ChangesReader.changes`."""
         await trio.lowlevel.checkpoint()
         rows = [
-            Changed(row.id, at, row.heads, *self._beside.get(row.id, ([], None)))
+            Changed(row.id, at, row.heads, row.joined, *self._beside.get(row.id, ([], None)))
             for at, row in self._journal
             if row.id > after
         ][:limit]

@@ -40,6 +40,8 @@ class Changed(Struct, frozen=True):
     heads: list[tuple[str, int]]
     """Conversations with the seq of their last event in it. All of a conversation's events in
     one transaction have the same time."""
+    joined: list[tuple[str, str]]
+    """Conversations with a user who came in."""
     rises: list[Rise]
     file: ReadyFile | None = None
 

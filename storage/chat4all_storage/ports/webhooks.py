@@ -40,6 +40,8 @@ class NewWebhook(Struct, frozen=True):
     """Sealed."""
     since: int
     """What happened before this time is not told: milliseconds since the epoch, as all here."""
+    positions: bytes = b""
+    """How far it has come in the journals, as its node has written it."""
 
 
 class Webhook(NewWebhook, frozen=True):
@@ -56,8 +58,6 @@ class Webhook(NewWebhook, frozen=True):
     """When its state changed."""
     replay_from: int | None = None
     """What happened since then is to be looked for in the logs."""
-    positions: bytes = b""
-    """How far it has come in the journals, as its node has written it."""
     failing_since: int | None = None
     """No attempt has succeeded since the one that failed then."""
     last_success_at: int | None = None

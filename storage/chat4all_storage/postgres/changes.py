@@ -25,8 +25,8 @@ _ROUNDS: Final = 3
 """A hole that nobody can fill is seen, judged and passed in one call."""
 
 _ROWS: Final = f"""
-    SELECT id, {MS.format("at")} AS at, heads, risen_conversations, risen_users, risen_recv,
-        risen_read, file, file_owner
+    SELECT id, {MS.format("at")} AS at, heads, joined_conversations, joined_users,
+        risen_conversations, risen_users, risen_recv, risen_read, file, file_owner
     FROM journal WHERE id > $1 ORDER BY id LIMIT $2
 """
 _NOW: Final = f"SELECT {MS.format('clock_timestamp()')}"
@@ -172,6 +172,8 @@ def _changed(
     id_: int,
     at: int,
     heads: bytes,
+    joined_to: list[Any] | None,
+    joined: list[str] | None,
     conversations: list[Any] | None,
     users: list[str] | None,
     recv: list[int | None] | None,
@@ -185,6 +187,7 @@ def _changed(
         id=id_,
         at=at,
         heads=[(str(uuid.UUID(bytes=raw)), seq) for raw, seq in _HEAD.iter_unpack(heads)],
+        joined=[(str(id_), name) for id_, name in zip(joined_to or (), joined or (), strict=True)],
         rises=[Rise(str(conversation), *each) for conversation, each in risen],
         file=None if file is None or owner is None else ReadyFile(str(file), owner),
     )

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from .connections import Database
 
 WEBHOOK: Final = f"""w.id::text, w.owner, w.username, w.url, w.events, w.secret, w.since,
-    w.former_secret, coalesce({MS.format("w.former_until")}, 0), {MS.format("w.created_at")},
-    w.state, w.reason, {MS.format("w.changed_at")}, w.replay_from, w.positions,
+    w.positions, w.former_secret, coalesce({MS.format("w.former_until")}, 0),
+    {MS.format("w.created_at")}, w.state, w.reason, {MS.format("w.changed_at")}, w.replay_from,
     {MS.format("w.failing_since")}, {MS.format("w.last_success_at")},
     {MS.format("w.last_failure_at")}, w.last_failure, w.delivered, w.failed, w.given_up"""
 """The columns of `webhooks w` that make a `Webhook`."""

@@ -19,8 +19,8 @@ _FIND: Final = f"SELECT {WEBHOOK} FROM webhooks w WHERE id = $1"
 _FIND_OWN: Final = f"{_FIND} AND owner = $2"
 _OF: Final = f"SELECT {WEBHOOK} FROM webhooks w WHERE owner = $1 ORDER BY created_at, id"
 _ADD: Final = f"""
-    INSERT INTO webhooks AS w (id, owner, username, url, events, secret, since)
-    VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING {WEBHOOK}
+    INSERT INTO webhooks AS w (id, owner, username, url, events, secret, since, positions)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING {WEBHOOK}
 """
 _ROTATE: Final = f"""
     UPDATE webhooks w SET secret = $3, former_secret = secret,
@@ -49,7 +49,8 @@ class PostgresWebhooks(PostgresWebhookServing):
 
     async def add(self, new: NewWebhook, actor: Actor, *, most: int) -> Webhook:
         """See `Webhooks.add`."""
-        told = (new.id, new.owner, new.username, new.url, list(new.events), new.secret, new.since)
+        what = (new.url, list(new.events), new.secret, new.since, new.positions)
+        told = (new.id, new.owner, new.username, *what)
 
         async def run(connection: Any) -> Any:
             async with connection.transaction():

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from ..ports.errors import StorageError, Unavailable
 from ..ports.logical_shards import logical_shard
+from ..ports.queries import Portion
 from ..ports.shard import Range
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ..ports.changes import Activity
     from ..ports.events import StoredEvent
-    from ..ports.queries import Found, Listed, Place, Portion
+    from ..ports.queries import Found, Listed, Place
     from ..ports.shard import ShardStore
     from .shards import Shards
 
@@ -24,6 +26,8 @@ class _Placed(Protocol):
 
 PAGE: Final = 100
 """Conversations read at once from each database, where all are wanted."""
+
+LAST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 C = TypeVar("C", bound=_Placed)
 
@@ -80,6 +84,32 @@ async def export(shards: Shards, mine: Listed, after: int, limit: int) -> list[S
     """
     wanted = Range(mine.conversation, max(after, mine.since), mine.head, limit)
     return (await shards.history([wanted]))[0]
+
+
+async def active(
+    shards: Shards, since: int, user: str | None, after: str | None, limit: int
+) -> list[Activity]:
+    """See `ChangesReader.active`; of all databases. None are left when the answer is empty.
+
+    Raises:
+        StorageError: a database does not answer.
+    """
+
+    async def read(store: ShardStore, _: frozenset[int]) -> Portion[Activity]:
+        return Portion(*await store.active(since, user, after=after, limit=limit))
+
+    told = await shards.ask_all(read)
+    if told.missing:
+        raise told.error or Unavailable("a shard is on the move")
+    found: list[Activity] = []
+    upto = LAST_ID
+    for portion, served in told.answers:
+        found += [each for each in portion.items if logical_shard(each.conversation) in served]
+        if len(portion.items) == limit:  # it may have more, which come before others then
+            upto = min(upto, portion.items[-1].conversation)
+    return sorted(
+        (each for each in found if each.conversation <= upto), key=lambda each: each.conversation
+    )
 
 
 async def _gather(

@@ -76,6 +76,14 @@ download_file          401    401     401   401     401    404      404    302  
 download_thumbnail     401    401     401   401     401    404      404    302    302    302   302   400      400
 delete_file            401    401     401   401     401    404      404    404    204    404   404   400      400
 read_presence          401    401     401   401     401    200      200    200    200    200   200   400      400
+create_webhook         401    401     401   401     401    201      201    201    201    201   201   201      201
+list_webhooks          401    401     401   401     401    200      200    200    200    200   200   200      200
+read_webhook           401    401     401   401     401    404      404    404    200    404   404   404      404
+delete_webhook         401    401     401   401     401    404      404    404    204    404   404   404      404
+rotate_secret          401    401     401   401     401    404      404    404    200    404   404   404      404
+resume_webhook         401    401     401   401     401    404      404    404    200    404   404   404      404
+replay_webhook         401    401     401   401     401    404      404    404    202    404   404   404      404
+read_events            401    401     401   401     401    200      200    200    200    200   200   200      200
 """  # noqa: E501 - a table
 
 BODIES: Final[dict[str, dict[str, Any]]] = {
@@ -95,6 +103,8 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "send_message": {"payload": {"type": "text", "text": "hi"}},
     "initiate_upload": {"filename": "plan.pdf", "size": 9, "mime_type": "application/pdf"},
     "edit_message": {"payload": {"type": "text", "text": "ho"}},
+    "create_webhook": {"url": "http://127.0.0.1:9/", "events": ["message.*"]},
+    "replay_webhook": {"since": "2026-11-27T08:36:35Z"},
 }
 QUERIES: Final = {"read_presence": "?users=author"}
 """What an operation is sent that succeeds for whoever may call it."""
@@ -191,7 +201,15 @@ class House:
             "message_id": sent.json["message_id"],
             "username": "author",
             "session_id": self.session,
+            "webhook_id": await self._webhook(),
         }
+
+    async def _webhook(self) -> str:
+        """An endpoint of the author's."""
+        made = await self.callers["author"].ask("POST", "/v1/webhooks", BODIES["create_webhook"])
+        assert made.status == 201, made.body
+        id_: str = made.json["webhook_id"]
+        return id_
 
     async def _picture(self) -> str:
         """A picture of the author's, with a thumbnail, as it stands in the catalogue."""
@@ -225,6 +243,8 @@ async def house(mock_clock: MockClock) -> AsyncIterator[House]:
         "rate_logins_per_minute": 0,
         "rate_logins_per_address_per_minute": 0,
         "rate_registrations_per_minute": 0,
+        "webhook_allow_private": True,
+        "max_webhooks_per_owner": 1000,
     }
     storage = await memory_with_users()
     async with running_node(storage, bcrypt_cost=4, **unlimited) as node:
@@ -234,9 +254,9 @@ async def house(mock_clock: MockClock) -> AsyncIterator[House]:
 
 
 def about(operation: str) -> bool:
-    """Whether it concerns a conversation, a message or a file that is there."""
+    """Whether it concerns a conversation, a message, a file or an endpoint that is there."""
     path = OPERATIONS[operation][1]
-    named = any(name in path for name in ("conversation_id", "message_id", "file_id"))
+    named = any(name in path for name in ("conversation_id", "message_id", "file_id", "webhook_id"))
     return named or operation in ("send_message", "complete_upload")
 
 

@@ -1,0 +1,1 @@
+"""Programs are told what happens: webhooks, and a feed that they pull."""

@@ -1,0 +1,81 @@
+"""What programs are told: kinds of events, who wants which, and the id that an event always has."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from chat4all_protocol.frames import Kind
+    from chat4all_storage.ports.events import StoredEvent
+    from chat4all_storage.ports.files import File
+    from chat4all_storage.ports.shard import Conversation
+
+OF_KINDS: Final[dict[Kind, str]] = {
+    "message": "message.created",
+    "edit": "message.edited",
+    "delete": "message.deleted",
+    "react": "message.reaction",
+    "join": "conversation.member_joined",
+    "leave": "conversation.member_left",
+    "change": "conversation.changed",
+}
+"""What an event of a log is to programs."""
+DELIVERED: Final = "message.delivered"
+READ: Final = "message.read"
+CREATED: Final = "conversation.created"
+FILE_READY: Final = "file.ready"
+TYPES: Final = tuple(sorted({*OF_KINDS.values(), DELIVERED, READ, CREATED, FILE_READY}))
+RISES: Final = frozenset({DELIVERED, READ})
+"""They are about watermarks: none is in the log."""
+GROUPS: Final = tuple(sorted({type_.partition(".")[0] for type_ in TYPES}))
+PATTERNS: Final = ("*", *(f"{group}.*" for group in GROUPS), *TYPES)
+"""What an endpoint may ask for."""
+
+_IDS: Final = uuid.UUID("5f0c5a0e-8c0b-5d6e-9d59-0d5e0a2f7b11")
+
+
+class Event(Struct, frozen=True):
+    """Something that happened, with what is known of it."""
+
+    type: str
+    key: str
+    """The conversation, or the file: what has one key is told in order."""
+    seq: int
+    """Its number in the log; 0: the creation. Of a watermark, what it rose to."""
+    at: int
+    """Milliseconds since the epoch."""
+    conversation: Conversation | None = None
+    stored: StoredEvent | None = None
+    """Of those that are in the log."""
+    user: str | None = None
+    """Whose watermark rose."""
+    file: File | None = None
+
+    @property
+    def id(self) -> str:
+        """The same for the same event, whoever is told it, however often."""
+        name = "\n".join((self.type, self.key, str(self.seq), self.user or ""))
+        return f"evt_{uuid.uuid5(_IDS, name).hex}"
+
+    @property
+    def logged(self) -> bool:
+        """Whether it has a number in the log of its conversation."""
+        return self.type not in RISES
+
+
+def wanted(patterns: Iterable[str]) -> frozenset[str]:
+    """The types that these patterns stand for."""
+    found: set[str] = set()
+    for pattern in patterns:
+        prefix = pattern.removesuffix("*")
+        found.update(
+            type_
+            for type_ in TYPES
+            if type_ == pattern or (prefix != pattern and type_.startswith(prefix))
+        )
+    return frozenset(found)
