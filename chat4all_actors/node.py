@@ -65,7 +65,7 @@ from .presence.roster import Roster
 from .session.heartbeat import Heartbeat
 from .session.latecomers import Latecomers
 from .session.revocations import Revocations
-from .statistics import NodeStatistics
+from .statistics import NodeStatistics, snapshot
 from .upkeep.erasure import Eraser
 from .upkeep.retention import Retention
 from .webhooks.service import WebhookService
@@ -244,17 +244,7 @@ class Node:
 
     def statistics(self) -> NodeStatistics:
         """What the node holds and has done."""
-        logs = [log.statistics() for log in self.logs.all]
-        return NodeStatistics(
-            connections=self.edge.open,
-            sessions=len(self.local),
-            refused=self.edge.refused + self.resumes.refused,
-            conversations=len(self.conversations),
-            peers=len(self.backbone.peers.living),
-            stored=sum(log.stored for log in logs),
-            commits=sum(log.commits for log in logs),
-            webhooks=self.webhooks.statistics(),
-        )
+        return snapshot(self)
 
     def tree(self) -> TreeNode:
         """The supervision tree as it stands."""
@@ -353,10 +343,9 @@ class Node:
     async def _run_news(self, *, task_status: trio.TaskStatus[None]) -> None:
         backbone, cluster = self.backbone, self.cluster
         rooms = Elsewhere(self.conversations)
-        sweepers = [
-            Sweeper(store, rooms, lambda: backbone.working, kept=self.settings.journal_kept)
-            for store in self._storage.shards.all
-        ]
+        watch = partial(Sweeper, kept=self.settings.journal_kept)
+        stores = self._storage.shards.all
+        sweepers = [watch(store, rooms, lambda: backbone.working) for store in stores]
         board = NoticeBoard(
             backbone.name,
             self._storage.directory,
@@ -385,13 +374,9 @@ class Node:
         await Supervisor("news", children).run(task_status=task_status)
 
     async def _run_webhooks(self, *, task_status: trio.TaskStatus[None]) -> None:
-        self.webhooks = WebhookService(
-            self.settings,
-            self._storage,
-            self.desk.sealing,
-            EventData(self._storage),
-            clock=self.wall_clock,
-        )
+        data, clock = EventData(self._storage), self.wall_clock
+        seal, storage = self.desk.sealing, self._storage
+        self.webhooks = WebhookService(self.settings, storage, seal, data, clock=clock)
         await self.webhooks.run(task_status=task_status)
 
     async def _run_edge(self, *, task_status: trio.TaskStatus[None]) -> None:

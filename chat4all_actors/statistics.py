@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from .node import Node
     from .webhooks.service import WebhookStatistics
 
 
@@ -26,3 +27,18 @@ class NodeStatistics(Struct, frozen=True):
     """Events committed."""
     commits: int
     webhooks: WebhookStatistics
+
+
+def snapshot(node: Node) -> NodeStatistics:
+    """Of a node that is up."""
+    logs = [log.statistics() for log in node.logs.all]
+    return NodeStatistics(
+        connections=node.edge.open,
+        sessions=len(node.local),
+        refused=node.edge.refused + node.resumes.refused,
+        conversations=len(node.conversations),
+        peers=len(node.backbone.peers.living),
+        stored=sum(log.stored for log in logs),
+        commits=sum(log.commits for log in logs),
+        webhooks=node.webhooks.statistics(),
+    )
