@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+from contextlib import aclosing
 from email.utils import parsedate_to_datetime
 from functools import cache
 from ipaddress import ip_address
@@ -211,10 +212,11 @@ class Sender:
             "POST", url, headers=list(fields.items()), content=body
         ) as response:
             size = 0
-            async for piece in response.aiter_stream():
-                size += len(piece)
-                if size > MAX_ANSWER:
-                    break
+            async with aclosing(response.aiter_stream()) as pieces:
+                async for piece in pieces:
+                    size += len(piece)
+                    if size > MAX_ANSWER:
+                        break
             return self._judge(response.status, dict(response.headers))
 
     def _judge(self, status: int, headers: Mapping[bytes, bytes]) -> Outcome:
