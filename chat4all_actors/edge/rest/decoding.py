@@ -19,11 +19,13 @@ from .errors import ApiError, invalid
 from .models import (
     CHECKSUM_PATTERN,
     CURSOR_PATTERN,
+    EVENT_TYPES_PATTERN,
     FEED_CURSOR_PATTERN,
     MAX_NAMES,
     MIME_PATTERN,
     NAMES_PATTERN,
     SECRET_PATTERN,
+    URL_PATTERN,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ _FORMATS: Final = {
     EMAIL_PATTERN: "an address of the form name@host.domain",
     CURSOR_PATTERN: "the next_cursor of an earlier page",
     FEED_CURSOR_PATTERN: "the next_cursor of an earlier page",
+    URL_PATTERN: "an address that begins with https:// or http://",
+    EVENT_TYPES_PATTERN: "types of events such as message.created or file.*, separated by commas",
     SECRET_PATTERN: "whsec_ and 24 to 64 bytes in base64",
     CHECKSUM_PATTERN: "sha256: and 64 hexadecimal digits in lower case",
     MIME_PATTERN: "a type such as image/png, without parameters",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -10,8 +11,15 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from chat4all_protocol.frames import MAX_INTEGER, ConversationType, Id, Kind
 from chat4all_protocol.ids import USERNAME_PATTERN
 
+from ...webhooks.events import PATTERNS
+
 CURSOR_PATTERN: Final = r"\A[A-Za-z0-9_-]{32}\Z"
 FEED_CURSOR_PATTERN: Final = r"\A[A-Za-z0-9_-]+\Z"
+URL_PATTERN: Final = r"\Ahttps?://[!-~]+\Z"
+EVENT_TYPES_PATTERN: Final = (
+    rf"\A(?:{'|'.join(map(re.escape, PATTERNS))})"
+    rf"(?:,(?:{'|'.join(map(re.escape, PATTERNS))})){{0,{len(PATTERNS) - 1}}}\Z"
+)
 SECRET_PATTERN: Final = r"\Awhsec_[A-Za-z0-9+/]{30,88}={0,2}\Z"
 MIME_PATTERN: Final = (
     r"\A[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}\Z"

@@ -16,10 +16,10 @@ from chat4all_storage.ports.webhooks import TooManyWebhooks
 from ...webhooks import signing
 from ...webhooks.events import PATTERNS
 from ...webhooks.guard import MAX_URL, BadAddress
-from .accounting import actor_of, once
+from .accounting import actor_of
 from .errors import ApiError, invalid, not_found
-from .models import SECRET_PATTERN, moment
-from .operations import Answer, Routes
+from .models import SECRET_PATTERN, URL_PATTERN, moment
+from .operations import Routes
 
 if TYPE_CHECKING:
     from chat4all_storage.ports.webhooks import Webhook as StoredWebhook
@@ -63,7 +63,7 @@ Secret: TypeAlias = Annotated[
 class NewWebhook(Struct, frozen=True):
     """Where to tell what."""
 
-    url: Annotated[str, Meta(min_length=8, max_length=MAX_URL)]
+    url: Annotated[str, Meta(pattern=URL_PATTERN, max_length=MAX_URL)]
     """`https://`, or `http://`, at a public address."""
     events: Annotated[list[EventPattern], Meta(min_length=1, max_length=len(PATTERNS))]
     """Types of events, or all of a group (`message.*`), or all (`*`)."""
@@ -172,16 +172,11 @@ async def read_webhook(call: Call, webhook_id: str) -> Webhook:
 
 
 @routes.delete("/v1/webhooks/{webhook_id}", answers={204: None}, scope=SCOPE)
-async def delete_webhook(call: Call, webhook_id: str) -> Answer:
+async def delete_webhook(call: Call, webhook_id: str) -> None:
     """Remove an endpoint, and what it was to be told."""
     owner = await _owner(call)
-
-    async def act() -> Answer:
-        if not await call.storage.webhooks.remove(webhook_id, owner, actor_of(call)):
-            raise _no_such_webhook()
-        return Answer(None, 204)
-
-    return await once(call, "webhook removed", webhook_id, act, scope=owner)
+    if not await call.storage.webhooks.remove(webhook_id, owner, actor_of(call)):
+        raise _no_such_webhook()
 
 
 @routes.post("/v1/webhooks/{webhook_id}/rotate", answers={200: Webhook}, scope=SCOPE)
