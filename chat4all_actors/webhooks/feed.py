@@ -114,6 +114,8 @@ class Feed:
             for tail in self._tails:
                 reading.enter_context(tail.reading())
             if cursor is None:
+                for tail in self._tails:
+                    await tail.prepare()
                 positions, now = await here(self._tails)
                 if now is None or len(positions) < len(self._tails):
                     raise Unavailable("a database can't be read for now")

@@ -37,6 +37,8 @@ KEEP_ALIVE: Final = 10 * SECONDS
 MAX_RETRY_AFTER: Final = 24 * 3600 * SECONDS
 """Longer than this no endpoint puts us off."""
 GONE: Final = 410
+RESOLVERS: Final = 16
+"""Threads that resolve names at once."""
 
 
 class Outcome(Struct, frozen=True):
@@ -57,11 +59,25 @@ class _NotPublic(Exception):
     """A name stands for an address where no endpoint may be."""
 
 
+def _look_up(host: str, port: int) -> list[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(each[4][0]) for each in found))
+
+
 class Resolving(httpcore2.AsyncNetworkBackend):
     """Connects to addresses that were looked at."""
 
-    def __init__(self, *, allow_private: bool) -> None:
+    def __init__(
+        self,
+        *,
+        allow_private: bool,
+        look_up: Callable[[str, int], list[str]] | None = None,
+    ) -> None:
+        """`look_up(host, port)` stands in for the system's resolver."""
         self._allow_private = allow_private
+        self._look_up = look_up or _look_up
+        # Names that are slow to resolve keep each other waiting, and no other work in threads.
+        self._threads = trio.CapacityLimiter(RESOLVERS)
         self._inner = httpcore2.TrioBackend()
 
     async def connect_tcp(
@@ -97,10 +113,11 @@ class Resolving(httpcore2.AsyncNetworkBackend):
             _NotPublic: one of them is not public.
         """
         try:
-            found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = await trio.to_thread.run_sync(
+                self._look_up, host, port, limiter=self._threads, abandon_on_cancel=True
+            )
         except (OSError, UnicodeError) as error:
             raise httpcore2.ConnectError("the name can't be resolved") from error
-        addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
         if not all(map(self._allowed, addresses)):
             raise _NotPublic
         return addresses
@@ -131,11 +148,17 @@ def _trusting(further: str | None) -> ssl.SSLContext:
 class Sender:
     """The connections of a node to all endpoints. To be closed."""
 
-    def __init__(self, settings: Settings, *, clock: Callable[[], float]) -> None:
-        """`clock` tells the seconds since the epoch."""
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float],
+        look_up: Callable[[str, int], list[str]] | None = None,
+    ) -> None:
+        """`clock` tells the seconds since the epoch; `look_up` resolves names."""
         self._settings = settings
         self._clock = clock
-        self._backend = Resolving(allow_private=settings.webhook_allow_private)
+        self._backend = Resolving(allow_private=settings.webhook_allow_private, look_up=look_up)
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=_trusting(settings.webhook_ca),
             max_connections=None,  # each endpoint bounds its own

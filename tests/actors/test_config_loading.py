@@ -74,6 +74,23 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 # Kinds of values
 
 
+def test_lists_have_values_of_their_kind_between_spaces(file: Path) -> None:
+    settings = from_environment(webhook_ports="443 9443", webhook_schedule="1 2.5 60")
+    assert settings.webhook_ports == [443, 9443]
+    assert settings.webhook_schedule == [1.0, 2.5, 60.0]
+    file.write_text("webhook_ports = [443]\nwebhook_schedule = [1.0, 2]\n")
+    settings = load({}, environment={}, file=file)
+    assert (settings.webhook_ports, settings.webhook_schedule) == ([443], [1.0, 2.0])
+    said = refusal({}, {"CHAT4ALL_WEBHOOK_PORTS": "443 https"})
+    assert said == "CHAT4ALL_WEBHOOK_PORTS: '443 https' is not a valid value"
+    assert "webhook_ports" in refusal({}, {"CHAT4ALL_WEBHOOK_PORTS": "65536"})
+
+
+def test_a_file_of_certificates_has_to_be_there(tmp_path: Path) -> None:
+    said = refusal({}, {"CHAT4ALL_WEBHOOK_CA": str(tmp_path / "none.pem")})
+    assert said == f"webhook_ca: there is no file {tmp_path}/none.pem"
+
+
 def test_each_kind_of_value_is_read_from_text() -> None:
     settings = from_environment(
         host="::1", port="443", admin_port="9", heartbeat="2.5", head_timeout="3", tls_cert="c.pem",

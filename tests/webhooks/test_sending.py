@@ -64,9 +64,9 @@ def serve(nursery: trio.Nursery) -> Callable[[bytes], Any]:
     return start
 
 
-def sender(**settings: Any) -> Sender:
+def sender(look_up: Names | None = None, **settings: Any) -> Sender:
     chosen = {"webhook_allow_private": True} | settings
-    return Sender(Settings(**chosen), clock=lambda: NOW)
+    return Sender(Settings(**chosen), clock=lambda: NOW, look_up=look_up)
 
 
 def said(status: str, *fields: str, body: bytes = b"") -> bytes:
@@ -153,31 +153,25 @@ async def test_who_is_not_there_is_told_apart() -> None:
 # --- where it goes --------------------------------------------------------------------------------
 
 
-class Names(trio.abc.HostnameResolver):
+class Names:
     """Names whose addresses change from one look to the next."""
 
     def __init__(self, *answers: list[str]) -> None:
         self.answers = list(answers)
-        self.asked: list[Any] = []
+        self.asked: list[str] = []
 
-    async def getaddrinfo(self, host: Any, port: Any, *_: Any, **__: Any) -> Any:
-        await trio.lowlevel.checkpoint()
+    def __call__(self, host: str, port: int) -> list[str]:
         self.asked.append(host)
-        return [
-            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
-            for address in self.answers.pop(0)
-        ]
-
-    async def getnameinfo(self, sockaddr: Any, flags: int) -> Any:
-        raise NotImplementedError
+        if not self.answers:
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return self.answers.pop(0)
 
 
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["8.8.8.8", "10.0.0.1"], ["169.254.169.254"]])
 async def test_a_name_that_stands_for_anything_private_is_not_connected_to(
     addresses: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    posts, names = sender(webhook_allow_private=False), Names(addresses, addresses)
-    trio.socket.set_custom_hostname_resolver(names)
+    posts = sender(Names(addresses, addresses), webhook_allow_private=False)
 
     async def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("it was connected to")
@@ -193,8 +187,8 @@ async def test_a_name_that_stands_for_anything_private_is_not_connected_to(
 async def test_a_name_is_resolved_once_and_that_very_address_connected_to(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    posts, names = sender(webhook_allow_private=False), Names(["8.8.8.8"], ["127.0.0.1"])
-    trio.socket.set_custom_hostname_resolver(names)
+    names = Names(["8.8.8.8"], ["127.0.0.1"])
+    posts = sender(names, webhook_allow_private=False)
     asked: list[tuple[str, int]] = []
 
     async def refuse(host: str, port: int, *_: Any) -> Any:
@@ -207,14 +201,14 @@ async def test_a_name_is_resolved_once_and_that_very_address_connected_to(
     await posts.aclose()
     assert outcome.reason == "it can't be reached"
     assert asked == [("8.8.8.8", 80)]
-    assert names.asked == [b"hooks.example.org"]
+    assert names.asked == ["hooks.example.org"]
 
 
 async def test_where_the_connection_has_come_to_is_looked_at_too(
     serve: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server, posts = await serve(said("200 OK")), sender(webhook_allow_private=False)
-    trio.socket.set_custom_hostname_resolver(Names(["8.8.8.8"]))
+    server = await serve(said("200 OK"))
+    posts = sender(Names(["8.8.8.8"]), webhook_allow_private=False)
     connect = posts._backend._inner.connect_tcp
 
     async def elsewhere(host: str, port: int, *rest: Any) -> Any:
@@ -236,14 +230,7 @@ async def test_an_address_that_settings_allow_no_longer_is_not_asked(serve: Any)
 
 
 async def test_a_name_that_can_not_be_resolved_may_come_to_be_known() -> None:
-    posts = sender(webhook_allow_private=False)
-
-    class Nobody(Names):
-        async def getaddrinfo(self, *_: Any, **__: Any) -> Any:
-            await trio.lowlevel.checkpoint()
-            raise socket.gaierror(socket.EAI_NONAME, "unknown")
-
-    trio.socket.set_custom_hostname_resolver(Nobody())
+    posts = sender(Names(), webhook_allow_private=False)
     await posts.check("https://hooks.example.org/", 1)
     outcome = await posts.post("https://hooks.example.org/", HEADERS, BODY)
     await posts.aclose()

@@ -178,6 +178,17 @@ async def tell_file(store: ShardStore, files: Any, way: str) -> None:
     assert row.file == ReadyFile(asked.id, asked.owner)
 
 
+async def test_nothing_names_a_user_who_was_erased(shard_store: ShardStore) -> None:
+    one = await new_conversation(shard_store, "ann", "bob")
+    await fill(shard_store, one, "ann", 1)
+    await shard_store.watch(60)
+    await mark(shard_store, one, "bob", read=1)
+    while not await shard_store.erase_user("bob", "erased-1", 100):
+        pass
+    rows = await changes(shard_store)
+    assert not any(rise.user == "bob" for row in rows for rise in row.rises)
+
+
 # --- who has moved --------------------------------------------------------------------------------
 
 
