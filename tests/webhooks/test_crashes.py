@@ -12,6 +12,8 @@ from trio.testing import MockClock
 from tests.webhooks.world import BUSY, OK, World
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from chat4all_actors.webhooks.sending import Outcome
     from tests.webhooks.world import Request
 
@@ -40,16 +42,26 @@ class Program:
     def __init__(self) -> None:
         self.world = World(webhook_schedule=[5.0] * 100)
         self.world.receiver.answer = self._answer
+        self._post = self.world.receiver.post
+        self.world.receiver.post = self.post  # type: ignore[method-assign]
         self.crash_after: int | None = None
         self.failures = 0
         self.crashed = trio.Event()
         self.heads: dict[str, int] = {}
 
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
+        """A request of a node, which may be dead before it hears the answer, or sends more."""
+        if self.crashed.is_set():
+            await trio.sleep_forever()
+        outcome = await self._post(url, headers, body)
+        if self.crashed.is_set():
+            await trio.sleep_forever()
+        return outcome
+
     def _answer(self, request: Request) -> Outcome:
         if self.crash_after is not None:
             self.crash_after -= 1
             if self.crash_after < 0:
-                # The request has come, and its sender is gone before it knows.
                 self.crashed.set()
                 return OK
         if self.failures:
@@ -67,7 +79,7 @@ class Program:
             rest = await self._life(rest, groups)
             # A node that was killed gives nothing back: its lease ends by itself.
             await self.world.storage.webhooks.claim("killed", lease=LEASE, limit=1)
-        self.failures, self.crash_after = 0, None
+        self.failures, self.crash_after, self.crashed = 0, None, trio.Event()
         async with self.world.node():
             await trio.sleep(600)
         assert await self.world.storage.webhooks.backlog_count(webhook.id, 10) == 0
