@@ -104,6 +104,10 @@ class Program:
                 elif what == "wait":
                     await trio.sleep(count)
                 elif what == "crash":
+                    # In the midst of what is told just now: of all conversations.
+                    for each in groups:
+                        await self.world.say(each, "bob", "hi", "hi", "hi")
+                        self.heads[each] += 3
                     self.crash_after = count
                     with trio.move_on_after(30):
                         await self.crashed.wait()
