@@ -155,8 +155,9 @@ def _enter(session: Session, memberships: list[Membership], frame: Connect) -> d
         alive = conversations.read_by(change.conv, session)
         if alive is not None:
             starts[change.conv] = alive.head
-            if change.conv in (frame.cursors or {}):  # what follows the cursor is replayed
-                introduced.append(replace(change, head=alive.head))
+            cursor = (frame.cursors or {}).get(change.conv)
+            if cursor is not None:  # what follows it is replayed
+                introduced.append(replace(change, head=min(cursor, alive.head)))
                 continue
             introduced.append(change)
             if alive.head > change.head:

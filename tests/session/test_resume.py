@@ -309,7 +309,7 @@ async def test_who_is_added_while_connecting_is_introduced_behind_ready(
         (introduced,) = bob.outlet.of(Conv)
         assert introduced.conv == conv
         if cursor is not None:  # what follows it is replayed
-            assert introduced.head == 3
+            assert introduced.head == cursor
             assert order[2:] == [Conv, *[Msg] * (3 - cursor)]
             assert [one.seq for one in bob.outlet.of(Msg)] == list(range(cursor + 1, 4))
             assert bob.outlet.of(Gap) == []

@@ -97,7 +97,7 @@ async def test_who_is_added_to_several_while_connecting_is_introduced_to_each(
 
         During(monkeypatch, storage, add)
         bob = await person(node, "bob", cursors=dict.fromkeys(convs, 0))
-        assert [(conv.conv, conv.head) for conv in bob.outlet.of(Conv)] == [(c, 1) for c in convs]
+        assert [(conv.conv, conv.head) for conv in bob.outlet.of(Conv)] == [(c, 0) for c in convs]
         assert [(one.conv, one.seq) for one in bob.outlet.of(Msg)] == [(conv, 1) for conv in convs]
 
 
