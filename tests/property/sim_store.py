@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from chat4all_storage.memory.shard import MemoryShard
     from chat4all_storage.ports.changes import Activity, Changes
     from chat4all_storage.ports.events import Append, CommitResult, Mark, StoredEvent
+    from chat4all_storage.ports.outbox import Leaving
     from chat4all_storage.ports.queries import (
         Carrier,
         Found,
@@ -161,6 +162,12 @@ class FaultyShard:
 
     async def erase_user(self, user: str, pseudonym: str, limit: int) -> bool:
         return await self._read(lambda: self.database.inner.erase_user(user, pseudonym, limit))
+
+    async def leaving(self, limit: int) -> list[Leaving]:
+        return await self._read(lambda: self.database.inner.leaving(limit))
+
+    async def routed(self, ids: Sequence[int]) -> None:
+        return await self._read(lambda: self.database.inner.routed(ids))
 
     async def find(self, id_: str, reader: str) -> Portion[Found]:
         return await self._read(lambda: self.database.inner.find(id_, reader))

@@ -38,6 +38,8 @@ def append(
     role: str | None = None,
     change: Change | None = None,
     trace: bytes | None = None,
+    channels: tuple[str, ...] | None = None,
+    channel: str | None = None,
 ) -> Append:
     """An append whose digest follows from its body."""
     digest = hashlib.blake2b(body or b"", digest_size=8).digest()
@@ -55,6 +57,8 @@ def append(
         role=role,
         change=change,
         trace=trace,
+        channels=channels,
+        channel=channel,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from ..ports.changes import ReadyFile, Rise
 from ..ports.errors import Moved
 from ..ports.events import (
@@ -15,6 +17,7 @@ from ..ports.events import (
     Status,
 )
 from ..ports.logical_shards import logical_shard
+from ..ports.outbox import INTERNAL_ONLY, LEAVING_KINDS, names_external
 from ..ports.shard import JournalRow
 from .log import Log, wall_clock_ms
 
@@ -22,6 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..ports.events import Rules
+
+
+class OutboxRow(Struct, frozen=True):
+    """An event that may have to leave."""
+
+    id: int
+    conversation: str
+    seq: int
+    channels: tuple[str, ...] | None
 
 
 class MemoryConversations:
@@ -44,6 +56,8 @@ class MemoryConversations:
         self._beside: dict[int, tuple[list[Rise], ReadyFile | None]] = {}
         """What rows have beside heads, by their ids."""
         self._watched_until = 0
+        self._outbox: list[OutboxRow] = []
+        self._outbox_ids = 0
         self.moved_shards: set[int] = set()
         """Logical shards that are not served here."""
         self.frozen_shards: set[int] = set()
@@ -55,7 +69,9 @@ class MemoryConversations:
         touched = {append.conversation for append in appends}
         heads = {id_: len(log.events) for id_ in touched if (log := self._logs.get(id_))}
         now = self._clock_ms()  # the same for all
+        external = {id_ for id_ in heads if self._logs[id_].external}
         outcomes = [self._append(append, heads, now) for append in appends]
+        self._note_leaving(appends, outcomes, external)
         self._note_stored(appends, outcomes)
         conversations = [each.conversation for each in appends]
         conversations += [each.conversation for each in marks]
@@ -83,6 +99,22 @@ class MemoryConversations:
                     joined.append((append.conversation, append.subject))
         if heads:
             self._write_journal(list(heads.items()), joined)
+
+    def _note_leaving(
+        self, appends: Sequence[Append], outcomes: Sequence[Outcome], external: set[str]
+    ) -> None:
+        for append, outcome in zip(appends, outcomes, strict=True):
+            if outcome.status is not Status.STORED or append.kind not in LEAVING_KINDS:
+                continue
+            named = names_external(append.channels)
+            if named:
+                self._logs[append.conversation].external = True
+            if named or append.conversation in external:
+                self._outbox_ids += 1
+                chosen = append.channels if named or append.channels is None else INTERNAL_ONLY
+                self._outbox.append(
+                    OutboxRow(self._outbox_ids, append.conversation, outcome.seq, chosen)
+                )
 
     def _write_journal(
         self,

@@ -1,6 +1,6 @@
 """One conversation in memory: the rules of `ShardStore.commit`, one event at a time.
 
-The same rules on PostgreSQL are the functions `commit_batch` and `refusal` (migration 0006).
+The same rules on PostgreSQL are `commit_batch` and `refusal` (migrations 0011 and 0006).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from msgspec import UNSET, Struct, field
 from msgspec.structs import replace
 
 from ..ports.events import Mark, Outcome, Status, StoredEvent
+from ..ports.outbox import is_external
 from ..ports.shard import Conversation, MemberInfo
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Log(Struct):
     """By seq, the former bodies, each with the seq of the edit that replaced it."""
     expired: int = 0
     """Up to here retention has emptied all messages."""
+    external: bool = False
+    """Has, or had, external members, or an event that named an external channel."""
 
     def view(self) -> Conversation:
         """The conversation as it is told."""
@@ -89,6 +92,7 @@ class Log(Struct):
                 reply_to=append.reply_to,
                 target=append.target,
                 meta=append.meta,
+                channel=append.channel,
             )
         )
         self.written.append(append)
@@ -192,6 +196,7 @@ class Log(Struct):
         elif append.kind == "join":
             assert append.subject is not None
             assert append.role is not None
+            self.external = self.external or is_external(append.subject)
             self.members[append.subject] = MemberInfo(append.role, recv=seq, read=seq, since=seq)
         elif append.kind == "change" and append.subject is not None:
             assert append.role is not None

@@ -19,9 +19,11 @@ from ..ports.events import (
     event_size,
 )
 from ..ports.logical_shards import logical_shard
+from ..ports.outbox import is_external
 from ..ports.shard import Conversation, JournalRow, MemberInfo, Membership, Page, Range, Resumed
 from .changes import MemoryChanges
 from .log import Log
+from .outbox import MemoryOutbox
 from .queries import MemoryQueries, unread
 from .upkeep import MemoryUpkeep
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from ..ports.shard import Replay
 
 
-class MemoryShard(MemoryQueries, MemoryChanges, MemoryUpkeep):
+class MemoryShard(MemoryOutbox, MemoryQueries, MemoryChanges, MemoryUpkeep):
     """A `ShardStore` in memory."""
 
     async def commit(self, appends: Sequence[Append], marks: Sequence[Mark]) -> CommitResult:
@@ -157,6 +159,7 @@ class MemoryShard(MemoryQueries, MemoryChanges, MemoryUpkeep):
             metadata=metadata,
             digest=digest,
             trace=trace,
+            external=any(map(is_external, roles)),
         )
         self._logs[conversation] = log
         self._write_journal([(conversation, 0)], [(conversation, name) for name in roles])

@@ -71,6 +71,8 @@ class MemoryUpkeep(MemoryConversations):
             for id_, (rises, file) in self._beside.items()
             if all(rise.user != user for rise in rises) and (file is None or file.owner != user)
         }
+        retired = {log.id for log in mine if log.type == "private"}
+        self._outbox = [row for row in self._outbox if row.conversation not in retired]
         for log in mine:
             _rename(log, user, pseudonym, self._clock_ms())
             if log.type == "private":

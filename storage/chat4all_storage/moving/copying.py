@@ -38,6 +38,7 @@ _CONVERSATION: Final = (
     "revision",
     "digest",
     "trace",
+    "external",
 )
 _MEMBER: Final = (
     "conversation",
@@ -72,6 +73,8 @@ _EVENT: Final = (
     "revised",
 )
 _REVISION: Final = ("conversation", "seq", "edit", "body")
+
+_OUTBOX: Final = ("conversation", "seq", "channels")
 
 _HORIZON: Final = "SELECT pg_snapshot_xmin(pg_current_snapshot())::xid::text"
 
@@ -112,6 +115,12 @@ _READ_REVISIONS: Final = f"""
     FROM {_PARTS} JOIN revisions r ON r.conversation = p.conversation
         AND r.edit > p.after AND r.edit <= p.upto
 """
+# What was routed since the copy was made is routed again by the target, which changes nothing.
+_READ_OUTBOX: Final = f"""
+    SELECT {", ".join("o." + name for name in _OUTBOX)}
+    FROM {_PARTS} JOIN outbox o ON o.conversation = p.conversation
+        AND o.seq > p.after AND o.seq <= p.upto
+"""
 
 
 def _assign(names: str) -> str:
@@ -124,13 +133,15 @@ _STAGE: Final = """
     CREATE TEMPORARY TABLE staged_members (LIKE members) ON COMMIT DELETE ROWS;
     CREATE TEMPORARY TABLE staged_events (LIKE events) ON COMMIT DELETE ROWS;
     CREATE TEMPORARY TABLE staged_revisions (LIKE revisions) ON COMMIT DELETE ROWS;
+    CREATE TEMPORARY TABLE staged_outbox (conversation uuid, seq bigint, channels text)
+        ON COMMIT DELETE ROWS;
 """
 _WRITE: Final = f"""
     INSERT INTO conversations ({", ".join(_CONVERSATION)})
         SELECT {", ".join(_CONVERSATION)} FROM staged_conversations
         ON CONFLICT (id) DO UPDATE
         SET {_assign("title created_by head active_at metadata retention expired expires_at")},
-            revision = EXCLUDED.revision;
+            {_assign("revision external")};
     DELETE FROM members m USING staged_conversations c WHERE m.conversation = c.id;
     INSERT INTO members ({", ".join(_MEMBER)}) SELECT {", ".join(_MEMBER)} FROM staged_members;
     INSERT INTO events ({", ".join(_EVENT)}) SELECT {", ".join(_EVENT)} FROM staged_events
@@ -141,6 +152,8 @@ _WRITE: Final = f"""
         WHERE r.conversation = e.conversation AND r.seq = e.seq AND e.deleted;
     INSERT INTO revisions ({", ".join(_REVISION)})
         SELECT {", ".join(_REVISION)} FROM staged_revisions;
+    INSERT INTO outbox ({", ".join(_OUTBOX)})
+        SELECT {", ".join(_OUTBOX)} FROM staged_outbox ORDER BY conversation, seq;
 """
 _SUMMARY: Final = f"""
     SELECT {", ".join("c." + name for name in _CONVERSATION)},
@@ -251,6 +264,7 @@ class Copier:
                 ("staged_members", _MEMBER, _READ_MEMBERS),
                 ("staged_events", _EVENT, _READ_EVENTS),
                 ("staged_revisions", _REVISION, _READ_REVISIONS),
+                ("staged_outbox", _OUTBOX, _READ_OUTBOX),
             ]
             read: list[tuple[str, Sequence[str], io.BytesIO]] = []
             for table, columns, query in staged:

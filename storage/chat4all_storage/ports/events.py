@@ -75,6 +75,10 @@ class Append(Struct, frozen=True, gc=False):
     """For a `change` without a subject."""
     trace: bytes | None = None
     """The trace id of the request, 16 bytes."""
+    channels: tuple[str, ...] | None = None
+    """Where it is to go, as the sender chose; None: internal, and to external members."""
+    channel: str | None = None
+    """The account that it came in through; None: it was written here."""
 
 
 class Status(IntEnum):

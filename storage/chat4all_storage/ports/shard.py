@@ -1,8 +1,8 @@
 """A database of whole conversations: the port, and what it answers to reads.
 
-What is written is on its own page (`events.py`), and so are three parts of the port: questions
-beside histories (`queries.py`), what has changed, in order (`changes.py`), and what is done without
-anybody's request (`upkeep.py`).
+What is written is on its own page (`events.py`), and so are four parts of the port: questions
+beside histories (`queries.py`), what has changed, in order (`changes.py`), what is done without
+anybody's request (`upkeep.py`), and what is to leave through channels (`outbox.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from msgspec import Struct
 
 from .changes import ChangesReader
+from .outbox import Outbox
 from .queries import Queries
 from .upkeep import Upkeep
 
@@ -124,7 +125,7 @@ class JournalRow(Struct, frozen=True, gc=False):
     """Conversations with a user who came in."""
 
 
-class ShardStore(Queries, ChangesReader, Upkeep, Protocol):
+class ShardStore(Outbox, Queries, ChangesReader, Upkeep, Protocol):
     """One database of whole conversations.
 
     *Order.* A conversation's events are in the order of their seqs to everybody, and a commit that

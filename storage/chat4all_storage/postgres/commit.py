@@ -18,6 +18,7 @@ from ..ports.logical_shards import logical_shard
 from . import binary
 from .connections import ACQUIRE_TIMEOUT, COMMAND_TIMEOUT, ERRORS, maybe_written
 from .libpq import TimeLimit
+from .outbox import packed
 from .prepared import open_prepared
 
 if TYPE_CHECKING:
@@ -32,9 +33,9 @@ _NAME: Final = b"commit"
 _COMMIT: Final = (
     "SELECT o_status, coalesce(o_first, 0), coalesce(o_second, 0)"
     " FROM commit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
-    " $17, $18, $19, $20, $21, $22, $23, $24, $25)"
+    " $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)"
     # Without rows of its own, and after the former: it looks at the watermarks that stand then.
-    " UNION ALL SELECT o_status, o_first, o_second FROM note_rises($21, $22, $25)"
+    " UNION ALL SELECT o_status, o_first, o_second FROM note_rises($23, $24, $27)"
 )
 _ROW: Final = struct.Struct(">hqq")
 _NO_CHANGES: Final = (
@@ -141,6 +142,8 @@ def _values(
         binary.texts([a.subject for a in appends]),
         binary.texts([a.role for a in appends]),
         binary.byteas([a.trace for a in appends]),
+        binary.texts([packed(a.channels) for a in appends]),
+        binary.texts([a.channel for a in appends]),
         *_changes(appends),
         binary.int4(rules.member_limit),
         binary.int8(round(rules.edit_window * 1000)),

@@ -17,6 +17,7 @@ from .changes import PostgresChanges, Unsettled
 from .commit import CommitConnection
 from .connections import Database
 from .events import EVENT_COLUMNS, event_of
+from .outbox import PostgresOutbox
 from .queries import PostgresQueries
 from .resume import RESUME, Start, read_resumed
 from .starts import StartConnections
@@ -94,7 +95,7 @@ _TRIM: Final = """
 _HEAD: Final = struct.Struct(">16sq")
 
 
-class PostgresShard(PostgresQueries, PostgresChanges, PostgresUpkeep):
+class PostgresShard(PostgresOutbox, PostgresQueries, PostgresChanges, PostgresUpkeep):
     """One PostgreSQL database as a `ShardStore`."""
 
     def __init__(
