@@ -75,6 +75,24 @@ async def test_a_shard_moves_whole_and_its_source_forgets_it(bridge: Bridge, two
     assert status.moves == []
 
 
+async def test_what_is_to_leave_through_channels_moves_along(bridge: Bridge, two: Two) -> None:
+    async with open_postgres(bridge, two.dsns) as storage:
+        *_, group = await filled(storage)
+        source, target = storage.shards.all
+        await commit(source, join(group, "ann", "whatsapp:+5511999998888"))
+        for body in (b"one", b"two"):
+            await commit(source, append(group, "ann", body))
+        before = [(row.seq, row.channels, row.members) for row in await source.leaving(10)]
+        assert len(before) == 2
+        await run(bridge, two.move())
+        assert await source.leaving(10) == []
+        after = [(row.seq, row.channels, row.members) for row in await target.leaving(10)]
+        assert after == before
+        await commit(target, append(group, "ann", b"three"))
+        assert [row.seq for row in await target.leaving(10)][:2] == [seq for seq, *_ in before]
+        assert len(await target.leaving(10)) == 3
+
+
 async def test_it_moves_back_and_again(bridge: Bridge, two: Two) -> None:
     async with open_postgres(bridge, two.dsns) as storage:
         ids = await filled(storage)
