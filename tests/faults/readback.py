@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.faults.history import History
 
 DEVICE = "reader"
+TRIES = 10
 
 
 class Requests:
@@ -46,7 +47,10 @@ class Requests:
         """A page: `after` or `before` something, or the last."""
         sent = trio.current_time()
         request = {"t": "fetch", "conv": conversation, "limit": limit, **bound}
-        answer = await self.ask(request)
+        for _ in range(TRIES):
+            answer = await self.ask(request)
+            if not await _put_off(answer):
+                break
         assert answer["t"] == "page", answer
         return Fetched(
             user=self._user,
@@ -62,17 +66,34 @@ class Requests:
         )
 
 
+async def _put_off(answer: dict[str, Any]) -> bool:
+    """Whether it says to come again, after waiting for that long.
+
+    A node may find at its next question only that a database has broken its connections.
+    """
+    if answer["t"] != "error" or not answer["temporary"]:
+        return False
+    await trio.sleep(answer.get("retry_after_ms", 0) / 1000)
+    return True
+
+
 @asynccontextmanager
 async def requests(port: int, user: str, token: str) -> AsyncIterator[Requests]:
     """A fresh connection of `user`."""
     url = f"ws://127.0.0.1:{port}/ws"
-    async with open_websocket_url(
-        url, subprotocols=["chat4all.v1"], max_message_size=MAX_FRAME
-    ) as socket:
-        assert msgpack.unpackb(await socket.get_message())["t"] == "hello"
-        await socket.send_message(msgpack.packb({"t": "connect", "token": token, "device": DEVICE}))
-        assert msgpack.unpackb(await socket.get_message())["t"] == "ready"
-        yield Requests(socket, user)
+    connect = msgpack.packb({"t": "connect", "token": token, "device": DEVICE})
+    for _ in range(TRIES):
+        async with open_websocket_url(
+            url, subprotocols=["chat4all.v1"], max_message_size=MAX_FRAME
+        ) as socket:
+            assert msgpack.unpackb(await socket.get_message())["t"] == "hello"
+            await socket.send_message(connect)
+            answer = msgpack.unpackb(await socket.get_message())
+            if not await _put_off(answer):
+                assert answer["t"] == "ready", answer
+                yield Requests(socket, user)
+                return
+    raise AssertionError(answer)
 
 
 async def read_back(
