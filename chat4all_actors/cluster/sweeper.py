@@ -34,7 +34,7 @@ LAG: Final = 0.5 * SECONDS
 EVERY_WITHOUT: Final = 0.5 * SECONDS
 """Between looks while the backbone does not work."""
 KEEP: Final = 120 * SECONDS
-"""How long rows are kept at least; who was away for longer compares all heads."""
+"""Who was away for longer compares all heads; rows are kept for as long at least."""
 TRIM_EVERY: Final = 30 * SECONDS
 LIMIT: Final = 2000
 """Rows of one look."""
