@@ -37,12 +37,8 @@ from chat4all_storage.log.shard_log import ShardLog
 from chat4all_storage.sharding.shard_logs import ShardLogs
 
 from .accounts.desk import Desk
-from .accounts.tokens import MAX_LIFETIME
 from .cluster.backbone import Backbone
 from .cluster.cluster import Cluster
-from .cluster.elsewhere import Elsewhere
-from .cluster.notices import NoticeBoard
-from .cluster.sweeper import Sweeper
 from .conversation.conversations import Conversations
 from .drain import LEAVING, empty
 from .edge.http.docs import Docs
@@ -60,6 +56,7 @@ from .kernel import Child, Pool, Strategy, Supervisor, Timers
 from .limits.admission import Turnstile
 from .limits.in_step import InStep
 from .limits.limits import Limits
+from .news import hearing
 from .presence.presence import Presences
 from .presence.roster import Roster
 from .session.heartbeat import Heartbeat
@@ -341,36 +338,16 @@ class Node:
         await self._connections.run(task_status=task_status)
 
     async def _run_news(self, *, task_status: trio.TaskStatus[None]) -> None:
-        backbone, cluster = self.backbone, self.cluster
-        rooms = Elsewhere(self.conversations)
-        watch = partial(Sweeper, kept=self.settings.journal_kept)
-        stores = self._storage.shards.all
-        sweepers = [watch(store, rooms, lambda: backbone.working) for store in stores]
-        board = NoticeBoard(
-            backbone.name,
-            self._storage.directory,
-            arrived=cluster.posted,
-            revoked=self.revocations.learn,
-            logins=self._storage.accounts.logins,
-            ended=self.revocations.end,
+        children = hearing(
+            self.conversations,
+            self.presence,
+            self.revocations,
+            backbone=self.backbone,
+            cluster=self.cluster,
+            desk=self.desk,
+            in_step=self._in_step,
             clock=self.wall_clock,
-            remember=MAX_LIFETIME,
         )
-
-        def nudge() -> None:
-            for sweeper in sweepers:
-                sweeper.nudge()
-
-        cluster.rooms, cluster.presences = rooms, self.presence
-        cluster.nudge, cluster.post = nudge, board.post_nowait
-        children = [
-            *(Child(f"journal {sweeper.store.name}", sweeper.run) for sweeper in sweepers),
-            Child("notices", board.run),
-            Child("limits", self._in_step.run),
-            Child("signing keys", self.desk.keyring.run),
-            Child("trims", self.desk.run_trims),
-            Child("arrivals", partial(backbone.hear, cluster)),
-        ]
         await Supervisor("news", children).run(task_status=task_status)
 
     async def _run_webhooks(self, *, task_status: trio.TaskStatus[None]) -> None:

@@ -11,6 +11,7 @@ import trio
 from msgspec import Struct, field
 
 from .memory.accounts import memory_accounts
+from .memory.channels import memory_channels
 from .memory.directory import MemoryDirectory
 from .memory.files import MemoryFiles
 from .memory.log import wall_clock_ms
@@ -20,6 +21,7 @@ from .ports.errors import Rejected, Unavailable
 from .ports.events import DEFAULT_RULES
 from .ports.logical_shards import default_placement
 from .postgres.accounts import postgres_accounts
+from .postgres.channels import postgres_channels
 from .postgres.connections import with_connection
 from .postgres.directory import PostgresDirectory
 from .postgres.files import PostgresFiles
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from .bridge import Bridge
     from .ports.accounts import AccountStores
+    from .ports.channels import ChannelStores
     from .ports.directory import Directory
     from .ports.events import Rules
     from .ports.files import Files
@@ -52,6 +55,7 @@ class Storage(Struct, frozen=True):
     accounts: AccountStores
     files: Files
     webhooks: Webhooks
+    channels: ChannelStores
     cluster: str = "memory"
     """The lasting name of the directory's database: what all nodes on it have in common."""
     objects: ObjectStore = field(default_factory=MemoryObjects)
@@ -77,6 +81,7 @@ def memory_storage(
         memory_accounts(directory),
         MemoryFiles(clock_ms, note_ready=shards[0].note_ready),
         directory.webhooks,
+        memory_channels(clock_ms),
     )
 
 
@@ -127,6 +132,7 @@ async def open_postgres(
             postgres_accounts(directory.database),
             PostgresFiles(directory.database),
             PostgresWebhooks(directory.database),
+            postgres_channels(directory.database),
             cluster=first.name,
         )
     finally:

@@ -63,7 +63,12 @@ class Place:
         shards = Shards(stores, world.places, world.directory)
         accounts = memory_accounts(world.directory)
         storage = Storage(
-            world.directory, shards, accounts, MemoryFiles(), world.directory.webhooks
+            world.directory,
+            shards,
+            accounts,
+            MemoryFiles(),
+            world.directory.webhooks,
+            world.channels,
         )
         self.node = Node(SETTINGS, storage, jwt_key=KEY, listeners=[], bus=bus, clock=world.now)
         self._scope = trio.CancelScope()

@@ -23,6 +23,7 @@ from chat4all_protocol.frames import (
     TextBody,
     Typing,
 )
+from chat4all_storage.memory.channels import memory_channels
 from chat4all_storage.memory.directory import MemoryDirectory
 from chat4all_storage.memory.shard import MemoryShard
 from chat4all_storage.ports.directory import User
@@ -102,6 +103,7 @@ class World:
         ]
         self.places = default_placement(DATABASES)
         self.directory = MemoryDirectory([f"db-{index}" for index in self.places], clock_ms=now_ms)
+        self.channels = memory_channels(now_ms)
         self.bus = FaultyBus() if nodes > 1 else None
         self.nodes = [Place(self) for _ in range(nodes)]
         self.devices = [
