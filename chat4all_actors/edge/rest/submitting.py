@@ -2,63 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import trio
-from msgspec import Struct
 from msgspec.structs import replace
 
 from chat4all_protocol.ids import private_conversation_id
 from chat4all_storage.ports.events import Mark
 from chat4all_storage.sharding import everywhere
 
+from ...conversation.storing import Stored, mark, store
 from .errors import invalid, not_found, of_frame, unknown_outcome
 
 if TYPE_CHECKING:
-    from chat4all_protocol.frames import Error
     from chat4all_storage.ports.events import Append, StoredEvent
     from chat4all_storage.ports.shard import Conversation
 
-    from ...messages import Post
     from .call import Call
-
-ATTEMPTS: Final = 3
-"""The conversation may crash under a request: the same id again settles what became of it."""
-
-MARK_PATIENCE: Final = 0.5
-"""Seconds until a mark is looked up that nothing was heard of: many times what a commit takes."""
-
-
-class Stored(Struct, frozen=True):
-    """Where an event stands."""
-
-    seq: int
-    ts: int
-    dup: bool
-    """It stood there before."""
-
-
-class _Asking:
-    """The `Origin` of one request's post."""
-
-    def __init__(self) -> None:
-        self.answered = trio.Event()
-        self.outcome: Stored | Error | None = None
-        """None: it is not known."""
-
-    def stored(self, post: Post, seq: int, ts: int, *, dup: bool) -> None:
-        """See `messages.Origin`."""
-        self.outcome = Stored(seq, ts, dup)
-        self.answered.set()
-
-    def refused(self, post: Post, error: Error) -> None:
-        """See `messages.Origin`."""
-        self.outcome = error
-        self.answered.set()
-
-    def lost(self, post: Post) -> None:
-        """See `messages.Origin`."""
-        self.answered.set()
 
 
 async def submit(call: Call, append: Append) -> Stored:
@@ -68,16 +27,12 @@ async def submit(call: Call, append: Append) -> Stored:
         ApiError: it was not stored, or its outcome is not known.
         StorageError: the conversation could not be reached, and nothing was stored.
     """
-    append = replace(append, trace=call.trace)
-    for _ in range(ATTEMPTS):
-        asking = _Asking()
-        await call.services.conversations.post(append, asking)
-        await asking.answered.wait()
-        if isinstance(asking.outcome, Stored):
-            return asking.outcome
-        if asking.outcome is not None:
-            raise of_frame(asking.outcome)
-    raise unknown_outcome()
+    outcome = await store(call.services.conversations, replace(append, trace=call.trace))
+    if outcome is None:
+        raise unknown_outcome()
+    if not isinstance(outcome, Stored):
+        raise of_frame(outcome)
+    return outcome
 
 
 async def private_with(call: Call, user: str, other: str) -> str:
@@ -159,22 +114,8 @@ async def mark_read(call: Call, conversation: str, user: str, seq: int) -> None:
         ApiError: the user is no member (any more).
         StorageError: the store can't be read.
     """
-    while not await _mark(call, Mark(conversation, user, seq, seq)):
+    wanted = Mark(conversation, user, seq, seq)
+    while not await mark(call.services.conversations, wanted):
         stored = await conversation_of(call, conversation)
         if stored.members[user].read >= seq:
             return
-
-
-async def _mark(call: Call, mark: Mark) -> bool:
-    """Whether something was heard of the mark, which stands then."""
-    conversations = call.services.conversations
-    written = trio.Event()
-
-    def on_written(stands: Mark) -> None:
-        conversations.marked(stands)
-        written.set()
-
-    conversations.logs.mark_nowait(mark, on_written)
-    with trio.move_on_after(MARK_PATIENCE):
-        await written.wait()
-    return written.is_set()
