@@ -161,7 +161,8 @@ class Transfers:
 
     async def _take(self, transport: Transport, asked: Asked, reply: Reply, right: Upload) -> bytes:
         body = PartBody(transport, asked.received, right.size, self._pace)
-        async with self._objects.open_part(right) as part:
+        part_of = self._objects.open_part(right.key, right.upload, right.part, right.size)
+        async with part_of as part:
             reply.proceed()
             tag = await take_part(
                 body,

@@ -22,12 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..ports.objects import Address, Part, Shown
-    from .addresses import Upload
 
 T = TypeVar("T")
 
 PIECE: Final = 1024 * 1024
-"""Bytes read at once for the server itself."""
+"""Bytes read or written at once for the server itself."""
 DISK_THREADS: Final = 2
 """Calls under way at once that wait for the disk: more of them make those who commit wait."""
 
@@ -70,6 +69,14 @@ class LocalObjects:
             self.addresses.upload(key, upload, number, size, lifetime=lifetime, base=base)
             for number, size in parts
         ]
+
+    async def put_part(self, key: str, upload: str, number: int, data: bytes) -> None:
+        """See the port."""
+        async with self.open_part(key, upload, number, len(data)) as part:
+            # In pieces, as a thread can't be broken off, and others wait for it.
+            for at in range(0, len(data), PIECE):
+                await self.move(part.write, memoryview(data)[at : at + PIECE], at)
+            await self.run(part.finish)
 
     async def parts(self, key: str, upload: str) -> list[Part]:
         """See the port."""
@@ -140,16 +147,16 @@ class LocalObjects:
             os.close(file.fd)
 
     @asynccontextmanager
-    async def open_part(self, right: Upload) -> AsyncIterator[PartFile]:
+    async def open_part(
+        self, key: str, upload: str, number: int, size: int
+    ) -> AsyncIterator[PartFile]:
         """The place of a part, to be written by `move`.
 
         Raises:
             NoSuchObject: there is no such upload (any more).
             Rejected: it takes no part of this size.
         """
-        part = await self.run(
-            self._directory.open_part, right.key, right.upload, right.part, right.size
-        )
+        part = await self.run(self._directory.open_part, key, upload, number, size)
         try:
             yield part
         finally:

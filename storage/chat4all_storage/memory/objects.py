@@ -81,6 +81,14 @@ class MemoryObjects:
             for number, size in parts
         ]
 
+    async def put_part(self, key: str, upload: str, number: int, data: bytes) -> None:
+        """See `ObjectStore.put_part`."""
+        await self._reach()
+        found = self._find(key, upload)
+        if found is None:
+            raise NoSuchObject(f"there is no such upload of {key}")
+        found.parts[number] = data
+
     async def parts(self, key: str, upload: str) -> list[Part]:
         """See `ObjectStore.parts`."""
         await self._reach()

@@ -96,6 +96,18 @@ class ObjectStore(Protocol):
         """
         ...
 
+    async def put_part(self, key: str, upload: str, number: int, data: bytes) -> None:
+        """Put a part that this server has itself, as a client does at its address.
+
+        Args:
+            number: from 1.
+            data: as many bytes as `begin` was told; fewer, but at least one, in the last part.
+
+        Raises:
+            NoSuchObject: there is no such upload; it may have been joined.
+        """
+        ...
+
     async def parts(self, key: str, upload: str) -> list[Part]:
         """Those that came whole, by number; of a part that came twice the last.
 

@@ -28,6 +28,8 @@ TURN: Final = 64
 """Addresses that are signed before others get their turn: some milliseconds."""
 JOIN_PATIENCE: Final = 12
 """A join may take so many times as long as another answer: S3 puts the parts together then."""
+PART_PATIENCE: Final = 12
+"""So may a part of ours, which is up to 95 MiB on its way there."""
 SWEEPS: Final = 3
 """How often uploads of a key are aborted: a part that is under way may outlive an abort."""
 
@@ -129,6 +131,16 @@ class S3Objects:
             if len(addresses) % TURN == 0:
                 await trio.lowlevel.checkpoint()
         return addresses
+
+    async def put_part(self, key: str, upload: str, number: int, data: bytes) -> None:
+        """See `ObjectStore.put_part`."""
+
+        async def put() -> None:
+            await self._client.operate(
+                "upload_part", Key=key, UploadId=upload, PartNumber=number, Body=data
+            )
+
+        await self._client.run(put, timeout=PART_PATIENCE * self._timeout)
 
     async def parts(self, key: str, upload: str) -> list[Part]:
         """See `ObjectStore.parts`."""

@@ -90,6 +90,44 @@ async def test_addresses_of_a_part_can_be_asked_for_again(objects: ObjectPlace) 
     assert await read(objects, key) == parts[0]
 
 
+async def test_parts_that_we_have_ourselves_are_put_like_those_of_clients(
+    objects: ObjectPlace,
+) -> None:
+    key, parts = new_key(), content(objects, 3)
+    name = await begin(objects, key)
+    await put(objects, (await addresses(objects, key, name, parts))[1], parts[1])
+    await objects.store.put_part(key, name, 3, parts[2])
+    assert [part.number for part in await objects.store.parts(key, name)] == [2, 3]
+    await objects.store.put_part(key, name, 1, parts[0])
+    found = await objects.store.parts(key, name)
+    assert [(part.number, part.size) for part in found] == [
+        (number, len(data)) for number, data in enumerate(parts, 1)
+    ]
+    await objects.store.join(key, name, found)
+    assert await read(objects, key) == b"".join(parts)
+
+
+async def test_of_a_part_of_ours_that_is_put_twice_the_last_counts(objects: ObjectPlace) -> None:
+    key, parts = new_key(), content(objects, 1)
+    name = await begin(objects, key)
+    for data in (parts[0][:-1], bytes(len(parts[0])), parts[0]):
+        await objects.store.put_part(key, name, 1, data)
+        (found,) = await objects.store.parts(key, name)
+        assert (found.number, found.size) == (1, len(data))
+    await objects.store.join(key, name, [found])
+    assert await read(objects, key) == parts[0]
+
+
+async def test_no_part_of_ours_is_put_where_there_is_no_upload(objects: ObjectPlace) -> None:
+    key, (data,) = new_key(), content(objects, 1)
+    joined = await upload(objects, key, [data])
+    await objects.store.join(key, joined, await objects.store.parts(key, joined))
+    for other_key, other_name in ((key, joined), (new_key(), joined), (key, "none")):
+        with pytest.raises(NoSuchObject):
+            await objects.store.put_part(other_key, other_name, 1, bytes(len(data)))
+    assert await read(objects, key) == data
+
+
 async def test_a_part_of_another_size_does_not_count_as_the_part(objects: ObjectPlace) -> None:
     key, parts = new_key(), content(objects, 1)
     name = await begin(objects, key)
@@ -277,6 +315,8 @@ async def test_nothing_works_in_memory_while_it_is_down() -> None:
     store.down = True
     with pytest.raises(Unavailable):
         await store.begin("key", part_size=1, mime="text/plain")
+    with pytest.raises(Unavailable):
+        await store.put_part("key", "upload", 1, b"data")
     with pytest.raises(Unavailable):
         async with store.read("key"):
             pass

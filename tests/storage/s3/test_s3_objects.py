@@ -110,6 +110,20 @@ async def test_what_passes_is_tried_three_times(place: ObjectPlace, s3_server: S
     assert await read(place, key) == b"data"
 
 
+async def test_a_part_of_ours_is_tried_three_times(place: ObjectPlace, s3_server: S3Server) -> None:
+    key, (data,) = new_key(), content(place, 1)
+    name = await begin(place, key)
+    s3_server.go_wrong("refuse", "PUT", key, times=3)
+    with pytest.raises(Unavailable):
+        await place.store.put_part(key, name, 1, data)
+    assert await place.store.parts(key, name) == []
+    s3_server.go_wrong("drop", "PUT", key)
+    s3_server.go_wrong("lose answer", "PUT", key)
+    await place.store.put_part(key, name, 1, data)
+    await place.store.join(key, name, await place.store.parts(key, name))
+    assert await read(place, key) == data
+
+
 async def test_an_object_that_breaks_off_is_never_taken_for_a_shorter_one(
     place: ObjectPlace, s3_server: S3Server
 ) -> None:
@@ -128,6 +142,7 @@ async def test_everything_is_unavailable_while_s3_is(
     with s3_server.outage():
         for attempt in (
             begin(place, key),
+            store.put_part(key, name, 1, b"data"),
             store.parts(key, name),
             store.join(key, name, []),
             store.put(key, b"", "text/plain"),
