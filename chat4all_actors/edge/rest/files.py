@@ -13,10 +13,10 @@ from msgspec import Meta, Struct
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import MAX_INTEGER, Id, UploadState
 
+from ...files.names import MAX_NAME, clean_name
 from ...limits.limits import FILES
 from .accounting import once
 from .errors import ApiError
-from .file_names import MAX_NAME, clean_name
 from .models import CHECKSUM_PATTERN, MIME_PATTERN, moment
 from .operations import Answer, Routes
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat4all_actors.edge.rest.file_names import MAX_NAME, UNNAMED, clean_name
+from chat4all_actors.files.names import MAX_NAME, UNNAMED, clean_name
 
 
 @pytest.mark.parametrize(
