@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 Unit: TypeAlias = Literal["characters", "utf16", "bytes"]
 """Of a text's length: code points, UTF-16 code units, or bytes of UTF-8."""
@@ -49,11 +49,11 @@ class MediaLimit(Struct, frozen=True):
         return size <= self.max_bytes and any(fnmatchcase(mime, type_) for type_ in self.types)
 
 
-class Rate(Struct, frozen=True):
+class Rate(Struct, frozen=True, forbid_unknown_fields=True):
     """How many calls a provider takes: so many at once, and so many a second after that."""
 
-    per_second: float
-    burst: int
+    per_second: Annotated[float, Meta(gt=0)]
+    burst: Annotated[int, Meta(ge=1)]
 
 
 class Capabilities(Struct, frozen=True, kw_only=True):

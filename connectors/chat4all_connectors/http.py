@@ -11,11 +11,11 @@ from __future__ import annotations
 import logging
 from contextlib import aclosing, asynccontextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Annotated, Final, Protocol, TypeAlias
 
 import httpx2
 import trio
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from .errors import Misconfigured, Refused, Transient, UnknownOutcome
 from .streams import Outgoing, raw
@@ -31,24 +31,28 @@ for _name in ("httpx2", "httpcore2"):
 _UNUSABLE: Final = "no call can be made with the address and token in the settings"
 
 
-class HttpSettings(Struct, frozen=True, kw_only=True):
+Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
+Count: TypeAlias = Annotated[int, Meta(ge=1)]
+
+
+class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How patient an account is with its provider, and how much it takes from it."""
 
-    connect_seconds: float = 10.0
+    connect_seconds: Seconds = 10.0
     """For a connection, with TLS."""
-    write_seconds: float = 20.0
+    write_seconds: Seconds = 20.0
     """For a piece of a request to be taken."""
-    read_seconds: float = 30.0
+    read_seconds: Seconds = 30.0
     """For an answer once the request is out, and for each piece of a download."""
-    pool_seconds: float = 30.0
+    pool_seconds: Seconds = 30.0
     """For a connection to be free, if all are in use."""
-    keep_alive_seconds: float = 15.0
+    keep_alive_seconds: Seconds = 15.0
     """For which a connection waits for its next call: less than servers wait, so that no call
     goes into one that was just closed, whose outcome would be unknown."""
-    max_connections: int = 64
-    answer_max_bytes: int = 1024 * 1024
+    max_connections: Count = 64
+    answer_max_bytes: Count = 1024 * 1024
     """Of an answer, other than downloads."""
-    proxy: str | None = None
+    proxy: Annotated[str, Meta(pattern=r"^(https?|socks5h?)://[^/]+")] | None = None
     """An address, if calls go through one. The environment's are not used."""
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from ..capabilities import Rate
-from ..meta.settings import DAY, MB, GraphSettings
+from ..http import Count, Seconds  # noqa: TC001 - decoding needs them
+from ..meta.settings import DAY, MB, GraphSettings, TextLength, Word
 
 
 class MessengerSettings(GraphSettings, frozen=True, kw_only=True):
     """One Facebook page, with a page access token."""
 
-    page_id: str
+    page_id: Word
 
     human_agent: bool = False
     """Whether people write what is sent and the app may say so (`HUMAN_AGENT`): the window is then
@@ -26,16 +27,16 @@ class MessengerSettings(GraphSettings, frozen=True, kw_only=True):
         "messaging_postbacks",
     )
     """Of the page's webhooks, on connecting; none: that is done elsewhere."""
-    text_max: int = 1999
+    text_max: TextLength = 1999
     """Meta says: fewer than 2000."""
     image_types: tuple[str, ...] = ("image/jpeg", "image/png", "image/gif")
     """What is shown as an image; of other kinds every type is taken."""
-    media_max_bytes: int = 25 * MB
-    typing_seconds: float = 20.0
+    media_max_bytes: Count = 25 * MB
+    typing_seconds: Seconds = 20.0
     """For which people see that somebody types, or until something comes."""
-    window_seconds: float = DAY
+    window_seconds: Seconds = DAY
     """After a person's message, in which they may be written to."""
-    human_agent_window_seconds: float = 7 * DAY
+    human_agent_window_seconds: Seconds = 7 * DAY
     account_rate: Rate = Rate(per_second=40, burst=40)
     """Meta takes 300 texts and 10 sounds or videos a second; beyond 40 a second the page's inbox
     stops to work."""

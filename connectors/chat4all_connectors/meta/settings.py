@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
-from ..http import HttpSettings
+from ..http import Count, HttpSettings, Seconds
 
 MB: Final = 1_000_000
 """Meta's limits are told in MB; where it means more than this, less is taken than could be."""
 DAY: Final = 24 * 3600.0
 """In seconds."""
 
+Url: TypeAlias = Annotated[str, Meta(pattern=r"^https?://[^/]+(/.*)?$")]
+Word: TypeAlias = Annotated[str, Meta(min_length=1)]
+TextLength: TypeAlias = Annotated[int, Meta(ge=4)]
+"""So that any one character fits."""
 
-class GraphSettings(Struct, frozen=True, kw_only=True):
+
+class GraphSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of one account. Its text (`repr`) has no secret in it."""
 
-    access_token: str
-    app_secret: str
+    access_token: Word
+    app_secret: Word
     """Of the app: webhooks are signed with it (`X-Hub-Signature-256`)."""
-    verify_token: str
+    verify_token: Word
     """What Meta says when the callback address is entered there (`hub.verify_token`)."""
-    base_url: str = "https://graph.facebook.com"
+    base_url: Url = "https://graph.facebook.com"
     """Any server that speaks the Graph API."""
-    version: str = "v26.0"
+    version: Annotated[str, Meta(pattern=r"^v[0-9]+\.[0-9]+$")] = "v26.0"
 
     http: HttpSettings = field(default_factory=HttpSettings)
     appsecret_proof: bool = False
     """Whether calls prove that they know the app secret: for apps that demand it."""
     token_expires_at: int | None = None
     """When the access token ends, in seconds since the epoch; None: it does not, or who knows."""
-    token_warning_seconds: float = 7 * DAY
+    token_warning_seconds: Seconds = 7 * DAY
     """Before its end, in which the account's health is `token_expiring`."""
-    usage_warning_percent: float = 90.0
+    usage_warning_percent: Annotated[float, Meta(gt=0, le=100)] = 90.0
     """Of Meta's limits, from which on the account's health is `degraded`."""
-    webhook_max_bytes: int = 4 * 1024 * 1024
+    webhook_max_bytes: Count = 4 * 1024 * 1024
     """Of a webhook call: WhatsApp's have up to 3 MB."""
-    webhook_max_updates: int = 1000
+    webhook_max_updates: Count = 1000
     """In one webhook call; Meta sends no more."""
-    download_max_bytes: int = 100 * MB
+    download_max_bytes: Count = 100 * MB
     """Of a file that came in: WhatsApp's largest are documents of 100 MB."""
     media_hosts: tuple[str, ...] = (
         "*.fbsbx.com",

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from chat4all_connectors.capabilities import ANY_TYPE, Capabilities, MediaLimit, Rate, TextLimit
-from chat4all_connectors.http import HttpSettings
+from chat4all_connectors.http import Count, HttpSettings, Seconds
 
 MEGABYTE = 1024 * 1024
 
@@ -32,22 +32,22 @@ class TelegramSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Updates that one poll brings."""
     webhook_connections: Annotated[int, Meta(ge=1, le=100)] = 40
     """Webhook calls that the provider makes at once."""
-    late_updates: Annotated[int, Meta(ge=1)] = 1000
+    late_updates: Count = 1000
     """Updates that wait at the provider from which on the account is `degraded`."""
 
     # --- limits
 
     text_limit: Annotated[int, Meta(ge=4)] = 4096
     caption_limit: Annotated[int, Meta(ge=4)] = 1024
-    photo_max_bytes: int = 10 * MEGABYTE
-    upload_max_bytes: int = 50 * MEGABYTE
-    download_max_bytes: int = 20 * MEGABYTE
-    delete_within: float = 48 * 3600.0
+    photo_max_bytes: Count = 10 * MEGABYTE
+    upload_max_bytes: Count = 50 * MEGABYTE
+    download_max_bytes: Count = 20 * MEGABYTE
+    delete_within: Seconds = 48 * 3600.0
     """Seconds."""
     account_per_second: Annotated[float, Meta(gt=0)] = 30.0
     chat_per_second: Annotated[float, Meta(gt=0)] = 1.0
     """In groups the provider takes 20 a minute; it says so when it does not take more."""
-    chat_burst: Annotated[int, Meta(ge=1)] = 3
+    chat_burst: Count = 3
     """Short bursts pass."""
 
     def __post_init__(self) -> None:

@@ -44,3 +44,22 @@ def test_no_secret_is_in_their_text(
 ) -> None:
     text = repr(msgspec.convert({**SECRETS, **id_}, type_))
     assert not [secret for secret in SECRETS.values() if secret in text]
+
+
+@pytest.mark.parametrize(("type_", "id_", "base_url"), ACCOUNTS)
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("access_token", ""),
+        ("base_url", "graph.facebook.com"),
+        ("version", "26"),
+        ("chat_rate", {"per_second": 0, "burst": 1}),
+        ("http", {"read_seconds": 0}),
+        ("window_second", 1),
+    ],
+)
+def test_what_can_not_be_meant_is_refused(
+    type_: type[GraphSettings], id_: dict[str, Any], base_url: str, setting: str, value: object
+) -> None:
+    with pytest.raises(msgspec.ValidationError, match=setting):
+        msgspec.convert({**SECRETS, **id_, setting: value}, type_)
