@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -43,6 +43,8 @@ DEFAULT_FILE_TYPES: Final = (
     "application/octet-stream",
 )
 """What people send each other. `application/octet-stream` is what nothing is known of."""
+
+_SECRET: Final = frozenset({"channels", "jwt_key", "postgres", "redis"})
 
 Count = Annotated[int, Meta(ge=1)]
 CountOrNone = Annotated[int, Meta(ge=0)]
@@ -349,8 +351,26 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_feed_waits: CountOrNone = 200
     """Requests of the feed that may wait for events on one node; others are answered at once."""
 
+    # --- channels
+    channels: dict[str, dict[str, Any]] = {}
+    """Accounts on other messengers, by `channel` or `channel:account`: what each is set up with.
+
+    `channels/configuring.py` reads them; what there may be, is in each connector's `settings.py`.
+    """
+
     # --- output
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     access_log: Literal["info", "debug", "off"] = "debug"
     """The level of the line for each request; faults always show."""
+
+    def __repr__(self) -> str:
+        """What is not as by default, without what may have a secret in it."""
+        default = Settings()
+        changed = (
+            name for name in self.__struct_fields__ if getattr(self, name) != getattr(default, name)
+        )
+        shown = (
+            f"{name}={'…' if name in _SECRET else repr(getattr(self, name))}" for name in changed
+        )
+        return f"Settings({', '.join(shown)})"

@@ -1,5 +1,6 @@
 """Where settings come from: a flag beats an environment variable (`CHAT4ALL_` and the name in
-upper case), which beats the TOML file, which beats the default.
+upper case), which beats the TOML file, which beats the default. Of accounts on channels the
+environment beats the file value by value.
 """
 
 from __future__ import annotations
@@ -61,9 +62,12 @@ def load(
         else value
         for name, value in flags.items()
     }
+    from_file = _from_file(file)
+    if tables := _channels(environ, from_file.get("channels")):
+        from_environment["channels"] = tables
     values: dict[str, Any] = {}
     for source, found in (
-        (str(file), _from_file(file)),
+        (str(file), from_file),
         ("environment", from_environment),
         ("command line", from_flags),
     ):
@@ -101,6 +105,28 @@ def _check(settings: Settings) -> None:
         except ValueError:
             message = f"trusted_proxies: {network!r} is no network, such as 10.0.0.0/8"
             raise ConfigError(message) from None
+    if settings.channels:
+        from .channels.configuring import AccountError, check
+
+        try:
+            check(settings)
+        except AccountError as error:
+            raise ConfigError(str(error)) from None
+
+
+def _channels(environ: Mapping[str, str], in_file: object) -> dict[str, Any] | None:
+    """The accounts on channels, if the environment says something of them."""
+    # Whoever has none does without the modules that know what they are set up with.
+    if not any(name.startswith(f"{PREFIX}CHANNELS__") for name in environ):
+        return None
+    from .channels.configuring import AccountError
+    from .channels.variables import merged, tables_of
+
+    try:
+        tables = tables_of(environ, PREFIX)
+    except AccountError as error:
+        raise ConfigError(str(error)) from None
+    return merged(in_file, tables) if isinstance(in_file, dict) else tables
 
 
 def _from_file(file: Path | None) -> dict[str, Any]:

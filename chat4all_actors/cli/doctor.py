@@ -34,9 +34,19 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from chat4all_connectors.base import Connector
+
+    from ..channels.account import Account
     from ..config import Settings
 
 REDIS_TIMEOUT: Final = 5.0
+CHANNEL_TIMEOUT: Final = 10.0
+"""Seconds for which a channel's provider may take to say how an account does."""
+CHANNEL_MENDS: Final = {
+    "degraded": "the server goes on trying; if it stays so, ask the provider",
+    "token_expiring": "get a new token from the provider, and restart the server with it",
+    "dead": "check its token and ids in [channels.…], and at the provider whether it is blocked",
+}
 OLDEST_POSTGRES: Final = 15
 
 
@@ -58,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
         *trio.run(_databases, settings),
         *_redis(settings),
         *trio.run(_files, settings),
+        *(trio.run(_channels, settings) if settings.channels else ()),
     ]
     if options.json:
         print(json.dumps({"version": __version__, "checks": [to_builtins(c) for c in checks]}))
@@ -222,6 +233,42 @@ async def _files(settings: Settings) -> list[Check]:
     if found != key.encode():
         return [Check("files", "error", f"{bucket} gives back other bytes", "use another store")]
     return [Check("files", "ok", f"{bucket} takes objects")]
+
+
+async def _channels(settings: Settings) -> list[Check]:
+    """How each account does, as its provider says; nothing is changed there."""
+    # Here, as connectors bring their HTTP along.
+    from ..channels.configuring import accounts_of
+
+    accounts = accounts_of(settings)
+    checks: dict[str, Check] = {}
+
+    async def look(account: Account) -> None:
+        checks[account.name] = await _account(account.name, account.connector)
+
+    async with trio.open_nursery() as nursery:
+        for account in accounts:
+            nursery.start_soon(look, account)
+    return [checks[account.name] for account in accounts]
+
+
+async def _account(account: str, connector: Connector) -> Check:
+    name = f"channel {account}"
+    with trio.move_on_after(CHANNEL_TIMEOUT) as patience:
+        health = await connector.health()
+    with trio.move_on_after(CHANNEL_TIMEOUT):
+        await connector.disconnect()
+    if patience.cancelled_caught:
+        said = f"no answer within {CHANNEL_TIMEOUT:.0f} s"
+        return Check(name, "warning", said, "see whether this machine reaches its base_url")
+    if health.state == "connected":
+        return Check(name, "ok", health.state)
+    return Check(
+        name,
+        "error" if health.state == "dead" else "warning",
+        f"{health.state.replace('_', ' ')}: {health.detail}",
+        CHANNEL_MENDS[health.state],
+    )
 
 
 async def _facts(connection: Any) -> dict[str, str]:

@@ -278,3 +278,54 @@ def test_file_types_are_named_one_by_one_or_by_their_beginning() -> None:
     for pattern in ("png", "/png", "*/png", "IMAGE/PNG"):
         with pytest.raises(ConfigError, match="file_types: "):
             from_environment(file_types=pattern)
+
+
+# Channels
+
+
+def test_of_a_channel_the_environment_beats_the_file_value_by_value(file: Path) -> None:
+    file.write_text(
+        '[channels.telegram]\ntoken = "1:file"\nmode = "polling"\nhttp = { read_seconds = 5 }\n'
+        '[channels."telegram:support"]\ntoken = "2:file"\nmode = "polling"\n'
+    )
+    environment = {
+        "CHAT4ALL_CHANNELS__TELEGRAM__TOKEN": "1:variable",
+        "CHAT4ALL_CHANNELS__TELEGRAM__HTTP__WRITE_SECONDS": "6",
+        "CHAT4ALL_CHANNELS__LOOPBACK__INBOX": "ana bob",
+    }
+    assert load({}, environment=environment, file=file).channels == {
+        "telegram": {
+            "token": "1:variable",
+            "mode": "polling",
+            "http": {"read_seconds": 5, "write_seconds": "6"},
+        },
+        "telegram:support": {"token": "2:file", "mode": "polling"},
+        "loopback": {"inbox": ["ana", "bob"]},
+    }
+
+
+def test_an_account_that_can_not_be_set_up_is_told_at_once(file: Path) -> None:
+    file.write_text('[channels.telegram]\nmode = "polling"\n')
+    assert refusal({}, {}, file) == "channels.telegram.token is required"
+    load({}, environment={"CHAT4ALL_CHANNELS__TELEGRAM__TOKEN": "1:a"}, file=file)
+    assert "there is no channel `sms`" in refusal({}, {"CHAT4ALL_CHANNELS__SMS__TOKEN": "x"})
+
+
+@pytest.mark.parametrize("content", ["channels = 5\n", "[channels]\ntelegram = 5\n"])
+def test_channels_are_tables_of_tables(file: Path, content: str) -> None:
+    file.write_text(content)
+    environment = {"CHAT4ALL_CHANNELS__TELEGRAM__TOKEN": "1:a"}
+    assert refusal({}, environment, file).startswith(f"{file}: channels")
+
+
+def test_the_text_of_settings_has_no_secret_in_it() -> None:
+    environment = {
+        "CHAT4ALL_CHANNELS__TELEGRAM__TOKEN": "1:s3cr3t",
+        "CHAT4ALL_CHANNELS__TELEGRAM__MODE": "polling",
+        "CHAT4ALL_JWT_KEY": f"s3cr3t{KEY}",
+        "CHAT4ALL_POSTGRES": "postgresql://chat:s3cr3t@db/chat",
+        "CHAT4ALL_REDIS": "redis://:s3cr3t@cache",
+        "CHAT4ALL_PORT": "1",
+    }
+    said = repr(load({}, environment=environment))
+    assert said == "Settings(port=1, postgres=…, redis=…, jwt_key=…, channels=…)"
