@@ -280,6 +280,17 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Complete uploads that a node checks at once; others wait."""
     file_check_patience: Annotated[float, Meta(gt=0, le=300)] = 50 * SECONDS
     """How long a completion waits for the check; then it is 504, and is to be asked again."""
+    file_spool: str | None = None
+    """Where files that come in through channels are gathered; none: in `data_dir`/spool.
+
+    Nothing stays there. It needs room for `max_file_intakes` files of `channel_media_max_size`.
+    """
+    max_file_intakes: Count = 4
+    """Files that a node takes over from channels at once; others wait."""
+    file_intake_timeout: Seconds = 10 * MINUTES
+    """For one of them to come whole; then it is tried again later."""
+    channel_media_max_size: Annotated[int, Meta(ge=1)] = 100 * MIB
+    """Bytes of one, as far as `file_max_size` allows; of a greater one there is but a note."""
     clamd: str | None = None
     """Where clamd scans files: `host:port`, or the path of its socket; none: nothing is scanned."""
     clamd_timeout: Seconds = 60 * SECONDS

@@ -1,4 +1,4 @@
-"""Why something can't be done with a file, in words that are safe to tell."""
+"""Why something can't be done with a file: to users in words that are safe to tell."""
 
 from __future__ import annotations
 
@@ -53,3 +53,13 @@ def not_known_yet() -> FileRefused:
         "the file is still being checked: send the same request again",
         retry_after=RETRY_AFTER,
     )
+
+
+class NotTaken(Exception):
+    """A file that comes in is not taken over, now or later."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        """`empty`, `too_large`, `quota` (of its owner), or what its check has found: a word of
+        `CheckFailure`."""

@@ -1,7 +1,7 @@
 """`Files`: what users, messages and operators do with files. Read this first.
 
-Files come into being by `uploads.py`. Only one that is `ready` can be sent (`attach`) or fetched
-(`download`).
+Files come into being by `uploads.py`, and by `intake.py` those that come in through channels. Only
+one that is `ready` can be sent (`attach`) or fetched (`download`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .checks import Checks
 from .clamd import Clamd
 from .errors import FileRefused, no_such_file, unfit
 from .images import Images
+from .intake import Intake
 from .kinds import Kinds
 from .sweeper import Sweeper
 from .uploads import Uploads
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from chat4all_storage.storage import Storage
 
     from ..config import Settings
+    from .intake import Incoming, Source
 
 
 class Files(Uploads):
@@ -69,6 +71,7 @@ class Files(Uploads):
             told=told,
         )
         super().__init__(settings, storage, checks, clock)
+        self._intake = Intake(settings, storage, checks)
         self._access = Access(storage.files, storage.shards)
         self.sweeper = Sweeper(
             settings, storage.files, storage.objects, self._access, checks, clock=clock
@@ -152,6 +155,10 @@ class Files(Uploads):
             height=file.height,
             thumbnail=file.thumbnail is not None,
         )
+
+    async def take_in(self, new: Incoming, source: Source) -> File:
+        """See `Intake.take_in`."""
+        return await self._intake.take_in(new, source)
 
     async def remove(self, user: str, id_: str) -> None:
         """Let an own file go, whoever may have it.

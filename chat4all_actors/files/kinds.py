@@ -7,6 +7,7 @@ characters. What nothing is known of passes only as a type that has no signature
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 HEAD: Final = 8192
 """Bytes that are looked at: as many as `filetype` does."""
+MIME_PATTERN: Final = (
+    r"\A[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}\Z"
+)
+"""Of a type, without parameters."""
 UNKNOWN: Final = "application/octet-stream"
 _TEXT: Final = "text/plain"
 _SAME: Final = {
@@ -84,6 +89,17 @@ class Kinds:
         inside = told != UNKNOWN and told.startswith(within) if within else False
         return told if inside and self.allows(told) else found
 
+    def settle(self, head: bytes, told: str | None) -> str | None:
+        """What a file is taken as that begins with `head`, whatever it was told to be, if anything.
+
+        Of those who send from elsewhere nobody can be asked again: what is told counts as far as
+        the bytes bear it out, else they alone. None: such a file is not taken.
+        """
+        for claim in (_plain(told or ""), sniff(head), UNKNOWN):
+            if claim is not None and (settled := self.judge(head, claim)) is not None:
+                return settled
+        return None
+
     def _fits(self, found: str, told: str) -> bool:
         """Whether a client that has this may have told that."""
         if told == UNKNOWN:
@@ -91,6 +107,12 @@ class Kinds:
         if told.startswith(_CONTAINERS.get(found, ("\0",))):
             return True
         return found.partition("/")[0] == told.partition("/")[0]
+
+
+def _plain(told: str) -> str | None:
+    """A type without its parameters; None: it is none."""
+    plain = told.partition(";")[0].strip().lower()
+    return plain if re.fullmatch(MIME_PATTERN, plain) else None
 
 
 def sniff(head: bytes) -> str | None:

@@ -1,4 +1,4 @@
-"""What sessions and the REST API ask of the files: the port.
+"""What sessions, the REST API and channels ask of the files: the port.
 
 `FileRefused` is raised for what may not be done, `StorageError` for what can't be done for now.
 """
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from chat4all_protocol.frames import FileBody
     from chat4all_storage.ports.files import File
     from chat4all_storage.ports.objects import Address
+
+    from .intake import Incoming, Source
 
 
 class PartAddress(Struct, frozen=True):
@@ -75,6 +77,10 @@ class FileService(Protocol):
         self, user: str, body: FileBody, conversation: str, event: str, *, field: str
     ) -> FileBody:
         """The body that a message with this file has, after it was noted that it is to have it."""
+        ...
+
+    async def take_in(self, new: Incoming, source: Source) -> File:
+        """A file that comes in from elsewhere, when it is ready."""
         ...
 
     async def remove(self, user: str, id_: str) -> None:

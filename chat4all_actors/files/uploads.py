@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chat4all_storage.ports.files import File
+    from chat4all_storage.ports.files import Files as Catalogue
+    from chat4all_storage.ports.objects import ObjectStore
     from chat4all_storage.storage import Storage
 
     from ..config import Settings
@@ -178,10 +180,7 @@ class Uploads:
 
     async def _begun(self, file: File) -> File:
         """The file with its upload begun in the store; a crash may have come between."""
-        if file.upload is not None:
-            return file
-        upload = await self._objects.begin(file.key, part_size=file.chunk_size, mime=file.mime)
-        begun = await self._catalogue.begun(file.id, upload)
+        begun = await begin_upload(file, self._catalogue, self._objects)
         if begun is None:
             raise no_such_file()
         return begun
@@ -267,3 +266,15 @@ class Uploads:
         if file is None or file.owner != user or file.state == "removing":
             raise no_such_file("file_id")
         return file
+
+
+async def begin_upload(file: File, catalogue: Catalogue, objects: ObjectStore) -> File | None:
+    """The file with its upload begun in the store, now or before; None: it is not there any more.
+
+    Raises:
+        StorageError: a store can't be used for now; the same again is safe.
+    """
+    if file.upload is not None:
+        return file
+    upload = await objects.begin(file.key, part_size=file.chunk_size, mime=file.mime)
+    return await catalogue.begun(file.id, upload)

@@ -14,6 +14,7 @@ from chat4all_storage.ports.files import File
 from chat4all_storage.ports.objects import Address
 
 if TYPE_CHECKING:
+    from chat4all_actors.files.intake import Incoming, Source
     from chat4all_protocol.frames import FileBody
 
 CHUNK = 4
@@ -139,6 +140,17 @@ class FakeFiles:
             height=file.height,
             thumbnail=file.thumbnail is not None,
         )
+
+    async def take_in(self, new: Incoming, source: Source) -> File:
+        if self.failure is not None:
+            raise self.failure
+        if new.id not in self.all:
+            async with source() as pieces:
+                size = sum([len(piece) async for piece in pieces])
+            name, mime = new.name or "file", new.mime or "application/octet-stream"
+            taken = picture(new.owner, id=new.id, name=name, size=size, mime=mime, thumbnail=None)
+            self.all[new.id] = taken
+        return self.all[new.id]
 
     async def remove(self, user: str, id_: str) -> None:
         del self.all[self._own(user, id_, "file_id").id]

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chat4all_actors.config import DEFAULT_FILE_TYPES
-from chat4all_actors.files.kinds import Kinds, sniff
+from chat4all_actors.files.kinds import HEAD, MIME_PATTERN, Kinds, sniff
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(40)
 JPEG = b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(40)
@@ -132,3 +135,59 @@ def test_what_has_control_characters_is_no_text(byte: bytes) -> None:
 
 def test_without_any_bytes_there_is_no_signature() -> None:
     assert DEFAULT.judge(b"", "image/png") is None
+
+
+# What comes from elsewhere
+
+
+HEADS = st.sampled_from([PNG, JPEG, PDF, MP4, OGG, MATROSKA, PROGRAM, NOISE, DOCX, b"a text"])
+
+
+@pytest.mark.parametrize(
+    ("head", "told", "settled"),
+    [
+        (PNG, "image/png", "image/png"),
+        (PNG, "image/jpeg", "image/png"),
+        (PNG, "video/mp4", "image/png"),
+        (PDF, "text/plain", "application/pdf"),
+        (b"a text", "image/png", "text/plain"),
+        (b"<html>", "text/html", "text/plain"),
+        (b"a,b", "text/csv", "text/csv"),
+        (OGG, "Audio/Ogg; codecs=opus", "audio/ogg"),
+        (OGG, "audio/x\r\nSet-Cookie: a", "audio/ogg"),
+        (PNG, None, "image/png"),
+        (NOISE, "image/png", "application/octet-stream"),
+        (PROGRAM, "image/png", None),
+        (PROGRAM, "application/octet-stream", None),
+    ],
+)
+def test_where_nobody_can_be_asked_again_the_bytes_alone_decide(
+    head: bytes, told: str | None, settled: str | None
+) -> None:
+    assert DEFAULT.settle(head, told) == settled
+
+
+def test_what_the_bytes_are_has_to_be_allowed() -> None:
+    pictures = Kinds(["image/*"])
+    assert pictures.settle(PNG, "application/pdf") == "image/png"
+    for head in (PDF, NOISE, b"a text"):
+        assert pictures.settle(head, "image/png") is None
+
+
+@given(
+    head=HEADS | st.binary(max_size=HEAD),
+    told=st.sampled_from(["image/png", "video/mp4", "text/html", "text/csv", "audio/ogg"])
+    | st.text(max_size=20),
+    allowed=st.sampled_from([DEFAULT_FILE_TYPES, ["*/*"], ["image/*", "text/plain"]]),
+)
+def test_what_is_settled_is_allowed_and_stands_when_it_is_judged_again(
+    head: bytes, told: str, allowed: list[str]
+) -> None:
+    kinds = Kinds(allowed)
+    settled = kinds.settle(head, told)
+    if settled is None:
+        assert kinds.judge(head, told) is None or not re.fullmatch(MIME_PATTERN, told)
+    else:
+        assert kinds.allows(settled)
+        assert re.fullmatch(MIME_PATTERN, settled)
+        assert kinds.judge(head, settled) == settled

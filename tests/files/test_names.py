@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat4all_actors.files.names import MAX_NAME, UNNAMED, clean_name
+from chat4all_actors.files.names import MAX_NAME, UNNAMED, clean_name, name_for
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,19 @@ def test_whatever_it_is_called_the_name_is_no_path_and_can_be_seen(told: str) ->
     assert {unicodedata.category(char) for char in name if char not in "\u200c\u200d"}.isdisjoint(
         {"Cc", "Cf", "Cs", "Zl", "Zp"}
     )
+
+
+@pytest.mark.parametrize(
+    ("mime", "name"),
+    [
+        ("image/jpeg", "image.jpg"),
+        ("video/mp4", "video.mp4"),
+        ("audio/ogg", "audio.ogg"),
+        ("audio/unheard", "audio"),
+        ("application/pdf", "file.pdf"),
+        ("text/plain", "file"),
+        ("application/octet-stream", "file"),
+    ],
+)
+def test_what_has_no_name_is_called_by_its_type(mime: str, name: str) -> None:
+    assert name_for(mime) == name

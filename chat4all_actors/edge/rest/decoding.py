@@ -15,6 +15,7 @@ from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.validation import FORMATS, MAX_SAID, explain
 
 from ...accounts.service import EMAIL_PATTERN
+from ...files.kinds import MIME_PATTERN
 from .errors import ApiError, invalid
 from .models import (
     CHECKSUM_PATTERN,
@@ -22,7 +23,6 @@ from .models import (
     EVENT_TYPES_PATTERN,
     FEED_CURSOR_PATTERN,
     MAX_NAMES,
-    MIME_PATTERN,
     NAMES_PATTERN,
     SECRET_PATTERN,
     URL_PATTERN,

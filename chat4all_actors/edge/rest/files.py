@@ -13,11 +13,12 @@ from msgspec import Meta, Struct
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import MAX_INTEGER, Id, UploadState
 
+from ...files.kinds import MIME_PATTERN
 from ...files.names import MAX_NAME, clean_name
 from ...limits.limits import FILES
 from .accounting import once
 from .errors import ApiError
-from .models import CHECKSUM_PATTERN, MIME_PATTERN, moment
+from .models import CHECKSUM_PATTERN, moment
 from .operations import Answer, Routes
 
 if TYPE_CHECKING:

@@ -21,9 +21,6 @@ EVENT_TYPES_PATTERN: Final = (
     rf"(?:,(?:{'|'.join(map(re.escape, PATTERNS))})){{0,{len(PATTERNS) - 1}}}\Z"
 )
 SECRET_PATTERN: Final = r"\Awhsec_[A-Za-z0-9+/]{30,88}={0,2}\Z"
-MIME_PATTERN: Final = (
-    r"\A[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}\Z"
-)
 CHECKSUM_PATTERN: Final = r"\Asha256:[0-9a-f]{64}\Z"
 MAX_NAMES: Final = 100
 _NAME: Final = USERNAME_PATTERN.removeprefix(r"\A").removesuffix(r"\Z")
