@@ -9,7 +9,7 @@ from chat4all_storage.ports.errors import StorageError
 from ..accounts.passwords import Passwords, TooBusy
 from ..accounts.service import Accounts
 from ..accounts.tokens import Tokens
-from .arguments import settings_of
+from .flags import settings_of
 from .main import CommandError
 from .opening import open_storage, signing_key
 

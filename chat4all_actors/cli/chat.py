@@ -20,7 +20,8 @@ from chat4all_client import (
 from chat4all_client.transport import websocket_url
 from chat4all_protocol.ids import new_id
 
-from .arguments import DEFAULT_URL, settings_of
+from .arguments import DEFAULT_URL
+from .flags import settings_of
 from .main import OK, USAGE, CommandError, first_error
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from chat4all_storage.ports.errors import ClientTaken, StorageError
 from ..accounts.clients import ServiceClients
 from ..accounts.errors import InvalidField
 from ..accounts.passwords import Passwords
-from .arguments import settings_of
+from .flags import settings_of
 from .main import FINDING, OK, USAGE, CommandError
 from .opening import open_storage
 

@@ -26,7 +26,7 @@ from chat4all_storage.postgres.migrations import pending
 from .. import __version__
 from ..edge.sockets import open_listeners
 from .announcing import server_url
-from .arguments import settings_of
+from .flags import settings_of
 from .main import FINDING, OK
 from .opening import S3_MEND, SPARE_DESCRIPTORS
 

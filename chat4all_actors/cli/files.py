@@ -13,8 +13,8 @@ import trio
 from chat4all_protocol.ids import UUID_PATTERN
 from chat4all_storage.ports.errors import StorageError
 
-from .arguments import settings_of
 from .chat_text import safe_line, size_of
+from .flags import settings_of
 from .main import FINDING, OK, USAGE, CommandError
 from .opening import open_storage
 

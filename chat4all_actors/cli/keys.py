@@ -14,7 +14,7 @@ from chat4all_storage.ports.errors import StorageError
 
 from ..accounts.keyring import add_key
 from ..accounts.sealing import Sealing
-from .arguments import settings_of
+from .flags import settings_of
 from .main import OK, CommandError
 from .opening import open_storage, signing_key
 

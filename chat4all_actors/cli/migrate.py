@@ -11,7 +11,7 @@ from chat4all_storage.bridge import open_bridge
 from chat4all_storage.ports.errors import Rejected, Unavailable
 from chat4all_storage.postgres.migrations import migrate
 
-from .arguments import settings_of
+from .flags import settings_of
 from .main import OK, USAGE, CommandError
 from .opening import open_servers
 

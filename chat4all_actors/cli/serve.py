@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .arguments import settings_of
+from .flags import settings_of
 from .main import OK
 
 if TYPE_CHECKING:

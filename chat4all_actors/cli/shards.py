@@ -16,7 +16,7 @@ from chat4all_storage.moving.status import name_databases, shard_status
 from chat4all_storage.ports.errors import Rejected, Unavailable
 from chat4all_storage.ports.logical_shards import LOGICAL_SHARDS
 
-from .arguments import settings_of
+from .flags import settings_of
 from .main import FINDING, OK, USAGE, CommandError
 
 if TYPE_CHECKING:

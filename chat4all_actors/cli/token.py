@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from .access import tokens_for
-from .arguments import settings_of
+from .flags import settings_of
 from .main import OK
 
 if TYPE_CHECKING:

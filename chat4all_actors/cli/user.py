@@ -13,7 +13,7 @@ from chat4all_storage.ports.errors import InDoubt, StorageError, UsernameTaken
 
 from ..accounts.passwords import PasswordRefused, Passwords
 from ..accounts.service import Accounts, InvalidUsername
-from .arguments import settings_of
+from .flags import settings_of
 from .main import FINDING, OK, USAGE, CommandError
 from .opening import open_storage
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from chat4all_actors.cli.arguments import COMMANDS, DEFAULT_URL, add_settings, settings_of
+from chat4all_actors.cli.arguments import COMMANDS, DEFAULT_URL
+from chat4all_actors.cli.flags import add_settings, settings_of
 from chat4all_actors.cli.main import OK, USAGE
 from chat4all_actors.config import Settings
 from chat4all_actors.config_loading import ConfigError
