@@ -81,7 +81,7 @@ def memory_storage(
         memory_accounts(directory),
         MemoryFiles(clock_ms, note_ready=shards[0].note_ready),
         directory.webhooks,
-        memory_channels(clock_ms),
+        memory_channels(clock_ms, directory.audit),
     )
 
 

@@ -8,6 +8,7 @@ import trio
 import trio.testing
 
 from chat4all_actors.channels.lease import Lease
+from chat4all_storage.memory.audit import MemoryAudit
 from chat4all_storage.memory.channel_accounts import MemoryChannelAccounts
 from chat4all_storage.ports.errors import Unavailable
 from tests.channels.scene import ACCOUNT, wall_clock_ms
@@ -22,7 +23,7 @@ class Accounts(MemoryChannelAccounts):
     """Which can be out of reach."""
 
     def __init__(self) -> None:
-        super().__init__(wall_clock_ms)
+        super().__init__(MemoryAudit(wall_clock_ms), wall_clock_ms)
         self.away = False
 
     async def hold(self, account: str, holder: str, seconds: float) -> bool:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from chat4all_protocol.ids import new_id
 from chat4all_storage.bridge import open_bridge
 from chat4all_storage.memory.channels import memory_channels
+from chat4all_storage.ports.audit import SHELL
 from chat4all_storage.ports.deliveries import (
     OPEN,
     Finish,
@@ -30,7 +31,7 @@ from tests.storage.channels import AGED_CHANNELS
 
 if TYPE_CHECKING:
     from chat4all_storage.ports.channels import ChannelStores
-    from chat4all_storage.ports.deliveries import DeliveryState
+from chat4all_storage.ports.deliveries import DeliveryState
 
 ACCOUNT: Final = "telegram"
 CONVERSATION: Final = new_id()
@@ -138,9 +139,9 @@ async def call(stores: ChannelStores, name: str, *arguments: Any) -> object:
             told = Told(state=state, at=0, chat=chat, upto=2**45)
             return sorted(repr(timeless(each)) for each in await deliveries.told(ACCOUNT, [told]))
         case "retry", _:
-            return {names[id_] for id_ in await deliveries.retry(ids)}
+            return {names[id_] for id_ in await deliveries.retry(ids, SHELL)}
         case "drop", _:
-            return {names[id_] for id_ in await deliveries.drop(ids)}
+            return {names[id_] for id_ in await deliveries.drop(ids, SHELL)}
         case "trim", _:
             return await deliveries.trim(KEEP, 100)
     return None

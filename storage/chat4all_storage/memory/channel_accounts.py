@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import trio
 from msgspec import Struct, field
 
-from ..ports.channel_accounts import AccountState, Pending
+from ..ports.audit import channel_subject
+from ..ports.channel_accounts import AccountState, Backlog, Pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ..ports.audit import Actor
     from ..ports.channel_accounts import Incoming
+    from .audit import MemoryAudit
 
 
 class _Received(Struct):
@@ -37,7 +40,8 @@ class _Account(Struct):
 class MemoryChannelAccounts:
     """See `ChannelAccounts`."""
 
-    def __init__(self, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, audit: MemoryAudit, clock_ms: Callable[[], int]) -> None:
+        self._audit = audit
         self._clock_ms = clock_ms
         self._accounts: dict[str, _Account] = {}
         self._received = 0
@@ -139,12 +143,29 @@ class MemoryChannelAccounts:
             if each.body is not None:
                 each.aside = reason
 
-    async def put_back(self, account: str) -> int:
+    async def backlogs(self) -> list[Backlog]:
+        """See `ChannelAccounts.backlogs`."""
+        await trio.lowlevel.checkpoint()
+        found = []
+        for account, row in sorted(self._accounts.items()):
+            reasons = [each.aside for each in row.inbox.values() if each.body is not None]
+            if reasons:
+                aside = [reason for reason in reasons if reason is not None]
+                last = aside[-1] if aside else None
+                found.append(Backlog(account, len(reasons) - len(aside), len(aside), last))
+        return found
+
+    async def put_back(self, account: str, actor: Actor) -> int:
         """See `ChannelAccounts.put_back`."""
         await trio.lowlevel.checkpoint()
-        aside = [each for each in self._row(account).inbox.values() if each.aside is not None]
+        row = self._accounts.get(account)
+        aside = [each for each in row.inbox.values() if each.aside is not None] if row else []
         for each in aside:
             each.aside, each.attempts = None, 0
+        if aside:
+            self._audit.tell(
+                "incoming.put_back", channel_subject(account), actor, events=len(aside)
+            )
         return len(aside)
 
     async def trim(self, keep: float, limit: int) -> int:

@@ -8,12 +8,24 @@ from typing import TYPE_CHECKING
 import trio
 from msgspec import Struct, field, structs
 
-from ..ports.deliveries import OPEN, RAISED_BY, Delivery, Progress, Sent, Step, delivery_of
+from ..ports.audit import channel_subject
+from ..ports.deliveries import (
+    OPEN,
+    RAISED_BY,
+    Delivery,
+    Progress,
+    Sent,
+    Step,
+    by_account,
+    delivery_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from ..ports.audit import Act, Actor
     from ..ports.deliveries import DeliveryState, Finish, NewDelivery, Told
+    from .audit import MemoryAudit
     from .channel_accounts import MemoryChannelAccounts
 
 _COUNTED = frozenset({"queued", "sending", "unknown", "sent", "failed"})
@@ -64,8 +76,11 @@ class _Row(Struct):
 class MemoryDeliveries:
     """See `Deliveries`."""
 
-    def __init__(self, accounts: MemoryChannelAccounts, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, accounts: MemoryChannelAccounts, audit: MemoryAudit, clock_ms: Callable[[], int]
+    ) -> None:
         self._accounts = accounts
+        self._audit = audit
         self._clock_ms = clock_ms
         self._rows: dict[int, _Row] = {}
         self._last = 0
@@ -193,19 +208,22 @@ class MemoryDeliveries:
         rows = self._rows.values()
         return dict(Counter((row.new.account, row.state) for row in rows if row.state in _COUNTED))
 
-    async def retry(self, ids: Sequence[int]) -> set[int]:
+    async def retry(self, ids: Sequence[int], actor: Actor) -> set[int]:
         """See `Deliveries.retry`."""
         await trio.lowlevel.checkpoint()
         moved = self._move(ids, {"failed", "unknown"}, "queued")
         for id_ in moved:
             row = self._rows[id_]
             row.attempts, row.due, row.reason = 0, self._clock_ms(), None
+        self._tell("delivery.retried", moved, actor)
         return moved
 
-    async def drop(self, ids: Sequence[int]) -> set[int]:
+    async def drop(self, ids: Sequence[int], actor: Actor) -> set[int]:
         """See `Deliveries.drop`."""
         await trio.lowlevel.checkpoint()
-        return self._move(ids, {"queued", "failed", "unknown"}, "dropped")
+        moved = self._move(ids, {"queued", "failed", "unknown"}, "dropped")
+        self._tell("delivery.dropped", moved, actor)
+        return moved
 
     async def trim(self, keep: float, limit: int) -> int:
         """See `Deliveries.trim`."""
@@ -225,6 +243,10 @@ class MemoryDeliveries:
         for row in self._of(account):
             if row.new.chat == chat and row.state == "queued":
                 row.new = structs.replace(row.new, chat=now)
+
+    def _tell(self, act: Act, ids: set[int], actor: Actor) -> None:
+        for account, mine in by_account((self._rows[id_].new.account, id_) for id_ in ids):
+            self._audit.tell(act, channel_subject(account), actor, deliveries=mine)
 
     def _of(self, account: str) -> Iterable[_Row]:
         return [row for row in self._rows.values() if row.new.account == account]

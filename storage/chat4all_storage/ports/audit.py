@@ -35,6 +35,9 @@ Act = Literal[
     "webhook.added",
     "webhook.removed",
     "webhook.rotated",
+    "delivery.retried",
+    "delivery.dropped",
+    "incoming.put_back",
 ]
 
 Detail = str | int | bool | None
@@ -59,6 +62,11 @@ NODE: Final = Actor("node")
 def user_subject(user_id: str) -> str:
     """How the audit log names a user: by id, so that nothing is left of an erased name."""
     return f"user:{user_id}"
+
+
+def channel_subject(account: str) -> str:
+    """How the audit log names an account on a channel."""
+    return f"channel:{account}"
 
 
 class AuditEntry(Struct, frozen=True):

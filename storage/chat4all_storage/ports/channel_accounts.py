@@ -13,6 +13,8 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .audit import Actor
+
 
 class AccountState(Struct, frozen=True):
     """What is known of an account."""
@@ -41,6 +43,17 @@ class Pending(Incoming, frozen=True):
 
     id: int
     attempts: int
+
+
+class Backlog(Struct, frozen=True):
+    """What came in through an account and was not worked on."""
+
+    account: str
+    pending: int
+    aside: int
+    """Events that were put aside."""
+    reason: str | None
+    """Why the last of them was, if there is one."""
 
 
 class ChannelAccounts(Protocol):
@@ -92,8 +105,15 @@ class ChannelAccounts(Protocol):
         """This one can't be worked on: it is kept for operators, and not pending any more."""
         ...
 
-    async def put_back(self, account: str) -> int:
-        """Let everything that was put aside be pending again; how many that were."""
+    async def backlogs(self) -> list[Backlog]:
+        """Of each account that has some, by name."""
+        ...
+
+    async def put_back(self, account: str, actor: Actor) -> int:
+        """Let everything that was put aside be pending again, and the audit log have that.
+
+        How many that were.
+        """
         ...
 
     async def trim(self, keep: float, limit: int) -> int:

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from chat4all_protocol.frames import Kind
+
+    from .audit import Actor
 
 DeliveryState: TypeAlias = Literal[
     "queued", "sending", "unknown", "sent", "delivered", "read", "failed", "dropped"
@@ -145,6 +147,14 @@ def delivery_of(reference: str) -> int | None:
     return int(number)
 
 
+def by_account(moved: Iterable[tuple[str, int]]) -> list[tuple[str, str]]:
+    """Ids of each account as the audit log has them: ascending, with blanks between."""
+    ids: dict[str, list[int]] = {}
+    for account, id_ in moved:
+        ids.setdefault(account, []).append(id_)
+    return [(account, " ".join(map(str, sorted(mine)))) for account, mine in sorted(ids.items())]
+
+
 class Deliveries(Protocol):
     """Part of the directory, which says what holds for all. Every call is done whole or not.
 
@@ -212,12 +222,15 @@ class Deliveries(Protocol):
         """How many there are of each account in each state but `delivered`, `read`, `dropped`."""
         ...
 
-    async def retry(self, ids: Sequence[int]) -> set[int]:
-        """From `failed` or `unknown` to `queued`, as a person decided; those that were."""
+    async def retry(self, ids: Sequence[int], actor: Actor) -> set[int]:
+        """From `failed` or `unknown` to `queued`, as somebody decided; those that were.
+
+        The audit log has it, by account.
+        """
         ...
 
-    async def drop(self, ids: Sequence[int]) -> set[int]:
-        """From `queued`, `failed` or `unknown` to `dropped`; those that were."""
+    async def drop(self, ids: Sequence[int], actor: Actor) -> set[int]:
+        """From `queued`, `failed` or `unknown` to `dropped`; those that were. Audited as well."""
         ...
 
     async def trim(self, keep: float, limit: int) -> int:

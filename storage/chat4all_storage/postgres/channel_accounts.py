@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ..ports.channel_accounts import AccountState, Pending
+from ..ports.audit import channel_subject
+from ..ports.channel_accounts import AccountState, Backlog, Pending
+from .audit import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..ports.audit import Actor
     from ..ports.channel_accounts import Incoming
     from .connections import Database
 
@@ -76,6 +79,18 @@ _PUT_ASIDE: Final = f"""
     WITH {HELD}
     UPDATE channel_inbox SET aside = $4
     WHERE account = $1 AND id = $3 AND body IS NOT NULL AND EXISTS (SELECT FROM held)
+"""
+# Each side along its own index: what was worked on is far more.
+_BACKLOGS: Final = """
+    WITH pending AS (
+        SELECT account, count(*) AS n FROM channel_inbox
+        WHERE body IS NOT NULL AND aside IS NULL GROUP BY account
+    ), asides AS (
+        SELECT account, count(*) AS n, (array_agg(aside ORDER BY id DESC))[1] AS reason
+        FROM channel_inbox WHERE aside IS NOT NULL GROUP BY account
+    )
+    SELECT account, coalesce(p.n, 0), coalesce(a.n, 0), a.reason
+    FROM pending p FULL JOIN asides a USING (account) ORDER BY account COLLATE "C"
 """
 _PUT_BACK: Final = """
     WITH back AS (
@@ -172,9 +187,23 @@ class PostgresChannelAccounts:
         """See `ChannelAccounts.put_aside`."""
         await self._do(_PUT_ASIDE, account, holder, id_, reason)
 
-    async def put_back(self, account: str) -> int:
+    async def backlogs(self) -> list[Backlog]:
+        """See `ChannelAccounts.backlogs`."""
+        rows = await self._database.read(lambda connection: connection.fetch(_BACKLOGS))
+        return [Backlog(*row) for row in rows]
+
+    async def put_back(self, account: str, actor: Actor) -> int:
         """See `ChannelAccounts.put_back`."""
-        return await self._count(_PUT_BACK, account)
+
+        async def run(connection: Any) -> int:
+            async with connection.transaction():
+                back: int = await connection.fetchval(_PUT_BACK, account)
+                if back:
+                    subject = channel_subject(account)
+                    await tell(connection, "incoming.put_back", subject, actor, events=back)
+                return back
+
+        return await self._database.write(run)
 
     async def trim(self, keep: float, limit: int) -> int:
         """See `ChannelAccounts.trim`."""

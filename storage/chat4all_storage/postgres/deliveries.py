@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ..ports.deliveries import RAISED_BY, Delivery, Progress, Sent, Step, delivery_of
+from ..ports.audit import channel_subject
+from ..ports.deliveries import (
+    RAISED_BY,
+    Delivery,
+    Progress,
+    Sent,
+    Step,
+    by_account,
+    delivery_of,
+)
 from ..ports.events import KINDS
+from .audit import tell
 from .channel_accounts import HELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ..ports.audit import Act, Actor
     from ..ports.deliveries import DeliveryState, Finish, NewDelivery, Told
     from .connections import Database
 
@@ -149,12 +160,14 @@ _COUNTS: Final = """
 _RETRY: Final = """
     UPDATE deliveries SET state = 'queued', attempts = 0, reason = NULL,
         due_at = clock_timestamp(), changed_at = clock_timestamp()
-    WHERE id = ANY ($1::bigint[]) AND state IN ('failed', 'unknown') RETURNING id
+    WHERE id = ANY ($1::bigint[]) AND state IN ('failed', 'unknown')
+    RETURNING account, id
 """
 _DROP: Final = """
     UPDATE deliveries SET state = 'dropped', changed_at = clock_timestamp(),
         step_states = step_states || 'dropped'::text, step_times = step_times || clock_timestamp()
-    WHERE id = ANY ($1::bigint[]) AND state IN ('queued', 'failed', 'unknown') RETURNING id
+    WHERE id = ANY ($1::bigint[]) AND state IN ('queued', 'failed', 'unknown')
+    RETURNING account, id
 """
 _TRIM: Final = """
     WITH gone AS (
@@ -297,13 +310,23 @@ class PostgresDeliveries:
         """See `Deliveries.counts`."""
         return {(account, state): n for account, state, n in await self._read(_COUNTS)}
 
-    async def retry(self, ids: Sequence[int]) -> set[int]:
+    async def retry(self, ids: Sequence[int], actor: Actor) -> set[int]:
         """See `Deliveries.retry`."""
-        return {row[0] for row in await self._write(_RETRY, list(ids))}
+        return await self._decide("delivery.retried", _RETRY, ids, actor)
 
-    async def drop(self, ids: Sequence[int]) -> set[int]:
+    async def drop(self, ids: Sequence[int], actor: Actor) -> set[int]:
         """See `Deliveries.drop`."""
-        return {row[0] for row in await self._write(_DROP, list(ids))}
+        return await self._decide("delivery.dropped", _DROP, ids, actor)
+
+    async def _decide(self, act: Act, query: str, ids: Sequence[int], actor: Actor) -> set[int]:
+        async def run(connection: Any) -> set[int]:
+            async with connection.transaction():
+                rows = await connection.fetch(query, list(ids))
+                for account, mine in by_account((row[0], row[1]) for row in rows):
+                    await tell(connection, act, channel_subject(account), actor, deliveries=mine)
+                return {row[1] for row in rows}
+
+        return await self._database.write(run)
 
     async def trim(self, keep: float, limit: int) -> int:
         """See `Deliveries.trim`."""

@@ -12,6 +12,7 @@ from chat4all_storage.ports.deliveries import Finish, NewDelivery
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from chat4all_storage.ports.audit import Audit
     from chat4all_storage.ports.channels import ChannelStores
     from chat4all_storage.ports.deliveries import Delivery
 
@@ -29,6 +30,8 @@ class ChannelPlace(NamedTuple):
     """Make everything that was written so many seconds older."""
     now_ms: Callable[[], int]
     """The time there, about."""
+    audit: Audit
+    """Beside them."""
 
     async def hold(self, holder: str = NODE, account: str = ACCOUNT) -> bool:
         """Hold the account."""

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chat4all_storage.bridge import open_bridge
+from chat4all_storage.memory.audit import MemoryAudit
 from chat4all_storage.memory.channels import memory_channels
 from chat4all_storage.memory.log import wall_clock_ms
+from chat4all_storage.postgres.audit import PostgresAudit
 from chat4all_storage.postgres.channels import postgres_channels
 from chat4all_storage.postgres.connections import Database
 from tests.storage.channels import AGED_CHANNELS
@@ -30,8 +32,9 @@ async def place(database_or_memory: str | None) -> AsyncIterator[ChannelPlace]:
         def clock() -> int:
             return wall_clock_ms() + int(ahead * 1000)
 
-        stores = memory_channels(clock)
-        yield ChannelPlace(stores, stores, wait, clock)
+        audit = MemoryAudit(clock)
+        stores = memory_channels(clock, audit)
+        yield ChannelPlace(stores, stores, wait, clock, audit)
         return
     async with open_bridge() as bridge:
         one, other = (Database(bridge, database_or_memory) for _ in range(2))
@@ -45,6 +48,7 @@ async def place(database_or_memory: str | None) -> AsyncIterator[ChannelPlace]:
 
             await one.write(run)
 
-        yield ChannelPlace(postgres_channels(one), postgres_channels(other), age, wall_clock_ms)
+        stores, others = postgres_channels(one), postgres_channels(other)
+        yield ChannelPlace(stores, others, age, wall_clock_ms, PostgresAudit(one))
         await one.close()
         await other.close()

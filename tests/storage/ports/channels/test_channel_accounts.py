@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from chat4all_storage.ports.audit import SHELL
+from chat4all_storage.ports.channel_accounts import Backlog
+
 from .builders import ACCOUNT, LEASE, NODE, delivery, incoming
 
 if TYPE_CHECKING:
@@ -120,10 +123,31 @@ async def test_what_fails_is_counted_and_can_be_put_aside_and_back(place: Channe
     assert len(await accounts.pending(ACCOUNT, 10)) == 2
     await accounts.put_aside(ACCOUNT, NODE, bad.id, "nobody is to have it")
     assert [each.key for each in await accounts.pending(ACCOUNT, 10)] == ["b"]
-    assert await accounts.put_back(ACCOUNT) == 1
+    assert await accounts.put_back(ACCOUNT, SHELL) == 1
     back, _ = await accounts.pending(ACCOUNT, 10)
     assert (back.key, back.attempts) == ("a", 0)
-    assert await accounts.put_back(ACCOUNT) == 0
+    assert await accounts.put_back(ACCOUNT, SHELL) == 0
+    assert await accounts.put_back("instagram", SHELL) == 0
+    (entry,) = await place.audit.entries("channel:telegram")
+    assert (entry.act, entry.actor, entry.details) == ("incoming.put_back", "shell", {"events": 1})
+
+
+async def test_what_was_not_worked_on_is_counted_by_account(place: ChannelPlace) -> None:
+    accounts = place.stores.accounts
+    await place.hold()
+    assert await accounts.backlogs() == []
+    await accounts.receive("instagram", incoming("a"))
+    await accounts.receive(ACCOUNT, incoming("a", "b", "c", "d"))
+    done, first, second, _ = await accounts.pending(ACCOUNT, 10)
+    await accounts.worked(ACCOUNT, NODE, [done.id])
+    await accounts.put_aside(ACCOUNT, NODE, second.id, "the second")
+    await accounts.put_aside(ACCOUNT, NODE, first.id, "the first")
+    assert await accounts.backlogs() == [
+        Backlog("instagram", 1, 0, None),
+        Backlog(ACCOUNT, 1, 2, "the second"),
+    ]
+    await accounts.put_back(ACCOUNT, SHELL)
+    assert (await accounts.backlogs())[1] == Backlog(ACCOUNT, 3, 0, None)
 
 
 async def test_polling_goes_on_where_what_came_is_kept(place: ChannelPlace) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chat4all_protocol.ids import new_id
+from chat4all_storage.ports.audit import SHELL, Actor
 from chat4all_storage.ports.deliveries import (
     Finish,
     Sent,
@@ -44,7 +45,7 @@ async def in_state(place: ChannelPlace, new: NewDelivery, state: DeliveryState) 
         await place.finish(Finish(id=id_, state=state, message="m1", reason="why"))
     if state == "dropped":
         await place.finish(Finish(id=id_, state="failed", message="m1"))
-        await deliveries.drop([id_])
+        await deliveries.drop([id_], SHELL)
     assert await place.state(new) == state
     return id_
 
@@ -261,11 +262,30 @@ async def test_dead_letters_are_listed_and_tried_again_or_dropped(place: Channel
     assert await deliveries.listed(["failed"], account="instagram", after=0, limit=10) == []
     page = await deliveries.listed(["failed", "unknown"], account=ACCOUNT, after=ids[0], limit=1)
     assert [each.id for each in page] == [ids[1]]
-    assert await deliveries.retry([*ids, 0]) == set(ids[:2])
+    assert await deliveries.retry([*ids, 0], SHELL) == set(ids[:2])
     assert [each.id for each in await place.due()] == ids[:2]
-    assert await deliveries.drop(ids) == set(ids[:2])
+    assert await deliveries.drop(ids, SHELL) == set(ids[:2])
     assert await place.due() == []
     assert await deliveries.counts() == {(ACCOUNT, "sending"): 1, (ACCOUNT, "sent"): 1}
+
+
+async def test_who_decided_on_dead_letters_is_in_the_audit_log(place: ChannelPlace) -> None:
+    ids = await place.begun(delivery("1"), delivery("2"))
+    deliveries, actor = place.stores.deliveries, Actor("user:7", "192.0.2.1")
+    await deliveries.retry(ids, actor)
+    await deliveries.drop([], actor)
+    assert await place.audit.entries() == []
+    await place.finish(*(Finish(id=id_, state="failed") for id_ in ids))
+    await deliveries.retry([*ids, 0], actor)
+    await deliveries.drop(ids[:1], actor)
+    dropped, retried = await place.audit.entries("channel:telegram")
+    assert (retried.act, retried.actor, retried.address) == (
+        "delivery.retried",
+        "user:7",
+        "192.0.2.1",
+    )
+    assert retried.details == {"deliveries": f"{ids[0]} {ids[1]}"}
+    assert (dropped.act, dropped.details) == ("delivery.dropped", {"deliveries": f"{ids[0]}"})
 
 
 async def test_what_came_to_rest_is_removed_after_its_time(place: ChannelPlace) -> None:
