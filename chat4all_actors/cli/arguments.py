@@ -11,6 +11,7 @@ from chat4all_storage.ports.logical_shards import LOGICAL_SHARDS
 
 from ..accounts.rotation import DELAY
 from ..accounts.scopes import SCOPES
+from .channel_arguments import add_channels
 from .flags import add_settings
 
 if TYPE_CHECKING:
@@ -265,6 +266,11 @@ COMMANDS: Final = {
         "Chat from the terminal. In a pipe a line in is a message out; received ones come as"
         " lines.",
         _chat,
+    ),
+    "channels": Command(
+        "look after accounts on channels: channels status, list, show, retry, drop, put-back",
+        f"Look after accounts on channels, and decide on messages that did not arrive. {_BESIDE}",
+        add_channels,
     ),
     "shards": Command(
         "show where conversations are, and move shards between databases",
