@@ -167,12 +167,10 @@ class Intake:
                 found = await self._checks.wait(file.id, file.sha256)
             if patience.cancelled_caught:
                 raise Unavailable("a file that came in is still being checked")
-        if found is None or found.state in ("removing", "uploading"):
+        if found is None or found.state == "removing":
             raise _gone()
-        if found.state == "rejected":
-            raise NotTaken(found.reason or "type")
-        if found.state == "quarantined":
-            raise NotTaken(found.reason or "unscanned")
+        if found.state != "ready":
+            raise NotTaken(found.reason or found.state)
         return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import tracemalloc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -13,10 +15,12 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chat4all_actors.files.errors import NotTaken
 from chat4all_actors.files.files import Files
+from chat4all_protocol.ids import new_id
 from chat4all_storage.local.objects import LocalObjects
 from chat4all_storage.ports.errors import Unavailable
 from chat4all_storage.ports.files import Verdict
 from tests.files.test_kinds import JPEG, NOISE, PDF, PNG, PROGRAM
+from tests.support.s3_server import BUCKET, REGION
 
 from .elsewhere import ANA, PIECE, Elsewhere, content, incoming
 from .files_harness import CHUNK, TEXT, Place, new_file, now, sha256
@@ -26,6 +30,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chat4all_actors.files.intake import Incoming
+    from chat4all_storage.ports.objects import ObjectStore
+    from tests.support.s3_server import S3Server
+
+
+@asynccontextmanager
+async def with_objects(place: Place, objects: ObjectStore) -> AsyncIterator[Files]:
+    """A node's files while their bytes are kept there."""
+    stores = replace(place.storage, objects=objects)
+    files = Files(place.settings, stores, holder=new_id(), told=lambda _: None, clock=now)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(files.run)
+        yield files
+        nursery.cancel_scope.cancel()
 
 
 async def reason(place: Place, new: Incoming, source: Elsewhere) -> str:
@@ -66,6 +83,7 @@ async def test_a_large_one_goes_into_the_store_in_parts(place: Place) -> None:
         (PDF, "text/plain", "application/pdf"),
         (TEXT, "image/jpeg", "text/plain"),
         (TEXT, "text/html", "text/plain"),
+        (TEXT, "text/csv", "text/csv"),
         (NOISE, "image/jpeg", "application/octet-stream"),
         (b"OggS" + bytes(40), "audio/ogg; codecs=opus", "audio/ogg"),
         (b"OggS" + bytes(40), "Audio/OGG", "audio/ogg"),
@@ -94,6 +112,29 @@ async def test_its_name_is_fit_to_be_shown(
 ) -> None:
     file = await place.files.take_in(incoming(name=told, mime=None), Elsewhere(data))
     assert file.name == name
+
+
+async def test_it_is_gathered_beside_the_data_if_nothing_else_is_said(tmp_path: Path) -> None:
+    async with Place(data_dir=str(tmp_path)).running() as place:
+        await place.files.take_in(incoming(), Elsewhere())
+    assert os.listdir(tmp_path) == ["spool"]
+
+
+@pytest.mark.xdist_group("s3")
+async def test_it_goes_into_a_bucket_as_well(
+    make: Callable[..., Place], s3_server: S3Server
+) -> None:
+    # Here, because their import takes longer than most tests.
+    from chat4all_storage.s3.client import Bucket
+    from chat4all_storage.s3.objects import open_s3
+
+    place, data = make(), random.Random(6).randbytes(CHUNK + 17)
+    async with open_s3(Bucket(BUCKET, s3_server.endpoint, REGION), timeout=10) as store:
+        async with with_objects(place, store) as files:
+            file = await files.take_in(incoming(mime=None), Elsewhere(data))
+        async with store.read(file.key) as pieces:
+            assert b"".join([piece async for piece in pieces]) == data
+        await store.remove(file.key)
 
 
 # What is not taken
@@ -288,14 +329,10 @@ async def test_a_part_of_it_is_in_memory_at_a_time(
 
         yield pieces()
 
-    stores = replace(place.storage, objects=objects)
-    files = Files(place.settings, stores, holder="a", told=lambda _: None, clock=now)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(files.run)
+    async with with_objects(place, objects) as files:
         tracemalloc.reset_peak()
         before, _ = tracemalloc.get_traced_memory()
         file = await files.take_in(incoming(mime=None), source)
         _, peak = tracemalloc.get_traced_memory()
-        nursery.cancel_scope.cancel()
     assert file.size == 6 * CHUNK
     assert peak - before < 2 * CHUNK

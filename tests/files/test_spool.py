@@ -73,15 +73,23 @@ async def test_no_more_is_gathered_than_is_allowed(tmp_path: Path, pieces: list[
     assert asked == len(pieces)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files can't be seen here")
 async def test_nothing_has_a_name_while_it_is_gathered_and_nothing_stays(tmp_path: Path) -> None:
     place = tmp_path / "of" / "files"
     async with Spool(place).open() as spooled:
         await spooled.fill(told([TEXT, bytes(PIECE)]), 2 * PIECE)
         assert os.listdir(place) == []
+        assert any(file.startswith(f"{place}/") for file in open_files())
         assert place.stat().st_mode & 0o777 == 0o700
     assert os.listdir(place) == []
     with pytest.raises(ValueError, match="closed"):
         await spooled.read(0, 1)
+
+
+def open_files() -> list[str]:
+    """What this process has open, by the places where it is or was."""
+    listed = Path("/proc/self/fd")
+    return [os.readlink(file) for file in listed.iterdir() if file.is_symlink()]
 
 
 async def test_a_disk_that_does_not_take_it_is_said_to_pass(tmp_path: Path) -> None:
