@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Listed,
         Place,
         Portion,
+        Reaction,
         Receipt,
         Revision,
     )
@@ -179,6 +180,9 @@ class FaultyShard:
 
     async def receipts(self, conversation: str, seq: int, reader: str) -> list[Receipt] | None:
         return await self._read(lambda: self.database.inner.receipts(conversation, seq, reader))
+
+    async def reactions(self, conversation: str, seq: int, limit: int) -> list[Reaction]:
+        return await self._read(lambda: self.database.inner.reactions(conversation, seq, limit))
 
     async def revisions(self, conversation: str, seq: int, reader: str) -> list[Revision] | None:
         return await self._read(lambda: self.database.inner.revisions(conversation, seq, reader))

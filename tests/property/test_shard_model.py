@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from chat4all_protocol.codec import encode_meta
 from chat4all_protocol.ids import new_id
 from chat4all_storage.bridge import open_bridge
 from chat4all_storage.memory.shard import MemoryShard
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chat4all_storage.ports.events import StoredEvent
-    from chat4all_storage.ports.shard import ShardStore
+    from chat4all_storage.ports.shard import Conversation, ShardStore
 
 CONVERSATIONS = 3
 ROLES = ("owner", "admin", "member")
@@ -46,7 +47,10 @@ drafts = st.fixed_dictionaries(
         "id": st.integers(0, IDS - 1),
         "body": st.sampled_from([b"one", b"other", b"", None, b"\0\xff"]),
         "kind": st.sampled_from(
-            ["message"] * 5 + ["edit"] * 2 + ["delete", "join", "join", "leave", "change"]
+            ["message"] * 5
+            + ["edit"] * 2
+            + ["react"] * 2
+            + ["delete", "join", "join", "leave", "change"]
         ),
         "reply_to": st.one_of(st.none(), st.none(), positions),
         "target": st.one_of(st.integers(1, 6), positions, st.none()),
@@ -60,6 +64,8 @@ drafts = st.fixed_dictionaries(
             ),
         ),
         "meta": st.sampled_from([None, b"", b"meta"]),
+        "emoji": st.sampled_from(["👍", "🎉"]),
+        "on": st.booleans(),
         "subject": users,
         "role": st.sampled_from(["owner", "admin", "member"]),
     }
@@ -97,7 +103,9 @@ class World:
             kind=kind,
             reply_to=draft["reply_to"],
             target=draft["target"],
-            meta=draft["meta"],
+            meta=draft["meta"]
+            if kind != "react"
+            else encode_meta({"emoji": draft["emoji"], "on": draft["on"]}),
             subject=self.users[draft["subject"]] if aims else None,
             role=draft["role"] if aims and kind != "leave" else None,
             change=draft["change"] if kind == "change" else None,
@@ -129,7 +137,7 @@ class World:
             await store.create(id_, "group", f"of {names[0]}", names[0], roles)
             for store in (self.memory, self.nodes[0])
         ]
-        memory, postgres = ((replace(each, created_at=0), made) for each, made in found)
+        memory, postgres = ((described(each), made) for each, made in found)
         assert postgres == memory
 
     async def compare_reads(self) -> None:
@@ -148,15 +156,12 @@ class World:
         for conversation in self.conversations:
             found = await store.conversation(conversation)
             if found is not None:
-                members = {
-                    name: replace(each, recv_at=None, read_at=None)
-                    for name, each in found.members.items()
-                }
-                seen += [replace(found, created_at=0, members=members), list(members)]
+                seen += [described(found), list(found.members)]
                 seen += [
                     (name, each.recv_at is None, each.read_at is None)
                     for name, each in found.members.items()
                 ]
+            seen += [await store.reactions(conversation, seq, 2) for seq in range(7)]
             for user, (after, before) in itertools.product(
                 self.users, [(None, None), (1, None), (None, 3)]
             ):
@@ -167,6 +172,15 @@ class World:
             mine_now = await memberships(store, user, details=99)
             seen.append({mine.conversation: replace(mine, active_at=0) for mine in mine_now})
         return seen
+
+
+def described(conversation: Conversation) -> Conversation:
+    """The conversation without its times."""
+    members = {
+        name: replace(each, recv_at=None, read_at=None)
+        for name, each in conversation.members.items()
+    }
+    return replace(conversation, created_at=0, members=members)
 
 
 def timeless(event: StoredEvent) -> StoredEvent:
@@ -188,7 +202,8 @@ def lawful(appends: list[Append]) -> list[Append]:
             and (
                 earlier.kind in ("join", "leave", "change")
                 or (
-                    {earlier.kind, each.kind} <= {"edit", "delete"}
+                    earlier.kind in ("edit", "delete")
+                    and each.kind in ("edit", "delete", "react")
                     and earlier.target == each.target
                 )
                 or (earlier.sender, earlier.id) == (each.sender, each.id)

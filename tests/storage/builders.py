@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
+from chat4all_protocol.codec import encode_meta
 from chat4all_protocol.ids import new_id
 from chat4all_storage.ports.events import Append, Change, Mark, Rules, Status
 from chat4all_storage.ports.shard import Range, Replay
@@ -68,6 +69,13 @@ def edit(conversation: str, sender: str, target: int, body: bytes = b"edited") -
 
 def delete(conversation: str, sender: str, target: int) -> Append:
     return append(conversation, sender, None, kind="delete", target=target)
+
+
+def react(
+    conversation: str, sender: str, target: int | None, emoji: str = "👍", *, on: bool = True
+) -> Append:
+    meta = encode_meta({"emoji": emoji, "on": on})
+    return append(conversation, sender, None, kind="react", target=target, meta=meta)
 
 
 def change_role(conversation: str, sender: str, subject: str, role: str) -> Append:

@@ -71,10 +71,10 @@ class Queue:
     def take_entries(self) -> list[Entry[Any]]:
         """The next flush, in order.
 
-        A flush holds a (conversation, sender, id) once, one edit or deletion of a message, and
-        nothing of a conversation after a change of it or its members: so the statement decides
-        each entry by what stood before it. Such an entry, and what follows it in its conversation,
-        stays in front of the queue, in order.
+        A flush holds a (conversation, sender, id) once, one edit or deletion of a message and no
+        reaction to it after that, and nothing of a conversation after a change of it or its
+        members: so the statement decides each entry by what stood before it. Such an entry, and
+        what follows it in its conversation, stays in front of the queue, in order.
         """
         taken: list[Entry[Any]] = []
         kept: list[Entry[Any]] = []
@@ -94,13 +94,14 @@ class Queue:
                 closed.add(append.conversation)
                 kept.append(entry)
                 continue
-            if append.kind in ("edit", "delete"):
+            if append.kind in ("edit", "delete", "react"):
                 target = (append.conversation, "target", append.target)
                 if target in seen:
                     closed.add(append.conversation)
                     kept.append(entry)
                     continue
-                seen.add(target)
+                if append.kind != "react":
+                    seen.add(target)
             seen.add(key)
             if append.kind in ("join", "leave", "change"):
                 closed.add(append.conversation)

@@ -1,6 +1,6 @@
 """One conversation in memory: the rules of `ShardStore.commit`, one event at a time.
 
-The same rules on PostgreSQL are `commit_batch` and `refusal` (migrations 0011 and 0006).
+The same rules on PostgreSQL are `commit_batch` and `refusal` (migration 0013).
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Log(Struct):
             return Status.NOT_MEMBER
         if append.reply_to is not None and not 1 <= append.reply_to <= head:
             return Status.BAD_REFERENCE
-        if append.kind in ("edit", "delete"):
+        if append.kind in ("edit", "delete", "react"):
             return self._refused_target(append, sender, head, now, rules)
         if append.kind in ("join", "leave", "change"):
             if self.type == "private":
@@ -141,6 +141,8 @@ class Log(Struct):
         event = self.events[target - 1] if target and 1 <= target <= head else None
         if event is None or event.kind != "message":
             return Status.BAD_TARGET
+        if append.kind == "react":
+            return Status.TARGET_DELETED if event.deleted else None
         manages = self.type == "group" and sender.role in MANAGERS
         window = rules.edit_window
         if append.kind == "delete":

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from chat4all_protocol.codec import decode_meta
+
 from ..ports.logical_shards import logical_shard
 from ..ports.queries import (
     LAST_WITHIN,
@@ -13,6 +15,7 @@ from ..ports.queries import (
     Found,
     Listed,
     Portion,
+    Reaction,
     Receipt,
     Revision,
     receipt,
@@ -72,6 +75,21 @@ class MemoryQueries(MemoryConversations):
             Revision(edit, log.events[edit - 1].ts, body)
             for edit, body in log.revisions.get(seq, ())
         ]
+
+    async def reactions(self, conversation: str, seq: int, limit: int) -> list[Reaction]:
+        """See `Queries.reactions`."""
+        await trio.lowlevel.checkpoint()
+        self._check_served(conversation)
+        log = self._logs.get(conversation)
+        standing: dict[tuple[str, str], Reaction] = {}
+        for event in log.events if log is not None else ():
+            if event.kind == "react" and event.target == seq and event.meta is not None:
+                meta = decode_meta(event.meta)
+                key = (event.sender, meta["emoji"])
+                standing.pop(key, None)  # what is put again is the last
+                if meta["on"]:
+                    standing[key] = Reaction(event.seq, *key)
+        return list(standing.values())[-limit:]
 
     async def carrying(
         self, carriers: Sequence[Carrier], reader: str | None

@@ -65,7 +65,7 @@ class Append(Struct, frozen=True, gc=False):
     """64 bits with sign over everything the sender wrote: tells a retry from a conflict."""
     reply_to: int | None = None
     target: int | None = None
-    """The message that an `edit` or `delete` is of."""
+    """The message that an `edit`, `delete` or `react` is of."""
     meta: bytes | None = None
     subject: str | None = None
     """Whom a `join`, a `leave` or a `change` of a role is about."""
@@ -105,7 +105,7 @@ class Status(IntEnum):
     """The sender's role does not allow it, the message is somebody else's, or a private
     conversation's members and settings were to be changed."""
     BAD_TARGET = 10
-    """The target of an `edit` or `delete` is no message."""
+    """The target of an `edit`, `delete` or `react` is no message."""
     TARGET_DELETED = 11
     """The target has been deleted before."""
     LAST_OWNER = 12

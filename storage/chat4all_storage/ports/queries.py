@@ -112,6 +112,15 @@ def receipt(
     return Receipt(user, "SENT", None, None)
 
 
+class Reaction(Struct, frozen=True, gc=False):
+    """A reaction that stands: it was put to a message, and not taken back."""
+
+    seq: int
+    """Of the `react` that put it: the last, if it was put again."""
+    sender: str
+    emoji: str
+
+
 Carrier = tuple[str, str]
 """An event that was to carry something: the conversation it was sent to, and its id. The event is
 looked for in the logical shard of that conversation, whose own id may have changed since."""
@@ -143,6 +152,13 @@ class Queries(Protocol):
 
     async def revisions(self, conversation: str, seq: int, reader: str) -> list[Revision] | None:
         """The former bodies of a message, oldest first; none of a deleted one."""
+        ...
+
+    async def reactions(self, conversation: str, seq: int, limit: int) -> list[Reaction]:
+        """The last `limit` of those that stand at a message, in the order in which they were put.
+
+        Whoever puts several at once has several; of a sender who was erased none is left.
+        """
         ...
 
     async def carrying(

@@ -159,12 +159,13 @@ class ShardStore(Outbox, Queries, ChangesReader, Upkeep, Protocol):
         retention; only owners give roles other than `member`, and change roles. Everybody may
         leave, but for the only owner while others remain; owners remove anybody, admins those who
         have no role. Nobody joins or leaves a private conversation, or changes it. A message is
-        edited by its sender, and deleted by its sender or the group's owners and admins.
+        edited by its sender, and deleted by its sender or the group's owners and admins. Everybody
+        reacts to a message that is not deleted; what a reaction is, its `meta` tells.
 
         A batch holds a (conversation, sender, id) once, nothing of a conversation after a `join`,
-        `leave` or `change` of it, one `edit` or `delete` of a message, and one mark of a member
-        (`log/queue.py` sees to that). So references, targets and roles are judged by what stood
-        before the batch.
+        `leave` or `change` of it, one `edit` or `delete` of a message, and no `react` to it after
+        that, and one mark of a member (`log/queue.py` sees to that). So references, targets and
+        roles are judged by what stood before the batch.
 
         Marks only ever raise a watermark, and never above the head; `read` raises `recv`.
 

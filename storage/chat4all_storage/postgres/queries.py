@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from chat4all_protocol.codec import decode_meta
+
 from ..ports.queries import (
     LAST_WITHIN,
     MEMBERS_LISTED,
     Found,
     Listed,
     Portion,
+    Reaction,
     Receipt,
     Revision,
     receipt,
@@ -97,6 +100,20 @@ _REVISIONS: Final = """
     ORDER BY v.edit
 """
 
+# A reaction's meta ends with whether it is put (c3) or taken back; what is before is the emoji.
+_REACTIONS: Final = """
+    SELECT last.seq, last.sender, last.meta FROM (
+        SELECT DISTINCT ON (e.sender, substr(e.meta, 1, octet_length(e.meta) - 1))
+            e.seq, e.sender, e.meta
+        FROM events e
+        WHERE e.conversation = $1 AND e.target = $2 AND e.kind = 3 AND e.meta IS NOT NULL
+            AND check_served(ARRAY[$1::uuid])
+        ORDER BY e.sender, substr(e.meta, 1, octet_length(e.meta) - 1), e.seq DESC
+    ) last
+    WHERE substr(last.meta, octet_length(last.meta)) = '\\xc3'::bytea
+    ORDER BY last.seq DESC LIMIT $3
+"""
+
 # While a private conversation of an erased user moves, a message moves before its edit: there the
 # edit stands for itself, so that nobody takes it for gone; nobody is a member meanwhile.
 _CARRYING: Final = """
@@ -150,6 +167,14 @@ class PostgresQueries:
         if not rows:
             return None
         return [Revision(edit, ts, body) for edit, ts, body in rows if edit is not None]
+
+    async def reactions(self, conversation: str, seq: int, limit: int) -> list[Reaction]:
+        """See `Queries.reactions`."""
+        rows = await self._database.read(lambda c: c.fetch(_REACTIONS, conversation, seq, limit))
+        return [
+            Reaction(put, sender, decode_meta(meta)["emoji"])
+            for put, sender, meta in reversed(rows)
+        ]
 
     async def carrying(
         self, carriers: Sequence[Carrier], reader: str | None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ..ports.directory import Directory
     from ..ports.events import StoredEvent
-    from ..ports.queries import Carrier, Receipt, Revision
+    from ..ports.queries import Carrier, Reaction, Receipt, Revision
     from ..ports.shard import (
         Conversation,
         Membership,
@@ -257,6 +257,10 @@ class Shards:
         return await self._at(
             conversation, lambda store: store.revisions(conversation, seq, reader)
         )
+
+    async def reactions(self, conversation: str, seq: int, limit: int) -> list[Reaction]:
+        """See `Queries.reactions`."""
+        return await self._at(conversation, lambda store: store.reactions(conversation, seq, limit))
 
     async def carrying(
         self, carriers: Sequence[Carrier], reader: str | None

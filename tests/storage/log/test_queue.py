@@ -11,7 +11,16 @@ from chat4all_storage.log import queue as module
 from chat4all_storage.log.entries import Entry, LogFull, MarkEntry, Returned
 from chat4all_storage.log.queue import Queue
 from chat4all_storage.ports.events import Mark
-from tests.storage.builders import append, change_role, conversation_of, delete, edit, join, leave
+from tests.storage.builders import (
+    append,
+    change_role,
+    conversation_of,
+    delete,
+    edit,
+    join,
+    leave,
+    react,
+)
 
 if TYPE_CHECKING:
     from chat4all_storage.ports.events import Append
@@ -111,6 +120,20 @@ def test_a_message_is_changed_once_in_a_flush(conversation: str, change: Any) ->
     later, elsewhere = append(conversation, "ann"), append(new_id(), "ann")
     queue = filled(one, other, again, later, elsewhere)
     assert flushes(queue) == [[one, other, elsewhere], [again, later]]
+
+
+@pytest.mark.parametrize("change", [edit, delete])
+def test_a_message_is_not_reacted_to_after_its_change_in_a_flush(
+    conversation: str, change: Any
+) -> None:
+    before, changed = react(conversation, "bob", 1), change(conversation, "ann", 1)
+    other, after = react(conversation, "bob", 2), react(conversation, "bob", 1)
+    assert flushes(filled(before, changed, other, after)) == [[before, changed, other], [after]]
+
+
+def test_any_number_of_reactions_to_a_message_are_in_a_flush(conversation: str) -> None:
+    sent = [react(conversation, name, 1) for name in ("ann", "bob", "ann")]
+    assert flushes(filled(*sent)) == [sent]
 
 
 def test_a_message_of_another_conversation_has_other_changes(conversation: str) -> None:

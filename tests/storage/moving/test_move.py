@@ -17,6 +17,7 @@ from chat4all_storage.moving import move as moving
 from chat4all_storage.moving.status import shard_status
 from chat4all_storage.ports.errors import Moved, Rejected, StorageError
 from chat4all_storage.ports.events import Mark, Status
+from chat4all_storage.ports.queries import Reaction
 from chat4all_storage.storage import open_postgres
 from tests.storage.builders import (
     append,
@@ -28,6 +29,7 @@ from tests.storage.builders import (
     fill,
     join,
     leave,
+    react,
 )
 from tests.storage.moving.two_databases import (
     SHARD,
@@ -51,6 +53,7 @@ async def test_a_shard_moves_whole_and_its_source_forgets_it(bridge: Bridge, two
         entries = [
             append(ids[2], "bob", b"reply", reply_to=1, meta=b"meta"),
             append(ids[2], "ann", None, kind="delete", target=1),
+            react(ids[2], "ann", 2),
             join(ids[2], "ann", "carl"),
         ]
         for entry in entries:
@@ -59,9 +62,10 @@ async def test_a_shard_moves_whole_and_its_source_forgets_it(bridge: Bridge, two
         before = await everything(storage, ids)
         report = await run(bridge, two.move())
         assert (report.source, report.target) == tuple(two.names)
-        assert (report.conversations, report.events) == (3, 7)
+        assert (report.conversations, report.events) == (3, 8)
         assert 0 < report.paused < 1
         assert await everything(storage, ids) == before
+        assert await storage.shards.reactions(ids[2], 2, 9) == [Reaction(5, "ann", "👍")]
         assert storage.shards.of(ids[0]) is storage.shards.all[1]
         assert (await storage.shards.of(ids[2]).commit([entries[0]], [])).outcomes[
             0
@@ -69,7 +73,7 @@ async def test_a_shard_moves_whole_and_its_source_forgets_it(bridge: Bridge, two
         with pytest.raises(Moved):
             await store.conversation(ids[0])
     assert await trio.to_thread.run_sync(two.left, 0) == [0, 0, 0]
-    assert await trio.to_thread.run_sync(two.left, 1) == [3, 6, 7]
+    assert await trio.to_thread.run_sync(two.left, 1) == [3, 6, 8]
     status = await shard_status(bridge, two.dsns)
     assert [each.shard for each in status.shards if each.database == two.names[1]].count(SHARD) == 1
     assert status.moves == []

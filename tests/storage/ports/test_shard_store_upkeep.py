@@ -30,6 +30,7 @@ from tests.storage.builders import (
     leave,
     mark,
     new_conversation,
+    react,
 )
 from tests.storage.probes import ask
 
@@ -178,6 +179,8 @@ async def test_nothing_of_an_erased_user_remains(
         await commit(shard_store, edit(conversation, "zed", 1, b"zebra again"))
     await fill(shard_store, private, "bob", 4)
     await commit(shard_store, edit(private, "bob", 7, b"mine"))
+    for conversation in (group, private):
+        await commit(shard_store, react(conversation, "zed", 7, "zebra"))
     await mark(shard_store, private, "bob", read=5)
     await commit(shard_store, change_role(group, "ann", "zed", "admin"))
     body = encode_body(MemberBody("zed"))
