@@ -96,6 +96,30 @@ def delete(
     )
 
 
+def react(
+    conversation: str,
+    sender: str,
+    id_: str,
+    target: int,
+    emoji: str,
+    *,
+    on: bool,
+    trace: bytes | None = None,
+) -> Append:
+    """A reaction to the message at `target`, put or taken back."""
+    return Append(
+        conversation=conversation,
+        sender=sender,
+        id=id_,
+        kind="react",
+        body=None,
+        digest=digest_of(f"react {target} {on:d} {emoji}".encode()),
+        target=target,
+        meta=encode_meta({"emoji": emoji, "on": on}),  # in this order: stores rely on it
+        trace=trace,
+    )
+
+
 def join(
     conversation: str, sender: str, id_: str, user: str, role: str, *, trace: bytes | None = None
 ) -> Append:

@@ -1,4 +1,4 @@
-"""Messages, edits and deletions of a live session: judged here, stored by their conversation.
+"""What a live session says, changes or reacts to: judged here, stored by its conversation.
 
 The answer comes from the conversation (`messages.Origin`); what is refused before is answered here.
 """
@@ -24,7 +24,7 @@ from .refusing import telling
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from chat4all_protocol.frames import Delete, Edit, Send, SendBody
+    from chat4all_protocol.frames import Delete, Edit, React, Send, SendBody
     from chat4all_storage.ports.events import Append
 
     from ..conversation.actor import ConversationActor
@@ -80,6 +80,22 @@ def delete(session: Session, frame: Delete) -> Awaitable[None] | None:
         return None
     trace = current_trace_bytes()
     append = appends.delete(frame.conv, session.user, frame.id, frame.target, trace=trace)
+    return _post(session, append, frame.rid)
+
+
+def react(session: Session, frame: React) -> Awaitable[None] | None:
+    """Store a reaction to a message, or that it is taken back."""
+    if not _in_time(session, frame.rid):
+        return None
+    append = appends.react(
+        frame.conv,
+        session.user,
+        frame.id,
+        frame.target,
+        frame.emoji,
+        on=frame.on,
+        trace=current_trace_bytes(),
+    )
     return _post(session, append, frame.rid)
 
 

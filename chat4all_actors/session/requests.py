@@ -232,6 +232,7 @@ _HANDLERS: Final[dict[type, _Handler]] = {
     Info: _asking(_info),
     Mode: _asking(_mode),
     Ping: _ping,
+    React: posts.react,
     Read: _read,
     Recv: _recv,
     Refresh: _refresh,

@@ -22,6 +22,7 @@ from chat4all_protocol.frames import (
     Member,
     Msg,
     Page,
+    React,
     Send,
     Sent,
     TextBody,
@@ -201,6 +202,18 @@ async def test_the_same_content_has_one_digest_whatever_is_unset() -> None:
     assert one.digest != appends.change(conv, "ana", id_, retention=None).digest
 
 
+def test_reactions_differ_by_message_emoji_and_whether_they_are_put() -> None:
+    conv, id_ = new_id(), new_id()
+    one = appends.react(conv, "ana", id_, 1, "👍", on=True)
+    assert one == appends.react(conv, "ana", id_, 1, "👍", on=True)
+    others = [
+        appends.react(conv, "ana", id_, 11, "👍", on=True),
+        appends.react(conv, "ana", id_, 1, "👎", on=True),
+        appends.react(conv, "ana", id_, 1, "👍", on=False),
+    ]
+    assert len({append.digest for append in (one, *others)}) == 4
+
+
 # --- creating for others --------------------------------------------------------------------------
 
 
@@ -231,9 +244,10 @@ async def test_what_is_sent_is_stored_with_the_trace_it_was_sent_in() -> None:
         conv = await begun(ana, "bob")
         body = TextBody("hello")
         await ana.say(Edit(rid=3, conv=conv, id=new_id(), target=1, body=body))
-        await ana.say(Delete(rid=4, conv=conv, id=new_id(), target=1))
+        await ana.say(React(rid=4, conv=conv, id=new_id(), target=1, emoji="👍", on=True))
+        await ana.say(Delete(rid=5, conv=conv, id=new_id(), target=1))
         tracing.current.reset(token)
         (store,) = node.conversations.storage.shards.all
         assert isinstance(store, MemoryShard)
         written = store._logs[conv].written
-        assert [append.trace for append in written] == [bytes.fromhex(trace.trace_id)] * 3
+        assert [append.trace for append in written] == [bytes.fromhex(trace.trace_id)] * 4

@@ -17,8 +17,11 @@ from chat4all_protocol.frames import (
     Delete,
     Edit,
     Error,
+    Fetch,
     FileBody,
     Msg,
+    Page,
+    React,
     Send,
     Sent,
     TextBody,
@@ -130,6 +133,58 @@ async def test_an_edit_and_a_deletion_are_events_of_their_target() -> None:
         ]
 
 
+async def test_a_reaction_is_an_event_of_its_target() -> None:
+    async with running_node() as node:
+        ana, bob = await person(node, "ana"), await person(node, "bob")
+        conv = await begun(ana, "bob")
+        await ana.say(text(conv))
+        put = React(rid=2, conv=conv, id=new_id(), target=1, emoji="👍", on=True)
+        await bob.say(put)
+        await bob.say(replace(put, rid=3))
+        for changed in ({"emoji": "🎉"}, {"on": False}, {"target": 2}):
+            await bob.say(replace(put, rid=4, **changed))
+        await bob.say(replace(put, rid=5, id=new_id(), on=False))
+        assert [(one.rid, one.seq, one.dup) for one in bob.outlet.of(Sent)] == [
+            (2, 2, False),
+            (3, 2, True),
+            (5, 3, False),
+        ]
+        assert errors(bob) == [(4, "CONFLICT", "id", False)] * 3
+        told = ana.outlet.of(Msg)
+        assert [(one.kind, one.target, one.body, one.from_) for one in told] == [
+            ("react", 1, None, "bob")
+        ] * 2
+        assert [one.meta for one in told] == [
+            {"emoji": "👍", "on": True},
+            {"emoji": "👍", "on": False},
+        ]
+        await bob.say(Fetch(rid=6, conv=conv, after=1))
+        (page,) = bob.outlet.of(Page)
+        assert [(item.kind, item.target, item.meta) for item in page.items] == [
+            (one.kind, one.target, one.meta) for one in told
+        ]
+
+
+async def test_what_may_not_be_reacted_to_is_refused_with_the_reason() -> None:
+    async with running_node() as node:
+        ana, carla = await person(node, "ana"), await person(node, "carla")
+        conv = await begun(ana, "bob")
+        await ana.say(text(conv))
+        put = React(rid=2, conv=conv, id=new_id(), target=1, emoji="👍", on=True)
+        await carla.say(put)
+        assert errors(carla) == [(2, "NOT_FOUND", None, False)]
+        await ana.say(put)
+        for rid, target in ((3, 2), (4, 9)):
+            await ana.say(replace(put, rid=rid, id=new_id(), target=target))
+        await ana.say(Delete(rid=5, conv=conv, id=new_id(), target=1))
+        await ana.say(replace(put, rid=6, id=new_id()))
+        assert errors(ana) == [
+            (3, "NOT_FOUND", "target", False),
+            (4, "NOT_FOUND", "target", False),
+            (6, "CONFLICT", "target", False),
+        ]
+
+
 async def test_whatever_is_stored_counts_against_the_rate_of_its_user(
     autojump_clock: MockClock,
 ) -> None:
@@ -142,12 +197,13 @@ async def test_whatever_is_stored_counts_against_the_rate_of_its_user(
             text(conv, 2),
             Edit(rid=3, conv=conv, id=new_id(), target=1, body=TextBody("b")),
             Delete(rid=4, conv=conv, id=new_id(), target=1),
+            React(rid=5, conv=conv, id=new_id(), target=1, emoji="👍", on=True),
         ]
         for frame in frames:
             await tablet.say(frame)
         refused = tablet.outlet.of(Error)
         assert [(e.rid, e.code, e.temporary) for e in refused] == [
-            (rid, "RATE_LIMITED", True) for rid in (2, 3, 4)
+            (rid, "RATE_LIMITED", True) for rid in (2, 3, 4, 5)
         ]
         for error in refused:
             assert error.retry_after_ms is not None

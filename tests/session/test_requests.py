@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 import trio
@@ -9,10 +9,13 @@ from trio.testing import wait_all_tasks_blocked
 from chat4all_actors.accounts.tokens import TokenRefused
 from chat4all_actors.conversation import appends
 from chat4all_actors.messages import MarkRead
+from chat4all_actors.session import requests
 from chat4all_protocol.codec import encode
 from chat4all_protocol.codes import CloseCode
 from chat4all_protocol.frames import (
+    AnyClientFrame,
     Composing,
+    Connect,
     Conv,
     Create,
     Delete,
@@ -48,8 +51,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from trio.testing import MockClock
-
-    from chat4all_protocol.frames import AnyClientFrame
 
 
 async def begun(ana: Person, *members: str) -> str:
@@ -139,12 +140,17 @@ async def test_typing_reaches_the_others_and_not_too_often() -> None:
         assert ana.outlet.of(Composing) == carla.outlet.of(Composing) == []
 
 
-async def test_what_is_not_offered_says_so() -> None:
+async def test_what_is_not_offered_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(requests._HANDLERS, React)
     async with running_node() as node:
         ana = await person(node, "ana")
         conv, id_ = await begun(ana), new_id()
         await ana.say(React(rid=4, conv=conv, id=id_, target=1, emoji="+", on=True))
         assert [(e.code, e.rid) for e in ana.outlet.of(Error)] == [("UNKNOWN_FRAME", 4)]
+
+
+def test_every_frame_of_a_live_session_is_offered() -> None:
+    assert set(requests._HANDLERS) == set(get_args(AnyClientFrame)) - {Connect}
 
 
 async def test_a_ping_is_answered_with_its_time() -> None:

@@ -11,6 +11,7 @@ from .fields import (
     Channel,
     ConversationType,
     Device,
+    Emoji,
     Id,
     Position,
     Rid,
@@ -75,7 +76,7 @@ class React(ClientFrame, tag="react", frozen=True):
     conv: Id
     id: Id
     target: Seq
-    emoji: Annotated[str, Meta(min_length=1, max_length=32, pattern=r"\A[^\x00]*\Z")]
+    emoji: Emoji
     on: bool
 
 

@@ -24,6 +24,7 @@ Rid: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Seq: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
 Position: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]  # 0: before the first
 Title: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\A[^\x00]*\Z")]
+Emoji: TypeAlias = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"\A[^\x00]*\Z")]
 Token: TypeAlias = Annotated[str, Meta(min_length=1, max_length=8192)]
 Channel: TypeAlias = Annotated[str, Meta(pattern=CHANNEL_PATTERN)]
 ConversationType: TypeAlias = Literal["private", "group"]
