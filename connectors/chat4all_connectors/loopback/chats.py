@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import trio
 from msgspec import Struct
 
+from chat4all_connectors.capabilities import MediaKind  # noqa: TC001 - decoding needs it
+
 if TYPE_CHECKING:
-    from chat4all_connectors.capabilities import MediaKind
     from chat4all_connectors.incoming import Event
 
 
@@ -29,6 +30,8 @@ class SentFile(Struct, frozen=True, kw_only=True):
     kind: MediaKind
     mime: str
     name: str
+    size: int
+    """Bytes."""
 
 
 class Line(Struct, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat4all_connectors.base import Connector, Health, Identity, Polled
@@ -17,6 +18,7 @@ from chat4all_connectors.errors import (
 from chat4all_connectors.outgoing import Accepted
 
 from .chats import SentFile, Unknown
+from .playing import Door
 from .settings import LoopbackSettings, capabilities
 from .stage import US, Stage, set_reaction
 
@@ -48,6 +50,8 @@ class Loopback(Connector):
         self._settings = settings or LoopbackSettings()
         self._capabilities = capabilities(self._settings)
         self.stage = Stage(self._settings, clock)
+        path = self._settings.socket
+        self._door = None if path is None else Door(self.stage, Path(path))
 
     @property
     def capabilities(self) -> Capabilities:
@@ -57,12 +61,21 @@ class Loopback(Connector):
     # --- its life
 
     async def connect(self) -> Identity:
-        """There is nobody to ask."""
+        """Open the stage's door, if it has one; there is nobody to ask."""
         self._usable()
+        if self._door is not None:
+            try:
+                await self._door.open()
+            except OSError as error:
+                raise Misconfigured(
+                    f"nobody can play at {self._settings.socket}: {error.strerror or error}"
+                ) from error
         return Identity(id=self.channel, name=self._settings.name)
 
     async def disconnect(self) -> None:
-        """Leave the stage as it is."""
+        """Close its door, and leave the stage as it is."""
+        if self._door is not None:
+            await self._door.close()
 
     async def health(self) -> Health:
         """Dead when its stage says so."""
@@ -98,6 +111,7 @@ class Loopback(Connector):
                 kind=message.kind,
                 mime=message.file.mime,
                 name=message.file.name,
+                size=len(content),
             )
             return Accepted(
                 self.stage.post(
@@ -164,7 +178,10 @@ class Loopback(Connector):
         try:
             scene = self.stage.chat(chat)
         except Unknown as error:
-            raise Unreachable(f"there is no {error}") from error
+            if self._door is None or not self.stage.has_room:
+                raise Unreachable(f"there is no {error}") from error
+            self.stage.person(chat)
+            scene = self.stage.chat(chat)
         if scene.moved_to is not None:
             raise Moved("the chat has another id", chat=scene.moved_to)
         if scene.blocked:

@@ -27,8 +27,18 @@ class LoopbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     per_second: Annotated[float, Meta(gt=0)] = 1000.0
     """Of one chat, and of all."""
 
+    socket: str | None = None
+    """The path of a Unix socket at which other processes can play its people; None: none can.
+
+    Whoever is written to is there then, whether somebody has played them yet or not.
+    """
+    players: Count = 16
+    """Who play at once."""
+
     # --- what is kept
 
+    people_kept: Count = 10_000
+    """Nobody more is there only because of being written to."""
     messages_kept: Count = 1000
     """In each chat."""
     events_kept: Count = 10_000

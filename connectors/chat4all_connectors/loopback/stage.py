@@ -67,6 +67,8 @@ class Stage:
         self._people: dict[str, Contact] = {}
         self._chats: dict[str, Chat] = {}
         self._numbers = itertools.count(1)
+        self.version = 0
+        """Counts up whenever something happens."""
         self._changed = trio.Event()
 
     # --- who is there
@@ -83,6 +85,11 @@ class Stage:
         for member in members:
             self.contact(member)
         self._chats[id] = Chat(members, title, self.settings.messages_kept)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there may be somebody more."""
+        return len(self._chats) < self.settings.people_kept
 
     def contact(self, id: str) -> Contact:
         """Somebody by name.
@@ -124,7 +131,8 @@ class Stage:
         chat: str | None = None,
     ) -> str:
         """Send a file; gives the message's id."""
-        file = SentFile(ref=self.files.keep(content), kind=kind, mime=mime, name=name)
+        ref, size = self.files.keep(content), len(content)
+        file = SentFile(ref=ref, kind=kind, mime=mime, name=name, size=size)
         return self._say(person, chat or person, caption, file, None)
 
     def _say(
@@ -135,8 +143,9 @@ class Stage:
         scene.wrote_at = self.clock()
         media = None
         if file is not None:
-            size = len(self.files.get(file.ref))
-            media = Media(ref=file.ref, kind=file.kind, mime=file.mime, name=file.name, size=size)
+            media = Media(
+                ref=file.ref, kind=file.kind, mime=file.mime, name=file.name, size=file.size
+            )
         self.tell(
             Received(
                 key=f"said:{line.id}",
@@ -242,6 +251,7 @@ class Stage:
 
     def happened(self) -> None:
         """Wake whoever waits for `changed`."""
+        self.version += 1
         self._changed.set()
         self._changed = trio.Event()
 
