@@ -6,9 +6,11 @@ tenth of a second.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +44,11 @@ def _loopback() -> Kind:
     from chat4all_connectors.loopback.settings import LoopbackSettings
 
     return Kind(
-        settings=LoopbackSettings, make=lambda settings, *_: Loopback(settings), templates=True
+        settings=LoopbackSettings,
+        make=lambda settings, account, server: Loopback(
+            replace(settings, socket=str(stage_path(account, server)))
+        ),
+        templates=True,
     )
 
 
@@ -81,6 +87,12 @@ KINDS: Final[dict[str, Callable[[], Kind]]] = {
     "whatsapp": _whatsapp,
 }
 """By the channel's name."""
+
+
+def stage_path(account: str, settings: Settings) -> Path:
+    """Where the people of a loopback account can be played from other processes."""
+    given = settings.channels.get(account, {}).get("socket")
+    return Path(given or Path(settings.data_dir) / "channels" / f"{account}.sock")
 
 
 def callback_path(account: str) -> str:

@@ -268,7 +268,7 @@ COMMANDS: Final = {
         _chat,
     ),
     "channels": Command(
-        "look after accounts on channels: channels status, list, show, retry, drop, put-back",
+        "look after accounts on channels: channels status, list, retry ID…, play loopback:ana, …",
         f"Look after accounts on channels, and decide on messages that did not arrive. {_BESIDE}",
         add_channels,
     ),

@@ -72,6 +72,21 @@ def add_channels(parser: argparse.ArgumentParser) -> None:
         " mended. `channels status` shows how much that is, and why.",
     )
     back.add_argument("accounts", nargs="+", metavar="ACCOUNT", help="telegram, telegram:support")
+    play = actions.add_parser(
+        "play",
+        help="be somebody on a loopback channel of the server that runs here",
+        description="Be somebody on a loopback channel ([channels.loopback]) of the server that"
+        " runs here: write, and see what she is sent. In a pipe a line in is a message or a"
+        " /command, and what she sees comes as lines.",
+    )
+    play.add_argument("address", metavar="ADDRESS", help="loopback:ana")
+    play.add_argument("--name", metavar="NAME", help="what she is called")
+    play.add_argument("--read", action="store_true", help="read whatever comes, at once")
+    play.add_argument(
+        "--follow", action="store_true", help="in a pipe: go on receiving at the end of the input"
+    )
+    play.add_argument("--json", action="store_true", help="print what she sees as JSON lines")
+    add_settings(play, "data_dir")
     for action in (status, listed, show, retry, drop, back):
         action.add_argument("--json", action="store_true", help="JSON lines")
         add_settings(action, "data_dir", "postgres")

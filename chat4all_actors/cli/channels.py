@@ -41,7 +41,11 @@ MAX_ID: Final = 2**63 - 1
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show, or decide."""
+    """Show, decide, or play."""
+    if options.action == "play":
+        from .channel_play import play
+
+        return play(options)
     _check(options)
     return trio.run(_run, options)
 

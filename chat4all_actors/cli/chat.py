@@ -70,7 +70,7 @@ async def _run(
     token: str | Callable[[], Awaitable[str]],
 ) -> int:
     conversation = await _conversation(options, client)
-    if options.json or not _on_terminal():
+    if options.json or not on_terminal():
         from .chat_pipe import Pipe
 
         return await Pipe(client, conversation, json=options.json, follow=options.follow).run()
@@ -86,7 +86,8 @@ async def _run(
     return OK
 
 
-def _on_terminal() -> bool:
+def on_terminal() -> bool:
+    """Whether somebody is at a terminal that can show a screen."""
     capable = os.environ.get("TERM", "dumb") != "dumb"
     return capable and sys.stdin.isatty() and sys.stdout.isatty()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 from prompt_toolkit.application import Application
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.formatted_text import StyleAndTextTuples
     from prompt_toolkit.key_binding import KeyPressEvent
 
-    from .chat_view import View
+    from .chat_view import Line
 
 PROMPT: Final = "> "
 INPUT_ROWS: Final = 5
@@ -61,6 +61,14 @@ _STYLE: Final = Style.from_dict(
         **{f"name{number}": f"bold ansi{colour}" for number, colour in enumerate(COLOURS)},
     }
 )
+
+
+class View(Protocol):
+    """What is on the page."""
+
+    def lines(self, width: int) -> list[Line]:
+        """All of it as lines of at most `width` cells."""
+        ...
 
 
 class _Page(UIControl):

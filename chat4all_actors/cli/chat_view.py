@@ -206,10 +206,10 @@ class View:
                 continue
             if (date := day(item.ts)) != today:
                 today = date
-                yield [("class:separator", _centred(f" {date} ", "─", width))]
+                yield [("class:separator", centred(f" {date} ", "─", width))]
             if not marked and item.seq >= self._unread_from and item.sender != self.user:
                 marked = True
-                yield [("class:unread", _centred(" new ", "─", width))]
+                yield [("class:unread", centred(" new ", "─", width))]
             yield from self._item_lines(item, width)
 
     def _items(self) -> Iterator[Item]:
@@ -231,7 +231,7 @@ class View:
             for number, text in enumerate(wrap(item.text, width - 6)):
                 yield [*(time if number == 0 else [("", " " * 6)]), ("class:notice", text)]
             return
-        name = _cut(safe_line(item.sender), NAME_CELLS)
+        name = cut(safe_line(item.sender), NAME_CELLS)
         indent = 6 + get_cwidth(name) + 2
         head: Line = [*time, (self._name_style(item.sender), name), ("", ": ")]
         rows = wrap(item.text, width - indent)
@@ -284,7 +284,7 @@ def wrap(text: str, width: int) -> list[str]:
                 rows.append(row)
             row, cells = word, size
             while cells > width:
-                part = _cut(row, width, "")
+                part = cut(row, width, "")
                 rows.append(part)
                 row = row[len(part) :]
                 cells = get_cwidth(row)
@@ -292,7 +292,7 @@ def wrap(text: str, width: int) -> list[str]:
     return rows
 
 
-def _cut(text: str, width: int, sign: str = "…") -> str:
+def cut(text: str, width: int, sign: str = "…") -> str:
     """As much of `text` as fits in `width` cells; with `sign` at the end if it is cut."""
     if get_cwidth(text) <= width:
         return text
@@ -304,7 +304,8 @@ def _cut(text: str, width: int, sign: str = "…") -> str:
     return text
 
 
-def _centred(text: str, fill: str, width: int) -> str:
-    text = _cut(text, width)
+def centred(text: str, fill: str, width: int) -> str:
+    """`text` in the middle of so many cells, with `fill` around it."""
+    text = cut(text, width)
     left = (width - get_cwidth(text)) // 2
     return fill * left + text + fill * (width - get_cwidth(text) - left)
