@@ -8,41 +8,14 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field
 
+from .file_types import DEFAULT_FILE_TYPES
+
 SECONDS: Final = 1.0
 MINUTES: Final = 60 * SECONDS
 DAYS: Final = 24 * 60 * MINUTES
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
-
-DEFAULT_FILE_TYPES: Final = (
-    "image/jpeg",
-    "image/png",
-    "image/gif",
-    "image/webp",
-    "image/heic",
-    "image/avif",
-    "image/bmp",
-    "image/tiff",
-    "audio/*",
-    "video/*",
-    "text/plain",
-    "text/csv",
-    "application/json",
-    "application/pdf",
-    "application/rtf",
-    "application/zip",
-    "application/gzip",
-    "application/x-7z-compressed",
-    "application/epub+zip",
-    "application/msword",
-    "application/vnd.ms-excel",
-    "application/vnd.ms-powerpoint",
-    "application/vnd.oasis.opendocument.*",
-    "application/vnd.openxmlformats-officedocument.*",
-    "application/octet-stream",
-)
-"""What people send each other. `application/octet-stream` is what nothing is known of."""
 
 _SECRET: Final = frozenset({"channels", "jwt_key", "postgres", "redis"})
 
@@ -368,6 +341,26 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `channels/configuring.py` reads them; what there may be, is in each connector's `settings.py`.
     """
+    channel_lease: Annotated[float, Meta(ge=3)] = 15 * SECONDS
+    """After so long without a word of its node an account is held by another one."""
+    channel_health_interval: Seconds = 60 * SECONDS
+    """How often a provider is asked how an account does."""
+    channel_in_flight: Annotated[int, Meta(ge=1, le=1000)] = 16
+    """Chats of an account that are sent to at once, and that are worked on at once."""
+    channel_schedule: list[Seconds] = field(
+        default_factory=lambda: [1 * SECONDS, 2 * SECONDS, 4 * SECONDS, 8 * SECONDS]
+    )
+    """Between a call that a provider could not answer and the next one, after the one that is made
+    at once. Then the message is a dead letter."""
+    channel_breaker_failures: Count = 10
+    """Calls that fail in a row, until an account is left alone for a while."""
+    channel_breaker_pause: Annotated[float, Meta(ge=5)] = 60 * SECONDS
+    """At most for so long; it begins with 5 s."""
+    channel_incoming_tries: Count = 5
+    """So often it is tried to work on what came in, until it is put aside."""
+    channel_kept: Annotated[float, Meta(ge=60)] = 30 * DAYS
+    """How long it is known what was sent and received: quotes and receipts find it, and what comes
+    twice is known as such."""
 
     # --- output
     log_format: Literal["console", "json"] = "console"

@@ -56,6 +56,7 @@ class Post(Struct, frozen=True, eq=False):
             reply_to=append.reply_to,
             target=append.target,
             meta=append.meta,
+            channel=append.channel,
         )
 
 

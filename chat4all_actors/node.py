@@ -16,6 +16,7 @@
     ├── connections (pool)        temporary: clients connect again
     ├── news (one_for_one)        hears the other nodes, follows journals, shares limits, …
     ├── webhooks (rest_for_one)   tells programs what happens
+    ├── channels (one_for_one)    other messengers: what leaves, what comes in
     └── edge                      last, so that it lets in nobody before everything stands
 
 A stop runs in the reverse order: nobody is let in, the connections end, the conversations end,
@@ -37,6 +38,8 @@ from chat4all_storage.log.shard_log import ShardLog
 from chat4all_storage.sharding.shard_logs import ShardLogs
 
 from .accounts.desk import Desk
+from .channels.addressees import Addressees
+from .channels.channels import Channels, disconnect
 from .cluster.backbone import Backbone
 from .cluster.cluster import Cluster
 from .conversation.conversations import Conversations
@@ -79,6 +82,7 @@ if TYPE_CHECKING:
     from chat4all_storage.ports.tally import Tally
     from chat4all_storage.storage import Storage
 
+    from .channels.account import Account
     from .config import Settings
     from .files.service import FileService
     from .kernel import TreeNode
@@ -101,6 +105,7 @@ class Node:
     presence: Presences
     files: FileService
     webhooks: WebhookService
+    channels: Channels
     edge: Edge
     _timers: Timers[tuple[str, str]]
     _rooms: Pool
@@ -119,12 +124,14 @@ class Node:
         tally: Tally | None = None,
         admin_listeners: Sequence[socket.socket] = (),
         tls: ssl.SSLContext | None = None,
+        accounts: Sequence[Account] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`bus` is the way to other nodes, `tally` keeps the rate limits in step with theirs.
 
         `clock` tells the seconds since the epoch.
 
+        The `accounts` on channels are connected, and in the end disconnected.
         A drain closes the `listeners`; the `admin_listeners`, for plain requests only, are open
         until the end.
         """
@@ -152,6 +159,7 @@ class Node:
             settings.max_connecting, settings.max_connecting_waiting, settings.connecting_patience
         )
         self.wall_clock = clock
+        self._accounts = {account.name: account for account in accounts}
         self._storage = storage
         self._bus = bus
         self._listeners = listeners
@@ -177,6 +185,7 @@ class Node:
                 Child("connections", self._run_connections, tree=lambda: self._connections.tree()),
                 Child("news", self._run_news),
                 Child("webhooks", self._run_webhooks),
+                Child("channels", self._run_channels, tree=lambda: self.channels.tree()),
                 Child("edge", self._run_edge),
             ],
             strategy=Strategy.REST_FOR_ONE,
@@ -188,7 +197,10 @@ class Node:
         Raises:
             RestartBudgetExceeded: a part keeps failing.
         """
-        await self._supervisor.run(task_status=task_status)
+        try:
+            await self._supervisor.run(task_status=task_status)
+        finally:
+            await disconnect(self._accounts.values())
 
     async def drain(self) -> None:
         """Let nobody in, move the clients away, finish what they have under way.
@@ -217,7 +229,7 @@ class Node:
         reasons = [f"database {name} is out of reach" for name in self._out_of_reach()]
         if self.backbone.trouble is not None:
             reasons.append(f"events of other nodes come late: {self.backbone.trouble}")
-        return reasons
+        return reasons + self.channels.troubles()
 
     def _living_peers(self) -> int | None:
         """How many other nodes live, if that can be known now."""
@@ -289,6 +301,7 @@ class Node:
             timers=self._timers,
             local=self.local,
             relay=self.cluster,
+            outside=Addressees(self._storage.channels.contacts, self._accounts),
         )
         self.revocations = Revocations(self.local)
         await self._rooms.run(task_status=task_status)
@@ -355,6 +368,11 @@ class Node:
         seal, storage = self.desk.sealing, self._storage
         self.webhooks = WebhookService(self.settings, storage, seal, data, clock=clock)
         await self.webhooks.run(task_status=task_status)
+
+    async def _run_channels(self, *, task_status: trio.TaskStatus[None]) -> None:
+        rooms, clock = self.conversations, self.wall_clock
+        self.channels = Channels(rooms, self.files, self._accounts, node=self.node_id, clock=clock)
+        await self.channels.run(task_status=task_status)
 
     async def _run_edge(self, *, task_status: trio.TaskStatus[None]) -> None:
         judge = Kinds(self.settings.file_types).judge

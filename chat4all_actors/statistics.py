@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from .channels.channels import ChannelStatistics
     from .node import Node
     from .webhooks.service import WebhookStatistics
 
@@ -27,6 +28,7 @@ class NodeStatistics(Struct, frozen=True):
     """Events committed."""
     commits: int
     webhooks: WebhookStatistics
+    channels: ChannelStatistics
 
 
 def snapshot(node: Node) -> NodeStatistics:
@@ -41,4 +43,5 @@ def snapshot(node: Node) -> NodeStatistics:
         stored=sum(log.stored for log in logs),
         commits=sum(log.commits for log in logs),
         webhooks=node.webhooks.statistics(),
+        channels=node.channels.statistics(),
     )

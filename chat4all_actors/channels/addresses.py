@@ -31,6 +31,8 @@ _IDENTITY: Final = re.compile(r"[A-Za-z0-9+@._=~-]{1,128}")
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9+@._=-]")
 """What an identity is not written with; `~` is left to mark it."""
 
+_ESCAPED: Final = re.compile(r"(?:~[0-9a-f]{2})+")
+
 _BETWEEN_DIGITS: Final = re.compile(r"[ ().-]")
 _LIKE_A_PHONE: Final = re.compile(r"\+.*|[0-9 ().-]+")
 _PHONE: Final = re.compile(r"\+?([1-9][0-9]{4,19})")
@@ -88,6 +90,15 @@ def address_of(account: str, id_: str, handle: str | None = None) -> Address:
         return Address(account, _instagram(f"@{handle}"))
     escaped = _FOREIGN.sub(lambda found: f"~{found[0].encode().hex('~')}", id_)
     return Address(account, _any(escaped))
+
+
+def id_of(address: Address) -> str:
+    """The provider's id from which `address_of` has made an address."""
+    return _ESCAPED.sub(_unescape, address.identity)
+
+
+def _unescape(found: re.Match[str]) -> str:
+    return bytes.fromhex(found[0].replace("~", "")).decode(errors="replace")
 
 
 def _any(identity: str) -> str:

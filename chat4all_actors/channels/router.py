@@ -91,8 +91,9 @@ class Router:
         # In this order: what crashes in between is routed again, and noted once.
         busy = await self._stores.deliveries.add(found) if found else []
         for new in found:
-            if new.kind == "message" and new.part == 0 and is_external(new.address):
-                await self._stores.contacts.note_conversation(new.address, new.conversation)
+            if new.kind == "message" and new.part == 0:
+                note = self._stores.contacts.note_conversation
+                await note(new.account, new.chat, new.conversation)
         await self.store.routed([row.id for row in rows])
         if busy:
             self._routed(busy)

@@ -132,6 +132,10 @@ class Sending:
             self._breaker.state(trio.current_time()),
         )
 
+    def chats_under_way(self) -> frozenset[str]:
+        """Chats to which something is being sent."""
+        return frozenset(self._busy)
+
     async def run(self) -> NoReturn:
         """Send until cancelled; calls that are under way are broken off then."""
         async with trio.open_nursery() as nursery:

@@ -90,6 +90,10 @@ async def open_node(
     """
     tls = tls_context(settings)
     check_names(settings)
+    # Here, as connectors take a tenth of a second to import; commands without a node need none.
+    from ..channels.configuring import accounts_of
+
+    accounts = accounts_of(settings)
     if doors is None:
         (doors,) = open_doors(settings)
     try:
@@ -103,6 +107,7 @@ async def open_node(
                 bus=opened.bus,
                 tally=opened.tally,
                 tls=tls,
+                accounts=accounts,
             )
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(watch, opened.embedded)

@@ -14,6 +14,7 @@ from chat4all_protocol.codec import encode_meta
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.ids import new_id, private_conversation_id
 from chat4all_storage.ports.logical_shards import logical_shard
+from chat4all_storage.ports.outbox import is_external
 
 from ..kernel import ActorState, ActorStopped
 from ..messages import Marked, MembersRead, Overtaken, Post
@@ -22,6 +23,7 @@ from .actor import ConversationActor
 from .appends import digest_of
 from .heads import Heads
 from .members import MemberReader
+from .outside import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,18 +39,9 @@ if TYPE_CHECKING:
     from ..kernel import Pool, Timers
     from ..messages import Origin, Reader
     from .members import Asking
+    from .outside import Outside
     from .relay import Relay
     from .surroundings import Alive
-
-
-class Refusal(Exception):
-    """A request can't be granted: the code to answer, why, and the field at fault."""
-
-    def __init__(self, code: ErrorCode, message: str, field: str | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.field = field
 
 
 class Conversations:
@@ -64,6 +57,7 @@ class Conversations:
         timers: Timers[tuple[str, str]],
         local: LocalReaders,
         relay: Relay,
+        outside: Outside,
     ) -> None:
         self.settings = settings
         self.storage = storage
@@ -73,6 +67,7 @@ class Conversations:
         self.timers = timers
         self.local = local
         self.relay = relay
+        self.outside = outside
         self._member_reader = MemberReader(storage.shards, pool)
         self.heads = Heads()
         self._alive: dict[str, ConversationActor] = {}
@@ -240,6 +235,9 @@ class Conversations:
         else:
             if not names:
                 raise Refusal(ErrorCode.INVALID_PAYLOAD, "a group has a member", "members")
+            if is_external(names[0]):
+                words = "the first member of a group owns it, and is a user"
+                raise Refusal(ErrorCode.INVALID_PAYLOAD, words, "members")
             if len(names) > self.settings.max_members:
                 raise Refusal(
                     ErrorCode.TOO_LARGE,
@@ -279,10 +277,14 @@ class Conversations:
         return stored, made
 
     async def _canonical(self, names: list[str]) -> list[str]:
-        """The users under the names that they registered, each once."""
-        found = await self.storage.directory.canonical_names(names)
-        if missing := [name for name in names if name not in found]:
+        """The users under the names that they registered, and people on channels; each once."""
+        users = [name for name in names if not is_external(name)]
+        found = dict(await self.storage.directory.canonical_names(users))
+        if missing := [name for name in users if name not in found]:
             raise Refusal(ErrorCode.NOT_FOUND, f"no such user: {missing[0]}", "members")
+        if len(users) < len(names):
+            outside = [name for name in names if is_external(name)]
+            found |= await self.outside.canonical(outside, "members")
         return list(dict.fromkeys(found[name] for name in names))
 
     def frame(self, stored: Conversation, rid: int | None = None) -> Conv:
@@ -320,6 +322,9 @@ class Conversations:
 def _check_private(names: list[str], title: str | None) -> None:
     if len(names) != 2:
         words = "a private conversation has exactly two members"
+        raise Refusal(ErrorCode.INVALID_PAYLOAD, words, "members")
+    if all(map(is_external, names)):
+        words = "one of the members of a private conversation is a user"
         raise Refusal(ErrorCode.INVALID_PAYLOAD, words, "members")
     if title is not None:
         raise Refusal(ErrorCode.INVALID_PAYLOAD, "a private conversation has no title", "title")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from chat4all_storage.ports.errors import InDoubt, StorageError
 
-from ..conversation.conversations import Refusal
+from ..conversation.outside import Refusal
 from ..files.errors import FileRefused
 from ..wire import refusal, unavailable
 

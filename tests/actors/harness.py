@@ -13,13 +13,16 @@ from chat4all_actors.session.session import Session
 from chat4all_protocol.codec import decode_server, encode
 from chat4all_protocol.frames import Connect, Hello, Ready
 from chat4all_storage.ports.directory import User
+from chat4all_storage.ports.events import DEFAULT_RULES
 from chat4all_storage.storage import Storage, memory_storage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
+    from chat4all_actors.channels.account import Account
     from chat4all_protocol.frames import AnyClientFrame, AnyServerFrame
     from chat4all_storage.ports.bus import Bus
+    from chat4all_storage.ports.events import Rules
     from chat4all_storage.ports.tally import Tally
 
 F = TypeVar("F")
@@ -155,8 +158,9 @@ async def person(node: Node, user: str, device: str = "device", **fields: Any) -
     return someone
 
 
-async def memory_with_users() -> Storage:
-    storage = memory_storage(clock_ms=lambda: int((EPOCH + trio.current_time()) * 1000))
+async def memory_with_users(rules: Rules = DEFAULT_RULES) -> Storage:
+    clock_ms: Callable[[], int] = lambda: int((EPOCH + trio.current_time()) * 1000)  # noqa: E731
+    storage = memory_storage(rules=rules, clock_ms=clock_ms)
     for name in USERS:
         await storage.directory.add_user(User(f"id of {name}", name, b""))
     return storage
@@ -168,6 +172,7 @@ async def running_node(
     *,
     bus: Bus | None = None,
     tally: Tally | None = None,
+    accounts: Sequence[Account] = (),
     **settings: Any,
 ) -> AsyncIterator[Node]:
     """A node that accepts work, alone without a `bus`; time is the test's."""
@@ -179,6 +184,7 @@ async def running_node(
         listeners=[],
         bus=bus,
         tally=tally,
+        accounts=accounts,
         clock=lambda: EPOCH + trio.current_time(),
     )
     async with trio.open_nursery() as nursery:

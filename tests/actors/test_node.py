@@ -29,6 +29,7 @@ async def test_the_tree_shows_the_parts_in_start_order() -> None:
             "connections",
             "news",
             "webhooks",
+            "channels",
             "edge",
         ]
         assert node.unready() is None

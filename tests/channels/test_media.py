@@ -14,12 +14,12 @@ from chat4all_connectors.loopback.connector import Loopback
 from chat4all_protocol.frames import FileBody
 from chat4all_protocol.ids import new_id
 from chat4all_storage.ports.errors import Unavailable
-from chat4all_storage.ports.files import Use, Verdict
+from chat4all_storage.ports.files import Use
 from tests.actors.fake_files import FakeFiles
 from tests.channels.scene import BEA
 from tests.connectors.telegram.scenes import ANA, open_scene
 from tests.fakes.process import run_fake
-from tests.files.files_harness import Place, new_file
+from tests.files.files_harness import Place
 from tests.files.test_kinds import JPEG, PROGRAM
 
 if TYPE_CHECKING:
@@ -136,15 +136,6 @@ async def test_what_the_provider_has_no_more_is_told_of(scene: Scene) -> None:
     assert note == "a picture, beach.jpg (0.1 kB), which could not be fetched"
     assert said.media is not None
     assert note == scene.media.lost(said.media)
-
-
-async def test_what_did_not_come_whole_into_the_store_is_told_of(scene: Scene) -> None:
-    catalogue = scene.place.catalogue
-    await catalogue.add(new_file(id=scene.id), lifetime=60, quota=0, max_uploads=0)
-    await catalogue.begin_check(scene.id, bytes(32), holder="a", lease=60)
-    await catalogue.finish(scene.id, Verdict("rejected", "checksum"), holder="a")
-    note = await scene.fetch(await scene.sent())
-    assert note == "a picture, beach.jpg (0.1 kB), which could not be fetched"
 
 
 class Failing(Loopback):

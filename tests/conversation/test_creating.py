@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chat4all_actors.conversation.conversations import Refusal
+from chat4all_actors.conversation.outside import Refusal
 from chat4all_protocol.codec import encode_meta
 from chat4all_protocol.frames import Conv, Create, Error
 from chat4all_protocol.ids import new_id, private_conversation_id

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat4all_actors.config import DEFAULT_FILE_TYPES
+from chat4all_actors.file_types import DEFAULT_FILE_TYPES
 from chat4all_actors.files.kinds import HEAD, MIME_PATTERN, Kinds, sniff
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(40)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from chat4all_actors.conversation.conversations import Refusal
+from chat4all_actors.conversation.outside import Refusal
 from chat4all_actors.session.refusing import telling
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Error

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from chat4all_protocol.codes import ErrorCode
 from chat4all_storage.ports.errors import StorageError
 
-from ...conversation.conversations import Refusal
+from ...conversation.outside import Refusal
 from ...files.errors import FileRefused
 from ...limits.limits import CLIENT_REQUESTS, REQUESTS
 from ...tracing import current_trace_id, new_trace

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from chat4all_protocol.codes import ErrorCode
 from chat4all_storage.ports.errors import InDoubt, Rejected, StorageError
 
-from ...conversation.conversations import Refusal
+from ...conversation.outside import Refusal
 from ...files.errors import FileRefused
 from ..http.errors import STATUSES, Refused
 

@@ -114,13 +114,13 @@ class MemoryChannelAccounts:
         await trio.lowlevel.checkpoint()
         return self._row(account).cursor
 
-    async def pending(self, account: str, limit: int) -> list[Pending]:
+    async def pending(self, account: str, limit: int, after: int = 0) -> list[Pending]:
         """See `ChannelAccounts.pending`."""
         await trio.lowlevel.checkpoint()
         found = [
             Pending(key, each.body, each.id, each.attempts)
             for key, each in self._row(account).inbox.items()
-            if each.body is not None and each.aside is None
+            if each.body is not None and each.aside is None and each.id > after
         ]
         return found[:limit]
 

@@ -65,11 +65,12 @@ class MemoryContacts:
         await trio.lowlevel.checkpoint()
         return self._by_id(account, ids)
 
-    async def note_conversation(self, address: str, conversation: str) -> None:
+    async def note_conversation(self, account: str, chat: str, conversation: str) -> None:
         """See `Contacts.note_conversation`."""
         await trio.lowlevel.checkpoint()
-        if (contact := self._contacts.get(address)) is not None:
-            self._contacts[address] = structs.replace(contact, conversation=conversation)
+        if (contact := self._by_id(account, [chat])) is not None:
+            moved = structs.replace(contact, conversation=conversation)
+            self._contacts[contact.address] = moved
 
     async def note_reachable(self, account: str, chat: str, *, reachable: bool) -> None:
         """See `Contacts.note_reachable`."""
@@ -121,6 +122,15 @@ class MemoryContacts:
         """See `Contacts.unlink`."""
         await trio.lowlevel.checkpoint()
         return self._links.pop((username, channel), None) is not None
+
+    async def linked(self, account: str, chat: str) -> str | None:
+        """See `Contacts.linked`."""
+        await trio.lowlevel.checkpoint()
+        for linking in self._links.values():
+            link = linking.link
+            if link.verified_at is not None and (link.channel, link.chat) == (account, chat):
+                return link.username
+        return None
 
     async def links(self, usernames: Sequence[str]) -> list[Link]:
         """See `Contacts.links`."""

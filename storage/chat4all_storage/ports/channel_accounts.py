@@ -89,8 +89,11 @@ class ChannelAccounts(Protocol):
         """Where polling goes on."""
         ...
 
-    async def pending(self, account: str, limit: int) -> list[Pending]:
-        """What was received and not worked on yet, in the order in which it was received."""
+    async def pending(self, account: str, limit: int, after: int = 0) -> list[Pending]:
+        """What was received and not worked on yet, in the order in which it was received.
+
+        Only those with ids above `after`, which ascend.
+        """
         ...
 
     async def worked(self, account: str, holder: str, ids: Sequence[int]) -> None:

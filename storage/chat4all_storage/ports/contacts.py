@@ -65,8 +65,8 @@ class Contacts(Protocol):
         """The contact that has one of these ids (a chat, or an alias) on the account."""
         ...
 
-    async def note_conversation(self, address: str, conversation: str) -> None:
-        """Its next message belongs there."""
+    async def note_conversation(self, account: str, chat: str, conversation: str) -> None:
+        """The next message of this chat's contact belongs there."""
         ...
 
     async def note_reachable(self, account: str, chat: str, *, reachable: bool) -> None:
@@ -94,6 +94,10 @@ class Contacts(Protocol):
 
     async def unlink(self, username: str, channel: str) -> bool:
         """Whether there was one."""
+        ...
+
+    async def linked(self, account: str, chat: str) -> str | None:
+        """The user who has proved to be the one in this chat, if there is one."""
         ...
 
     async def links(self, usernames: Sequence[str]) -> list[Link]:

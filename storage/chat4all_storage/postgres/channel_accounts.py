@@ -63,7 +63,7 @@ _NOTE_CURSOR: Final = """
 """
 _PENDING: Final = """
     SELECT key, body, id, attempts FROM channel_inbox
-    WHERE account = $1 AND body IS NOT NULL AND aside IS NULL ORDER BY id LIMIT $2
+    WHERE account = $1 AND body IS NOT NULL AND aside IS NULL AND id > $3 ORDER BY id LIMIT $2
 """
 _WORKED: Final = f"""
     WITH {HELD}
@@ -168,10 +168,10 @@ class PostgresChannelAccounts:
         )
         return found
 
-    async def pending(self, account: str, limit: int) -> list[Pending]:
+    async def pending(self, account: str, limit: int, after: int = 0) -> list[Pending]:
         """See `ChannelAccounts.pending`."""
         rows = await self._database.read(
-            lambda connection: connection.fetch(_PENDING, account, limit)
+            lambda connection: connection.fetch(_PENDING, account, limit, after)
         )
         return [Pending(*row) for row in rows]
 

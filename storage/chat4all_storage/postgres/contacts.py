@@ -39,7 +39,11 @@ _ADD_ALIASES: Final = """
     SELECT $1, alias, $3 FROM unnest($2::text[]) AS alias ON CONFLICT DO NOTHING
 """
 _CONTACTS: Final = f"SELECT {_CONTACT} FROM contacts c WHERE address = ANY ($1::text[])"
-_NOTE_CONVERSATION: Final = "UPDATE contacts SET conversation = $2 WHERE address = $1"
+_NOTE_CONVERSATION: Final = """
+    UPDATE contacts SET conversation = $3 WHERE address =
+        (SELECT address FROM contact_aliases WHERE account = $1 AND alias = $2)
+        AND conversation IS DISTINCT FROM $3
+"""
 _NOTE_REACHABLE: Final = """
     UPDATE contacts SET reachable = $3 WHERE address =
         (SELECT address FROM contact_aliases WHERE account = $1 AND alias = $2)
@@ -80,6 +84,10 @@ _VERIFY: Final = f"""
     WHERE username = $1 AND channel = $2 RETURNING {_LINK}
 """
 _UNLINK: Final = "DELETE FROM channel_links WHERE username = $1 AND channel = $2 RETURNING true"
+_LINKED: Final = """
+    SELECT username FROM channel_links
+    WHERE channel = $1 AND chat = $2 AND verified_at IS NOT NULL
+"""
 _LINKS: Final = f"""
     SELECT {_LINK} FROM channel_links
     WHERE username = ANY ($1::text[]) AND verified_at IS NOT NULL
@@ -125,9 +133,9 @@ class PostgresContacts:
         rows = await self._read(_BY_ID, account, list(ids))
         return _contact(rows[0]) if rows else None
 
-    async def note_conversation(self, address: str, conversation: str) -> None:
+    async def note_conversation(self, account: str, chat: str, conversation: str) -> None:
         """See `Contacts.note_conversation`."""
-        await self._write(_NOTE_CONVERSATION, address, conversation)
+        await self._write(_NOTE_CONVERSATION, account, chat, conversation)
 
     async def note_reachable(self, account: str, chat: str, *, reachable: bool) -> None:
         """See `Contacts.note_reachable`."""
@@ -169,6 +177,11 @@ class PostgresContacts:
     async def unlink(self, username: str, channel: str) -> bool:
         """See `Contacts.unlink`."""
         return bool(await self._write(_UNLINK, username, channel))
+
+    async def linked(self, account: str, chat: str) -> str | None:
+        """See `Contacts.linked`."""
+        rows = await self._read(_LINKED, account, chat)
+        return rows[0][0] if rows else None
 
     async def links(self, usernames: Sequence[str]) -> list[Link]:
         """See `Contacts.links`."""

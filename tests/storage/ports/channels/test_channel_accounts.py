@@ -97,6 +97,7 @@ async def test_what_came_in_is_kept_once_and_in_its_order(place: ChannelPlace) -
     assert [each.body for each in pending] == [each.body for each in incoming("b", "a", "c")]
     assert [each.attempts for each in pending] == [0, 0, 0]
     assert [each.key for each in await accounts.pending(ACCOUNT, 2)] == ["b", "a"]
+    assert await accounts.pending(ACCOUNT, 2, pending[0].id) == pending[1:]
 
 
 async def test_what_is_done_does_not_come_again(place: ChannelPlace) -> None:

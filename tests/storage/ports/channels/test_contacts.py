@@ -71,7 +71,8 @@ async def test_where_the_next_message_belongs_is_remembered(place: ChannelPlace)
     ana = await contacts.meet(contact())
     assert ana.conversation is None
     conversation = new_id()
-    await contacts.note_conversation(ana.address, conversation)
+    await contacts.note_conversation(ACCOUNT, "nobody", new_id())
+    await contacts.note_conversation(ACCOUNT, ana.chat, conversation)
     met = await contacts.meet(contact(wrote_at=1, last_message="m1"))
     assert met.conversation == conversation
 
@@ -109,12 +110,14 @@ async def test_a_link_counts_when_its_code_was_told(place: ChannelPlace) -> None
     contacts = place.stores.contacts
     await contacts.ask_link(link(), code_hash=HASH, expires_at=SOON)
     assert await contacts.links(["alice"]) == []
+    assert await contacts.linked(ACCOUNT, link().chat) is None
     assert await contacts.links_of("alice") == [link()]
     assert await contacts.verify_link("alice", ACCOUNT, b"wrong", now=0, tries=3) is None
     verified = await contacts.verify_link("alice", ACCOUNT, HASH, now=5, tries=3)
     assert verified is not None
     assert verified.verified_at == 5
     assert await place.other.contacts.links(["alice", "bob"]) == [verified]
+    assert await place.other.contacts.linked(ACCOUNT, verified.chat) == "alice"
     assert await contacts.verify_link("alice", ACCOUNT, HASH, now=6, tries=3) is None
 
 
