@@ -358,6 +358,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """At most for so long; it begins with 5 s."""
     channel_incoming_tries: Count = 5
     """So often it is tried to work on what came in, until it is put aside."""
+    channel_callback_max_body: Annotated[int, Meta(ge=64 * KIB, le=64 * MIB)] = 4 * MIB
+    """Bytes of a provider's call: they tell of many things at once."""
+    channel_max_large_callbacks: Count = 16
+    """Calls beyond 64 KiB that are read at once, a fourth of them from one address; to others it is
+    said to call again."""
+    rate_channel_callbacks_per_minute: CountOrNone = 12_000
+    """Calls of providers from one address (IPv6: of one /64), genuine or not; 0 is unlimited."""
+    rate_channel_callbacks_burst: Count = 2_000
     channel_kept: Annotated[float, Meta(ge=60)] = 30 * DAYS
     """How long it is known what was sent and received: quotes and receipts find it, and what comes
     twice is known as such."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import trio
 from msgspec import Struct
 
+from chat4all_connectors.errors import WebhookRefused
 from chat4all_storage.ports.errors import StorageError
 
 from ..kernel import Child, Supervisor
@@ -57,10 +58,6 @@ STATES_LOOK: Final = 10 * SECONDS
 TRIM_EVERY: Final = 10 * MINUTES
 TRIM_LIMIT: Final = 1000
 BACKOFF: Final = (1 * SECONDS, 2 * SECONDS, 5 * SECONDS, 15 * SECONDS, 60 * SECONDS)
-
-
-class UnknownAccount(Exception):
-    """No account of this name is set up, or its provider does not call back."""
 
 
 class ChannelStatistics(Struct, frozen=True):
@@ -138,18 +135,21 @@ class Channels:
 
     # --- for the edge
 
+    def is_called(self, account: str) -> bool:
+        """Whether there is such an account, and its provider calls back."""
+        known = self._accounts.get(account)
+        return known is not None and not known.connector.polls
+
     async def called(self, account: str, call: WebhookCall) -> WebhookAnswer:
         """Take a provider's call; when this returns, what it tells is stored.
 
         Raises:
-            UnknownAccount: see there.
-            WebhookRefused: it is not the provider's, or can't be read.
+            WebhookRefused: it is not the provider's, or can't be read; or there is no such account.
             StorageError: it can't be stored now: the provider calls again.
         """
-        known = self._accounts.get(account)
-        if known is None or known.connector.polls:
-            raise UnknownAccount(account)
-        answer = known.connector.handle_webhook(call)
+        if not self.is_called(account):
+            raise WebhookRefused(404, "there is nothing here")
+        answer = self._accounts[account].connector.handle_webhook(call)
         receive = self._stores.accounts.receive
         if answer.events and await receive(account, kept(answer.events)):
             self._holdings[account].nudge_receiving()

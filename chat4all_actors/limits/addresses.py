@@ -1,4 +1,4 @@
-"""What counts as one address, and how many connections each has open."""
+"""What counts as one address, and how much each has open at once."""
 
 from __future__ import annotations
 
@@ -28,29 +28,35 @@ def address_key(address: str) -> str:
 
 
 class AddressCounts:
-    """Open connections of each address."""
+    """What each address has open: connections, say."""
 
-    def __init__(self, limit: int) -> None:
-        """`limit` connections of one address; 0 is unlimited."""
+    def __init__(self, limit: int, together: int = 0) -> None:
+        """`limit` of one address, and `together` of all; 0 is unlimited."""
         self._limit = limit
+        self._together = together
+        self._count = 0
+        """Of all, where that is limited."""
         self._open: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._open)
 
     def enter(self, address: str) -> bool:
-        """Count a connection, which must `leave` later; False if there are too many."""
-        if not self._limit:
-            return True
-        key = address_key(address)
-        count = self._open.get(key, 0)
-        if count >= self._limit:
+        """Count one, which must `leave` later; False if there are too many."""
+        if self._together and self._count >= self._together:
             return False
-        self._open[key] = count + 1
+        if self._limit:
+            key = address_key(address)
+            count = self._open.get(key, 0)
+            if count >= self._limit:
+                return False
+            self._open[key] = count + 1
+        self._count += 1
         return True
 
     def leave(self, address: str) -> None:
-        """A connection that was counted has closed."""
+        """One that was counted has closed."""
+        self._count -= 1
         if not self._limit:
             return
         key = address_key(address)

@@ -22,6 +22,7 @@ LimitName = Literal[
     "logins_address",
     "registrations",
     "files",
+    "callbacks",
 ]
 
 MESSAGES: Final = "messages"
@@ -38,10 +39,14 @@ LOGINS_ADDRESS: Final = "logins_address"
 """Attempts to log in from an address."""
 REGISTRATIONS: Final = "registrations"
 """Registrations from an address."""
+CALLBACKS: Final = "callbacks"
+"""Calls of providers of channels, or of who says to be one, from an address."""
 FILES: Final = "files"
 """Uploads that a user begins; the key is the user name."""
 
-_OF_ADDRESSES: Final = frozenset({REQUESTS, HANDSHAKES, LOGINS_ADDRESS, REGISTRATIONS})
+_OF_ADDRESSES: Final = frozenset({REQUESTS, HANDSHAKES, LOGINS_ADDRESS, REGISTRATIONS, CALLBACKS})
+SHARES: Final = 4
+"""One address has at most such a part of the large calls."""
 LONGEST_KEY: Final = 128
 """Characters of a key that is held as it is; of longer ones only a hash."""
 
@@ -57,6 +62,9 @@ class Limits:
         }
         self.connections: Final = AddressCounts(settings.max_connections_per_address)
         """Those that are open, by address."""
+        large = settings.channel_max_large_callbacks
+        self.large_callbacks: Final = AddressCounts(max(1, large // SHARES), large)
+        """Providers' calls with much to read that are being read."""
 
     def take(self, limit: LimitName, key: str) -> float:
         """Count one against a limit: 0 if it may pass, else seconds until one would.
@@ -77,6 +85,11 @@ class Limits:
 def _rates(settings: Settings) -> list[tuple[LimitName, int, int]]:
     return [
         (MESSAGES, settings.rate_messages_per_minute, settings.rate_burst),
+        (
+            CALLBACKS,
+            settings.rate_channel_callbacks_per_minute,
+            settings.rate_channel_callbacks_burst,
+        ),
         (FILES, settings.rate_files_per_minute, settings.rate_files_burst),
         (REQUESTS, settings.rate_requests_per_minute, settings.rate_requests_burst),
         (

@@ -8,7 +8,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chat4all_actors.channels.channels import TRIM_EVERY, UnknownAccount, disconnect
+from chat4all_actors.channels.channels import TRIM_EVERY, disconnect
 from chat4all_actors.channels.inbound import kept
 from chat4all_connectors.base import Health, WebhookAnswer, WebhookCall
 from chat4all_connectors.errors import WebhookRefused
@@ -90,8 +90,10 @@ async def test_an_account_that_is_not_there_or_polls_is_not_called(
 ) -> None:
     async with world() as there:
         for account in ("telegram", ACCOUNT):
-            with pytest.raises(UnknownAccount):
+            assert not there.node.channels.is_called(account)
+            with pytest.raises(WebhookRefused) as refused:
                 await there.node.channels.called(account, CALL)
+            assert refused.value.status == 404
 
 
 async def test_a_defect_in_a_connector_ends_no_connection_and_is_got_over(

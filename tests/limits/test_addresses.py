@@ -45,3 +45,14 @@ def test_a_limit_of_0_is_unlimited_and_keeps_nothing() -> None:
     assert all(counts.enter("192.0.2.7") for _ in range(10))
     assert len(counts) == 0
     counts.leave("192.0.2.7")
+
+
+def test_all_addresses_together_may_be_limited_too() -> None:
+    counts = AddressCounts(2, 3)
+    assert counts.enter("192.0.2.1")
+    assert counts.enter("192.0.2.1")
+    assert not counts.enter("192.0.2.1")
+    assert counts.enter("192.0.2.2")
+    assert not counts.enter("192.0.2.3")
+    counts.leave("192.0.2.1")
+    assert counts.enter("192.0.2.3")

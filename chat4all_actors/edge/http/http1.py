@@ -250,7 +250,7 @@ class Http1(H11Protocol):
             self.stream_send,
             STREAM_ID,
         )
-        stream.limit = service.rules.max_body
+        stream.limit = service.rules.max_body(head)
         stream.chunked = head.get(b"transfer-encoding") is not None
         await stream.handle(
             Request(

@@ -20,6 +20,9 @@ _PLAIN: Final = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9_.~!$&'()*
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROLS: Final = frozenset(range(0x20)) | {0x7F}
 HEALTH: Final = "/health/"
+CHANNELS: Final = "/v1/channels/"
+CALLED: Final = "/webhook"
+"""Between and behind these are the accounts that providers call back."""
 
 
 class RequestRules:
@@ -28,8 +31,8 @@ class RequestRules:
     def __init__(self, settings: Settings) -> None:
         self._max_head = settings.max_head
         self._max_fields = settings.max_fields
-        self.max_body = settings.max_body
-        """Bytes that the body of a request may have; the application may allow less."""
+        self._max_body = settings.max_body
+        self._max_callback = max(settings.max_body, settings.channel_callback_max_body)
         self._hosts = Hosts(settings.allowed_hosts)
 
     def check(self, head: RequestHead, *, sized: bool = True) -> None:
@@ -47,8 +50,14 @@ class RequestRules:
         _check_repeated(head)
         self._check_host(head)
         length = self._check_body(head)
-        if sized and length > self.max_body:
-            raise body_too_large(self.max_body)
+        if sized and length > (most := self.max_body(head)):
+            raise body_too_large(most)
+
+    def max_body(self, head: RequestHead) -> int:
+        """Bytes that the body of a request may have; the application may allow less."""
+        path = head.path
+        called = path.startswith(CHANNELS) and path.endswith(CALLED)
+        return self._max_callback if called else self._max_body
 
     def _check_size(self, head: RequestHead) -> None:
         if len(head.headers) > self._max_fields:

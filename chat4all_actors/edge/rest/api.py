@@ -6,6 +6,7 @@ from typing import Final
 
 from . import (
     auth,
+    callbacks,
     conversations,
     events,
     files,
@@ -28,4 +29,5 @@ GROUPS: Final = (
     presence.routes,
     webhooks.routes,
     events.routes,
+    callbacks.routes,
 )

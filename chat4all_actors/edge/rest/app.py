@@ -17,7 +17,7 @@ from chat4all_storage.ports.errors import StorageError
 
 from ...conversation.outside import Refusal
 from ...files.errors import FileRefused
-from ...limits.limits import CLIENT_REQUESTS, REQUESTS
+from ...limits.limits import CLIENT_REQUESTS
 from ...tracing import current_trace_id, new_trace
 from . import openapi
 from .call import Call
@@ -27,11 +27,12 @@ from .errors import ApiError, explain, not_found
 from .exchange import Application
 from .known_tokens import KnownTokens
 from .operations import PATH_TYPES, Answer
+from .raw import Raw
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from ...limits.limits import Limits
+    from ...limits.limits import LimitName, Limits
     from .call import RestServices
     from .caller import Caller
     from .operations import Operation, Routes
@@ -50,7 +51,8 @@ def build(services: RestServices, groups: Sequence[Routes], *, version: str) -> 
     app = Application("chat4all", static_folder=None)
     app.url_map.merge_slashes = False  # whoever filters by path before us must see the one there is
     app.config["MAX_CONTENT_LENGTH"] = max(
-        operation.max_body for group in groups for operation in group.operations
+        services.settings.channel_callback_max_body,
+        *(operation.max_body for group in groups for operation in group.operations),
     )
     described = _described(tuple(groups), version)
     known = KnownTokens(services.tokens.verify, wall_clock=services.wall_clock)
@@ -100,6 +102,8 @@ def _view(
                 assert decoder is not None
                 data = await _body(operation.max_body)  # the edge looks after how it comes in
                 arguments["body"] = decode_json(data, operation.body, decoder)
+            if operation.raw:
+                arguments["raw"] = Raw(request)
             _tell_time(seconds)
             with trio.fail_after(seconds):
                 answer = await operation.handler(call, **arguments)
@@ -155,7 +159,7 @@ def _call(
             caller = authenticate(guard, headers.get("Authorization"))
         except ApiError as error:
             refused = error
-    _spend_request(services.limits, caller, address)
+    _spend_request(services.limits, caller, operation.limit, address)
     if refused is not None:
         raise refused
     if caller is not None:
@@ -182,7 +186,7 @@ def _call(
     )
 
 
-def _spend_request(limits: Limits, caller: Caller | None, address: str) -> None:
+def _spend_request(limits: Limits, caller: Caller | None, limit: LimitName, address: str) -> None:
     """Count a request: of a service client by its id, of everybody else by the address.
 
     Raises:
@@ -191,7 +195,7 @@ def _spend_request(limits: Limits, caller: Caller | None, address: str) -> None:
     if caller is not None and caller.client is not None:
         wait = limits.take(CLIENT_REQUESTS, caller.key)
     else:
-        wait = limits.take(REQUESTS, address)
+        wait = limits.take(limit, address)
     if wait:
         raise ApiError(ErrorCode.RATE_LIMITED, "too many requests", retry_after=wait)
 

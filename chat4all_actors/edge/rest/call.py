@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ...accounts.desk import Desk
     from ...accounts.tokens import Tokens
+    from ...channels.channels import Channels
     from ...config import Settings
     from ...conversation.conversations import Conversations
     from ...files.service import FileService
@@ -43,6 +44,7 @@ class RestServices(Protocol):
     limits: Limits
     files: FileService
     webhooks: WebhookService
+    channels: Channels
     wall_clock: Callable[[], float]
 
 

@@ -77,6 +77,18 @@ def decode_query(query: bytes, model: type[S]) -> S:
         ApiError: one is given twice, or not of the model.
     """
     try:
+        return msgspec.convert(query_values(query), model, strict=False)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error), "query") from None
+
+
+def query_values(query: bytes) -> dict[str, str]:
+    """The parameters behind the question mark, whatever they are.
+
+    Raises:
+        ApiError: one is given twice, or has a NUL character.
+    """
+    try:
         pairs = parse_qsl(
             query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=64
         )
@@ -91,10 +103,7 @@ def decode_query(query: bytes, model: type[S]) -> S:
         if "\0" in value:
             raise invalid(name[:64], "has a NUL character")
         values[name] = value
-    try:
-        return msgspec.convert(values, model, strict=False)
-    except msgspec.ValidationError as error:
-        raise _explain(str(error), "query") from None
+    return values
 
 
 def matches(value: str, type_: Any) -> bool:

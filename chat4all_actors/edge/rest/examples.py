@@ -47,6 +47,8 @@ PARTS: Final = {
     "session_id": SESSION,
     "webhook_id": WEBHOOK,
     "username": "bob",
+    "channel": "telegram",
+    "account": "support",
 }
 """Of paths."""
 

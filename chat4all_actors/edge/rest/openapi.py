@@ -93,10 +93,12 @@ def _operation(operation: Operation, operations: Sequence[Operation]) -> dict[st
         described["parameters"].append(
             _header(ON_BEHALF_OF, "For service clients: whose act it is")
         )
-    if operation.method != "GET":
+    if operation.method != "GET" and not operation.raw:
         described["parameters"].append(
             _header("Idempotency-Key", "The same request again is carried out once", 255)
         )
+    if operation.raw and operation.method != "GET":
+        described["requestBody"] = {"content": {"application/json": {}}}
     if operation.body is not None:
         content: dict[str, Any] = {"schema": {**_schema(operation.body), **operation.rules}}
         if operation.examples:

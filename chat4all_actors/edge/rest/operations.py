@@ -13,10 +13,14 @@ raises is answered by `errors.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar
+
+from msgspec import Meta
 
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.frames import Channel, Id, Username
+
+from ...limits.limits import REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from msgspec import Struct
 
     from ...config import Settings
+    from ...limits.limits import LimitName
 
 H = TypeVar("H", bound="Callable[..., Awaitable[Any]]")
 
@@ -35,10 +40,46 @@ PATH_TYPES: Final[dict[str, Any]] = {
     "webhook_id": Id,
     "username": Username,
     "channel": Channel,
+    "account": Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")],
 }
 """What the parts of paths are. Others than these name nothing: 404."""
 
 MAX_BODY: Final = 64 * 1024
+
+
+class RawBody(Protocol):
+    """A request as it came, for what others have defined; its body is not read yet."""
+
+    @property
+    def method(self) -> str:
+        """`GET` or `POST`."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By their names in lower case; one that came several times joined by commas."""
+        ...
+
+    @property
+    def expected(self) -> int | None:
+        """Bytes of the body, if the client has said so; 0: it has none."""
+        ...
+
+    def query(self) -> Mapping[str, str]:
+        """The parameters behind the question mark.
+
+        Raises:
+            ApiError: one is given twice, or is not valid.
+        """
+        ...
+
+    async def read(self, most: int) -> bytes:
+        """The body.
+
+        Raises:
+            ApiError: it has more than `most` bytes.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +105,8 @@ class Operation:
         scope: What a service client needs; a user needs none. None: anybody may call it.
         example: A body that works.
         media_type: Of the answer.
+        limit: Which rate counts its requests, of those that have the client's address as their key.
+        raw: Whether the handler is given `raw`, a `RawBody`, in place of models.
         time: How many seconds it may take under these settings.
     """
 
@@ -84,6 +127,8 @@ class Operation:
     examples: Mapping[str, Struct] = field(default_factory=dict)
     media_type: str = "application/json"
     time: Callable[[Settings], float] = lambda settings: settings.request_timeout
+    limit: LimitName = REQUESTS
+    raw: bool = False
     aliases: tuple[str, ...] = ()
     """Further paths of the same, which are not documented."""
 

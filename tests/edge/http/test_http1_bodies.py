@@ -33,6 +33,20 @@ async def test_who_expects_it_for_too_much_is_not() -> None:
     assert app.scopes == []
 
 
+async def test_providers_may_tell_of_more_where_they_call_back() -> None:
+    app = Recorder()
+    async with house(app=app, max_body=1024, channel_callback_max_body=64 * 1024) as here:
+        for path in ("/v1/channels/telegram/webhook", "/v1/channels/telegram/support/webhook"):
+            asking = await client(here, request(path, "Content-Length: 65536", method="POST"))
+            await asking.send(b"x" * 65536)
+            assert (await asking.reply("POST")).status == 200
+            await asking.send(request(path, "Content-Length: 65537", method="POST"))
+            assert (await asking.reply("POST")).status == 413
+        for path in ("/v1/channels/telegram", "/v1/webhook", "/webhook"):
+            asking = await client(here, request(path, "Content-Length: 1025", method="POST"))
+            assert (await asking.reply("POST")).status == 413
+
+
 async def test_a_body_over_the_limit_is_refused_before_it_is_read() -> None:
     app = Recorder()
     async with house(app=app, max_body=1024) as here:

@@ -76,6 +76,10 @@ download_file          401    401     401   401     401    404      404    302  
 download_thumbnail     401    401     401   401     401    404      404    302    302    302   302   400      400
 delete_file            401    401     401   401     401    404      404    404    204    404   404   400      400
 read_presence          401    401     401   401     401    200      200    200    200    200   200   400      400
+verify_callback        404    404     404   404     404    404      404    404    404    404   404   404      404
+receive_callback       404    404     404   404     404    404      404    404    404    404   404   404      404
+verify_further_callback 404    404     404   404     404    404      404    404    404    404   404   404      404
+receive_further_callback 404    404     404   404     404    404      404    404    404    404   404   404      404
 create_webhook         401    401     401   401     401    201      201    201    201    201   201   201      201
 list_webhooks          401    401     401   401     401    200      200    200    200    200   200   200      200
 read_webhook           401    401     401   401     401    404      404    404    200    404   404   404      404
@@ -196,6 +200,8 @@ class House:
         body["payload"] = {"type": "file", "file_id": file}
         assert (await author.ask("POST", "/v1/messages", body)).status == 202
         return {
+            "channel": "telegram",
+            "account": "support",
             "file_id": file,
             "conversation_id": id_,
             "message_id": sent.json["message_id"],
