@@ -84,7 +84,7 @@ class Reaction(Struct, frozen=True, kw_only=True):
     standing: str | None
     """What is to be seen there now: the last of all reactions that were put and not taken back.
 
-    An account has one reaction to a message, for everybody here.
+    An account has one reaction to a message, for everybody who is not in that chat.
     """
 
 

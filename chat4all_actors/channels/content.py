@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from chat4all_protocol.codec import decode_body
+from chat4all_protocol.codec import decode_body, decode_meta
 from chat4all_protocol.frames import FileBody, TextBody
 from chat4all_storage.ports.outbox import is_external
 from chat4all_storage.ports.shard import Range
 
-from .composing import Deletion, Earlier, Edit, Post
+from .composing import Deletion, Earlier, Edit, Post, Reaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from chat4all_storage.sharding.shards import Shards
 
     from .composing import Happened
+
+
+REACTIONS: Final = 1000
+"""To a message, the last ones: among these what is to be seen in a chat is looked for."""
 
 
 class Shown(Struct, frozen=True):
@@ -74,6 +78,8 @@ class Content:
             target = await self._event(event.conversation, event.target)
         if event.kind == "delete" and target is not None:
             return Deletion(target=await self._earlier(target, place))
+        if event.kind == "react" and target is not None:
+            return await self._reaction(event, target, place)
         body = _said(event)
         if body is None:
             return None
@@ -87,6 +93,30 @@ class Content:
                 answers=await self._answered(target, place),
             )
         return None
+
+    async def _reaction(
+        self, event: StoredEvent, target: StoredEvent, place: tuple[str, str] | None
+    ) -> Reaction | None:
+        """None: who reacted was erased, or the message is deleted and shows none."""
+        if event.meta is None or target.deleted:
+            return None
+        meta = decode_meta(event.meta)
+        return Reaction(
+            target=await self._earlier(target, place),
+            emoji=meta["emoji"],
+            on=meta["on"],
+            standing=await self._standing(target, place),
+        )
+
+    async def _standing(self, target: StoredEvent, place: tuple[str, str] | None) -> str | None:
+        """The last reaction that stands, of those that a chat does not show by itself."""
+        found = await self._shards.reactions(target.conversation, target.seq, REACTIONS)
+        senders = {each.sender for each in found if is_external(each.sender)}
+        contacts = await self._stores.contacts.contacts(sorted(senders)) if senders else {}
+        theirs = {
+            address for address, each in contacts.items() if (each.account, each.chat) == place
+        }
+        return next((each.emoji for each in reversed(found) if each.sender not in theirs), None)
 
     async def _event(self, conversation: str, seq: int) -> StoredEvent | None:
         (events,) = await self._shards.history([Range(conversation, seq - 1, seq, 1)])
