@@ -271,6 +271,21 @@ def test_a_message_is_edited_and_deleted_and_keeps_its_place(pair: Pair) -> None
         assert refused.refusal == (409, "CONFLICT")
 
 
+def test_a_message_is_reacted_to(pair: Pair) -> None:
+    group = pair.group()
+    path = f"/v1/messages/{pair.say(group, 'lunch?')['message_id']}/reactions"
+    assert pair.bob.ask("POST", path, {"emoji": "👍"}).status == 204
+    assert pair.ana.ask("POST", path, {"emoji": "👍"}).status == 204
+    assert pair.bob.ask("POST", path, {"emoji": "👍", "on": False}).status == 204
+    alike = [{"emoji": "👍", "users": [pair.names[0]]}]
+    assert pair.bob.get(path) == {"reactions": alike}
+    history = pair.bob.get(f"/v1/conversations/{group}/messages")["messages"]
+    assert [(event["kind"], event["target"], event["metadata"]) for event in history[1:]] == [
+        ("react", 1, {"emoji": "👍", "on": on}) for on in (True, True, False)
+    ]
+    assert pair.ana.ask("POST", path, {"emoji": ""}).refusal == (400, "INVALID_PAYLOAD")
+
+
 def test_presence_tells_of_acquaintances(pair: Pair) -> None:
     pair.group()
     ana, bob = pair.names
@@ -307,6 +322,7 @@ def test_a_write_with_an_idempotency_key_is_carried_out_once(pair: Pair, names: 
     message = f"/v1/messages/{sent['message_id']}"
     twice("PATCH", message, text("ho"))
     twice("POST", f"{message}/read")
+    twice("POST", f"{message}/reactions", {"emoji": "👍"})
     twice("POST", f"{path}/members", {"username": carla})
     twice("PATCH", f"{path}/members/{carla}", {"role": "admin"})
     twice("DELETE", f"{path}/members/{carla}")
@@ -321,7 +337,7 @@ def test_a_write_with_an_idempotency_key_is_carried_out_once(pair: Pair, names: 
     twice("POST", "/v1/auth/register", {"username": f"x-{uuid.uuid4().hex}", "password": PASSWORD})
     history = pair.ana.get(f"{path}/messages")["messages"]
     assert [event["kind"] for event in history] == [
-        *("message", "edit", "join", "change", "leave", "change", "delete", "leave"),
+        *("message", "edit", "react", "join", "change", "leave", "change", "delete", "leave"),
     ]
     assert len(pair.ana.get("/v1/conversations")["conversations"]) == 1
 

@@ -21,6 +21,7 @@ from . import (
     messages,
     models,
     presence,
+    reactions,
     rights,
     users,
     webhooks,
@@ -178,6 +179,8 @@ _ALL: Final[tuple[Struct, ...]] = (
         {"internal": messages.Delivery("READ")},
     ),
     messages.RevisionList([messages.Revision(models.TextPayload("Hi Bob"), LATER)]),
+    reactions.NewReaction("👍"),
+    reactions.ReactionList([reactions.Reactions("👍", ["bob"])]),
     # files
     files.NewUpload("plan.png", 70_512, "image/png"),
     files.Upload(FILE, 8_388_608, 1, [_PART], LATER),

@@ -230,18 +230,6 @@ async def _shown(call: Call, event: StoredEvent) -> Message:
     return shown
 
 
-async def _message_of(call: Call, user: str, message_id: str) -> StoredEvent:
-    """The message of this id, to change it.
-
-    Raises:
-        ApiError: there is none, or another kind of event has the id.
-    """
-    event = await submitting.event_of(call, user, message_id)
-    if event.kind != "message":
-        raise ApiError(ErrorCode.CONFLICT, f"this is no message but a {event.kind}, and stays")
-    return event
-
-
 _LEAST_FIRST: Final[tuple[MessageStatus, ...]] = ("SENT", "DELIVERED", "READ")
 
 
@@ -306,7 +294,7 @@ async def edit_message(call: Call, message_id: str, body: NewPayload) -> Message
     """Replace what an own message says; what it said before is kept."""
     user = call.caller.user()
     content = content_of(call, body.payload)
-    event = await _message_of(call, user, message_id)
+    event = await submitting.message_of(call, user, message_id)
     append = appends.edit(event.conversation, user, call.id("edit"), event.seq, content)
     call.spend_message(user)
     await submitting.submit(call, await _whole(call, append, content))
@@ -326,7 +314,7 @@ async def delete_message(call: Call, message_id: str) -> None:
     changes nothing.
     """
     user = call.caller.user()
-    event = await _message_of(call, user, message_id)
+    event = await submitting.message_of(call, user, message_id)
     if event.deleted:
         return
     append = appends.delete(event.conversation, user, call.id("delete"), event.seq)

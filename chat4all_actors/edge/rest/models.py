@@ -104,7 +104,7 @@ class Message(Struct, frozen=True):
     metadata: dict[str, Any] | None
     kind: Kind = "message"
     target: int | None = None
-    """The sequence number of the message that an edit or deletion changed."""
+    """The sequence number of the message that an edit, deletion or reaction is about."""
 
 
 class LastMessage(Struct, frozen=True):

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.ids import private_conversation_id
 from chat4all_storage.ports.events import Mark
 from chat4all_storage.sharding import everywhere
 
 from ...conversation.storing import Stored, mark, store
-from .errors import invalid, not_found, of_frame, unknown_outcome
+from .errors import ApiError, invalid, not_found, of_frame, unknown_outcome
 
 if TYPE_CHECKING:
     from chat4all_storage.ports.events import Append, StoredEvent
@@ -74,6 +75,18 @@ async def event_of(call: Call, user: str, message_id: str) -> StoredEvent:
     if not found:
         raise not_found("no such message")
     return min(found, key=lambda event: (event.sender != user, event.ts, event.conversation))
+
+
+async def message_of(call: Call, user: str, message_id: str) -> StoredEvent:
+    """The message of this id, to change it or to react to it.
+
+    Raises:
+        ApiError: there is none, or another kind of event has the id.
+    """
+    event = await event_of(call, user, message_id)
+    if event.kind != "message":
+        raise ApiError(ErrorCode.CONFLICT, f"this is no message but a {event.kind}, and stays")
+    return event
 
 
 async def reply_to(

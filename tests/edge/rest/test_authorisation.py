@@ -67,6 +67,8 @@ read_revisions         401    401     401   401     401    404      404    200  
 mark_read              401    401     401   401     401    404      404    204    204    204   204   400      400
 edit_message           401    401     401   401     401    404      404    403    200    403   403   400      400
 delete_message         401    401     401   401     401    404      404    403    204    204   204   400      400
+react                  401    401     401   401     401    404      404    204    204    204   204   400      400
+list_reactions         401    401     401   401     401    404      404    200    200    200   200   400      400
 initiate_upload        401    401     401   401     401    201      201    201    201    201   201   400      400
 read_upload            401    401     401   401     401    404      404    404    200    404   404   400      400
 complete_upload        401    401     401   401     401    404      404    404    200    404   404   400      400
@@ -107,6 +109,7 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "send_message": {"payload": {"type": "text", "text": "hi"}},
     "initiate_upload": {"filename": "plan.pdf", "size": 9, "mime_type": "application/pdf"},
     "edit_message": {"payload": {"type": "text", "text": "ho"}},
+    "react": {"emoji": "👍"},
     "create_webhook": {"url": "http://127.0.0.1:9/", "events": ["message.*"]},
     "replay_webhook": {"since": "2026-11-27T08:36:35Z"},
 }
