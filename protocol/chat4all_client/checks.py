@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec.structs import replace
 
 from chat4all_protocol.codec import CodecError, decode_client, encode
 from chat4all_protocol.codes import ErrorCode
-from chat4all_protocol.frames import MAX_INTEGER, Delete, Edit, Msg, Send, SendBody, TextBody
+from chat4all_protocol.frames import (
+    MAX_INTEGER,
+    Delete,
+    Edit,
+    Msg,
+    React,
+    Send,
+    SendBody,
+    TextBody,
+)
 from chat4all_protocol.ids import new_id
 
 if TYPE_CHECKING:
@@ -17,6 +26,9 @@ if TYPE_CHECKING:
     from chat4all_protocol.frames import AnyClientFrame, Sent
 
     from .errors import RequestRefused
+
+Posted: TypeAlias = Send | Edit | Delete | React
+"""A frame that becomes an event."""
 
 
 def check(frame: AnyClientFrame, max_frame: int, refusal: type[RequestRefused]) -> None:
@@ -70,11 +82,26 @@ def delete(conversation: str, target: int, id_: str | None) -> Delete:
     return Delete(rid=MAX_INTEGER, conv=conversation, id=id_ or new_id(), target=target)
 
 
-def event_of(frame: Send | Edit | Delete, sent: Sent, user: str) -> Msg:
+def react(conversation: str, target: int, emoji: str, id_: str | None, *, on: bool) -> React:
+    """A `react` frame, likewise."""
+    return React(
+        rid=MAX_INTEGER,
+        conv=conversation,
+        id=id_ or new_id(),
+        target=target,
+        emoji=emoji,
+        on=on,
+    )
+
+
+def event_of(frame: Posted, sent: Sent, user: str) -> Msg:
     """The event that a frame of `user` has become."""
     own = Msg(conv=sent.conv, seq=sent.seq, id=sent.id, from_=user, ts=sent.ts, body=None)
     if isinstance(frame, Delete):
         return replace(own, kind="delete", target=frame.target)
     if isinstance(frame, Edit):
         return replace(own, kind="edit", target=frame.target, body=frame.body)
+    if isinstance(frame, React):
+        meta = {"emoji": frame.emoji, "on": frame.on}
+        return replace(own, kind="react", target=frame.target, meta=meta)
     return replace(own, body=frame.body, reply_to=frame.reply_to, meta=frame.meta)

@@ -12,8 +12,6 @@ from chat4all_protocol.frames import (
     Conv,
     ConversationType,
     Create,
-    Delete,
-    Edit,
     Fetch,
     Info,
     Mode,
@@ -22,7 +20,6 @@ from chat4all_protocol.frames import (
     Page,
     Read,
     Recv,
-    Send,
     SendBody,
     Sent,
     Typing,
@@ -31,7 +28,7 @@ from chat4all_protocol.frames import (
 )
 
 from .calls import Call
-from .checks import check, delete, edit, message
+from .checks import Posted, check, delete, edit, message, react
 from .connector import Connector
 from .errors import ClientClosed, ConnectError, RequestRefused, SendRefused
 from .figures import ClientStatistics
@@ -152,7 +149,19 @@ class Client:
         """
         return await self._send(delete(conversation, target, id))
 
-    async def _send(self, frame: Send | Edit | Delete) -> Sent:
+    async def react(
+        self, conversation: str, target: int, emoji: str, *, on: bool = True, id: str | None = None
+    ) -> Sent:
+        """Put a reaction on the message at `target`, or with `on=False` take it back.
+
+        A member has at most one of each `emoji` on a message: the last call about it counts.
+
+        Raises:
+            SendRefused, ValueError, ConnectionRefusedByServer, ClientClosed: as `edit`.
+        """
+        return await self._send(react(conversation, target, emoji, id, on=on))
+
+    async def _send(self, frame: Posted) -> Sent:
         self._check(frame, SendRefused)
         await self._slots.acquire()
         outgoing = self._submit(frame)
@@ -183,7 +192,7 @@ class Client:
         self._slots.acquire_nowait()
         return self._submit(frame)
 
-    def _submit(self, frame: Send | Edit | Delete) -> Outgoing:
+    def _submit(self, frame: Posted) -> Outgoing:
         try:
             if self._engine.error is not None:
                 raise self._engine.error

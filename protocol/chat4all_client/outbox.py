@@ -27,7 +27,9 @@ from .errors import ClientError, SendRefused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chat4all_protocol.frames import AnyClientFrame, Delete, Edit, Error, Send, Sent
+    from chat4all_protocol.frames import AnyClientFrame, Error, Sent
+
+    from .checks import Posted
 
 
 class Entry:
@@ -35,9 +37,7 @@ class Entry:
 
     __slots__ = ("conv", "done", "frame", "id", "not_before", "on_wire", "tried", "troubles")
 
-    def __init__(
-        self, frame: Send | Edit | Delete, done: Callable[[Sent | ClientError], None]
-    ) -> None:
+    def __init__(self, frame: Posted, done: Callable[[Sent | ClientError], None]) -> None:
         self.conv = frame.conv
         self.id = frame.id
         self.frame = frame

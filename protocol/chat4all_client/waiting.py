@@ -14,7 +14,7 @@ from .outbox import Entry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chat4all_protocol.frames import Delete, Edit, Send
+    from .checks import Posted
 
 
 class Outgoing:
@@ -22,7 +22,7 @@ class Outgoing:
 
     def __init__(
         self,
-        frame: Send | Edit | Delete,
+        frame: Posted,
         withdraw: Callable[[Entry], bool],
         settled: Callable[[], None],
     ) -> None:

@@ -138,6 +138,8 @@ class ModelSession:
                     frame.conv, ME, body, kind=kind, target=frame.target, id=frame.id, origin=self
                 )
                 self.send(f.Sent(frame.rid, frame.conv, frame.id, event.seq, event.ts, dup=False))
+            case f.React():
+                self._react(frame)
             case f.Fetch():
                 self._fetch(frame)
             case f.Info() | f.Create():
@@ -150,6 +152,19 @@ class ModelSession:
                 self.send(f.Pong(now=0))
             case _:
                 pass
+
+    def _react(self, frame: f.React) -> None:
+        event = self.server.append(
+            frame.conv,
+            ME,
+            None,
+            kind="react",
+            target=frame.target,
+            id=frame.id,
+            meta={"emoji": frame.emoji, "on": frame.on},
+            origin=self,
+        )
+        self.send(f.Sent(frame.rid, frame.conv, frame.id, event.seq, event.ts, dup=False))
 
     def _connect(self, frame: f.Connect) -> None:
         server = self.server

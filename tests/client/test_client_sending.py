@@ -53,6 +53,30 @@ async def test_edits_and_deletions_are_committed_when_they_return_and_are_events
     assert [event.kind for event in server.logs[CONV].events] == ["message", "edit", "delete"]
 
 
+async def test_a_reaction_is_committed_when_it_returns_and_is_an_event(
+    connect: Connect, autojump_clock: MockClock, server: ModelServer
+) -> None:
+    seen: list[f.Msg] = []
+    id_ = conversation_id(77)
+    async with connect() as client:
+        stream = client.events()
+        await client.send(CONV, "hello")
+        put = await client.react(CONV, 1, "👍", id=id_)
+        back = await client.react(CONV, 1, "👍", on=False)
+        assert (put.id, put.seq, back.seq) == (id_, 2, 3)
+        while len(seen) < 3:
+            event = await anext(stream)
+            if isinstance(event, f.Msg):
+                seen.append(event)
+        with pytest.raises(SendRefused) as refused:
+            await client.react(CONV, 1, "")
+    assert refused.value.field == "emoji"
+    assert seen == server.logs[CONV].events
+    assert [(event.kind, event.target, event.body, event.meta) for event in seen[1:]] == [
+        ("react", 1, None, {"emoji": "👍", "on": on}) for on in (True, False)
+    ]
+
+
 async def test_a_message_whose_answer_got_lost_is_sent_again_and_stored_once(
     connect: Connect, autojump_clock: MockClock, network: Network, server: ModelServer
 ) -> None:
