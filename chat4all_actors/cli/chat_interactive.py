@@ -30,6 +30,7 @@ from chat4all_client import (
 from chat4all_protocol.ids import new_id
 
 from .chat_pipe import lines
+from .chat_reactions import wanted
 from .chat_screen import Screen
 from .chat_text import body_text, clock, day, safe_line
 from .chat_transfers import Transfers
@@ -54,6 +55,7 @@ HELP: Final = """\
 Enter sends, Alt+Enter begins a new line, PageUp and PageDown scroll.
 /send     upload a file and send it: /send PATH [caption]
 /save     fetch the last file, or file N: /save [N|ID] [PATH|DIR]
+/react    put a reaction, or take it back: /react [N] EMOJI; N counts messages from the last one up
 /history  older messages
 /who      who is here, and how far they have read
 /help     this
@@ -205,6 +207,8 @@ class _Chat:
             self._nursery.start_soon(self._transfers.send, arguments)
         elif command == "save":
             self._nursery.start_soon(self._transfers.save, arguments)
+        elif command == "react":
+            self._nursery.start_soon(self._react, arguments)
         elif command in ("quit", "q", "exit"):
             self._screen.close()
         elif command == "history":
@@ -216,6 +220,23 @@ class _Chat:
                 self._notice(line)
         else:
             self._notice(f"there is no command /{command}; /help lists them")
+
+    async def _react(self, arguments: str) -> None:
+        asked = wanted(arguments)
+        if asked is None:
+            self._notice("say /react EMOJI for the last message, or /react N EMOJI")
+            return self._show()
+        number, emoji = asked
+        seq = self._view.message(number)
+        if seq is None:
+            self._notice("there is no such message here")
+            return self._show()
+        try:
+            # Its event shows it, as with what is sent.
+            await self._client.react(self._id, seq, emoji, on=not self._view.reacted(seq, emoji))
+        except SendRefused as error:
+            self._notice(f"not reacted: {error.message}")
+            self._show()
 
     async def _load_history(self) -> None:
         if self._view.first in (None, 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import Struct
@@ -10,6 +11,7 @@ from prompt_toolkit.utils import get_cwidth
 
 from chat4all_protocol.frames import FileBody
 
+from .chat_reactions import Reactions
 from .chat_text import clock, day, safe_line, text_of
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class Item(Struct):
     """Why the message was refused."""
     file: int = 0
     """The number of the file that it carries."""
+    deleted: bool = False
 
 
 class View:
@@ -56,6 +59,7 @@ class View:
         self._marks: dict[str, tuple[int, int]] = {}
         self._composing: dict[str, float] = {}
         self._presences: dict[str, Presence] = {}
+        self._reactions = Reactions()
         self._unread_from = 0
         self._files: list[FileBody] = []
         self._rendered: tuple[int, int, list[Line]] = (-1, 0, [])
@@ -84,6 +88,16 @@ class View:
         number = next((number for number in stored if number), None)
         return None if number is None else self._files[number - 1]
 
+    def message(self, number: int) -> int | None:
+        """The `seq` of the message that stands so far up, 1 being the last; None: there is none."""
+        stored = (self._stored[seq] for seq in sorted(self._stored, reverse=True))
+        messages = (item.seq for item in stored if item.text and item.sender and not item.deleted)
+        return next(islice(messages, number - 1, None), None)
+
+    def reacted(self, seq: int, emoji: str) -> bool:
+        """Whether the user has put this reaction to a message."""
+        return self._reactions.stands(seq, self.user, emoji)
+
     # --- what happens ---------------------------------------------------------------------------
 
     def happened(self, event: Msg) -> None:
@@ -99,7 +113,10 @@ class View:
         if target is not None and event.kind in ("edit", "delete"):
             target.text = f"{text} (edited)" if event.kind == "edit" else text
             target.file = number or 0
-        item = Item(event.ts, event.from_, text, event.seq)
+            target.deleted = target.deleted or event.kind == "delete"
+        if event.kind == "react":
+            self._reactions.happened(event)
+        item = Item(event.ts, event.from_, text, event.seq, deleted=event.deleted)
         if event.kind in ("join", "leave"):
             item.sender = ""
         elif event.kind != "message":
@@ -234,7 +251,8 @@ class View:
         name = cut(safe_line(item.sender), NAME_CELLS)
         indent = 6 + get_cwidth(name) + 2
         head: Line = [*time, (self._name_style(item.sender), name), ("", ": ")]
-        rows = wrap(item.text, width - indent)
+        reactions = "" if item.deleted else self._reactions.shown(item.seq)
+        rows = wrap(f"{item.text} [{reactions}]" if reactions else item.text, width - indent)
         mark = self.mark(item)
         for number, text in enumerate(rows):
             line = [*(head if number == 0 else [("", " " * indent)]), ("", text)]

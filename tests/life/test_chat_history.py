@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import trio
+from msgspec.structs import replace
 
 from chat4all_protocol.frames import (
     Composing,
     Conv,
     ConvState,
+    Delete,
     Member,
     Msg,
+    React,
     Read,
     Receipt,
     Recv,
+    Sent,
     Typing,
 )
+from chat4all_protocol.ids import new_id
 from tests.life.devices import Device, People, people, texts
 
 if TYPE_CHECKING:
@@ -57,6 +62,34 @@ async def receipts(device: Device, until: tuple[int, int]) -> list[tuple[int, in
         receipt = await device.expect(Receipt)
         found.append((receipt.recv, receipt.read))
     return found
+
+
+# Reactions
+
+
+async def test_a_reaction_reaches_everybody_and_stays_in_the_history(
+    server: ServerProcess, names: Names
+) -> None:
+    ana, bob = names(2)
+    async with people(server) as here:
+        anas, bobs, conv = await chatting(here, (ana, bob), count=1)
+        put = React(bobs.next_rid(), conv, new_id(), 1, "👍", on=True)
+        assert (await bobs.ask(put, Sent)).seq == 2
+        seen = await anas.expect(Msg)
+        assert (seen.seq, seen.kind, seen.from_, seen.target) == (2, "react", bob, 1)
+        assert (seen.body, seen.meta) == (None, {"emoji": "👍", "on": True})
+        again = await bobs.ask(replace(put, rid=bobs.next_rid()), Sent)
+        assert (again.seq, again.dup) == (2, True)
+        gone = Delete(anas.next_rid(), conv, new_id(), 1)
+        await anas.ask(gone, Sent)
+        await bobs.expect(Msg)
+        refused = await bobs.refused(replace(put, rid=bobs.next_rid(), id=new_id()))
+        assert (refused.code, refused.field) == ("CONFLICT", "target")
+        items = (await anas.fetch(conv)).items
+        assert [(item.kind, item.meta) for item in items[1:]] == [
+            ("react", seen.meta),
+            ("delete", None),
+        ]
 
 
 # Pages

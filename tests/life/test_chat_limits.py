@@ -16,7 +16,6 @@ from chat4all_protocol.frames import (
     FileBody,
     Ping,
     Pong,
-    React,
     Ready,
     Sent,
 )
@@ -158,17 +157,6 @@ async def test_messages_beyond_the_rate_are_refused_until_it_is_time(
 
 
 # Frames that are wrong
-
-
-async def test_frames_that_are_not_offered_are_unknown(server: ServerProcess, names: Names) -> None:
-    (ana,) = names(1)
-    async with people(server) as here:
-        device = await here.connect(ana)
-        error = await device.refused(
-            React(rid=7, conv=CONV, id=new_id(), target=1, emoji="x", on=True)
-        )
-        assert (error.code, error.temporary) == ("UNKNOWN_FRAME", False)
-        assert await device.seen() == []
 
 
 async def test_an_unknown_frame_is_answered_and_the_connection_goes_on(

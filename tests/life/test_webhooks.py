@@ -9,7 +9,9 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 
+from chat4all_client import open_client
 from chat4all_protocol.ids import new_id
 from tests.life.conftest import PASSWORD
 from tests.life.hook_receiver import Receiver
@@ -113,6 +115,32 @@ def test_receipts_are_told_too(hooked: ServerProcess, receiver: Receiver, names:
         ("message.delivered", data),
         ("message.read", data),
     ]
+
+
+def test_reactions_are_told_whichever_way_they_came(
+    hooked: ServerProcess, receiver: Receiver, names: Names
+) -> None:
+    ana, bob = names(2)
+    writer, reader = log_in(hooked, ana), log_in(hooked, bob)
+    sent = send(writer, bob, "lunch?")
+    add(writer, receiver.url, "message.reaction")
+    assert reader.token is not None
+    trio.run(react, hooked.url, reader.token, sent["conversation_id"], "👍")
+    path = f"/v1/messages/{sent['message_id']}/reactions"
+    assert reader.ask("POST", path, {"emoji": "👍", "on": False}).status == 204
+    receiver.until(lambda: len(receiver.taken()) == 2)
+    told = [each.json for each in receiver.taken()]
+    assert [each["type"] for each in told] == ["message.reaction"] * 2
+    for each, on in zip(told, (True, False), strict=True):
+        data = each["data"]
+        assert (data["kind"], data["from"], data["target"]) == ("react", bob, 1)
+        assert (data["payload"], data["metadata"]) == (None, {"emoji": "👍", "on": on})
+
+
+async def react(url: str, token: str, conversation: str, emoji: str) -> None:
+    """React to the first message over a WebSocket."""
+    async with open_client(url, token=token, device=new_id()) as client:
+        await client.react(conversation, 1, emoji)
 
 
 def test_a_receiver_that_was_down_gets_everything_in_order(

@@ -11,7 +11,7 @@ from chat4all_actors.config import MINUTES, SECONDS
 from chat4all_actors.webhooks import delivery, tail
 from chat4all_protocol.codec import encode_body
 from chat4all_protocol.frames import TextBody
-from tests.storage.builders import append, join, leave
+from tests.storage.builders import append, join, leave, react
 from tests.webhooks.world import BUSY, DOWN, GONE, OK, World
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ async def test_every_kind_of_event_has_its_type(autojump_clock: MockClock) -> No
         group = await world.group("ann", "bob")
         await world.say(group, "ann", "a text")
         entries = [
-            append(group, "ann", None, kind="react", target=1, meta=b"\x80"),
+            react(group, "ann", 1),
             append(group, "ann", text("another"), kind="edit", target=1),
             append(group, "ann", None, kind="delete", target=1),
             join(group, "ann", "carl"),
