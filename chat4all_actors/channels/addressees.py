@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from chat4all_protocol.codes import ErrorCode
+from chat4all_protocol.ids import CHANNEL_PATTERN
 from chat4all_storage.ports.contacts import Contact
 
 from ..conversation.outside import Refusal
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from .account import Account
     from .addresses import Address
+
+_ACCOUNT: Final = re.compile(CHANNEL_PATTERN)
 
 
 class Addressees:
@@ -44,13 +48,13 @@ class Addressees:
         return found
 
     def _parse(self, text: str, field: str) -> Address:
+        account = text.rpartition(":")[0]
+        if _ACCOUNT.fullmatch(account) and account not in self._accounts:
+            raise _unavailable(f"channel {account} is not configured", field)
         try:
-            address = parse(text)
+            return parse(text)
         except AddressError as error:
             raise Refusal(ErrorCode.INVALID_PAYLOAD, str(error), field) from None
-        if address.account not in self._accounts:
-            raise _unavailable(f"channel {address.account} is not configured", field)
-        return address
 
     async def _meet(self, address: Address, field: str) -> Contact:
         """Somebody by another of their ids, or who is written to first."""

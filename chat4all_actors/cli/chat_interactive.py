@@ -96,7 +96,8 @@ class _Chat:
             self._view.happened(event)
         if info.details is not None:
             self._view.members(info.details)
-        client.watch([name for name in info.members if name != client.user])
+        others = (name for name in info.members if name != client.user)
+        client.watch([name for name in others if ":" not in name])  # else on a channel
         if self._unread:
             self._view.unread_after(self._read)
         if info.head:

@@ -16,7 +16,7 @@ from chat4all_protocol.frames import FileBody, MemberBody, TextBody
 from chat4all_storage.ports.events import Append, Change
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from chat4all_protocol.frames import SendBody
 
@@ -29,11 +29,13 @@ def message(
     *,
     reply_to: int | None = None,
     meta: Mapping[str, Any] | None = None,
+    channels: Sequence[str] | None = None,
     trace: bytes | None = None,
 ) -> Append:
     """A message."""
     encoded = encode_body(body)
     more = encode_meta(dict(meta)) if meta is not None else None
+    chosen = b"" if channels is None else b" to " + ",".join(sorted(channels)).encode()
     return Append(
         conversation=conversation,
         sender=sender,
@@ -41,11 +43,17 @@ def message(
         kind="message",
         body=encoded,
         digest=digest_of(
-            b"%d %b %b"
-            % (reply_to or 0, encoded if type(body) is TextBody else _said(body), more or b"")
+            b"%d %b %b%b"
+            % (
+                reply_to or 0,
+                encoded if type(body) is TextBody else _said(body),
+                more or b"",
+                chosen,
+            )
         ),
         reply_to=reply_to,
         meta=more,
+        channels=None if channels is None else tuple(channels),
         trace=trace,
     )
 

@@ -44,6 +44,7 @@ def send(session: Session, frame: Send) -> Awaitable[None] | None:
         frame.body,
         reply_to=frame.reply_to,
         meta=frame.meta,
+        channels=frame.channels,
         trace=current_trace_bytes(),
     )
     return _say(session, append, frame)
@@ -107,7 +108,9 @@ def _fits(
     channels: list[str] | None = None,
 ) -> bool:
     """Whether the message is one that may be sent; else it is refused."""
-    unfit = judge(session.services.settings, body, meta, channels)
+    services = session.services
+    accounts = services.conversations.outside.accounts
+    unfit = judge(services.settings, body, meta, channels, accounts)
     if unfit is not None:
         session.send(refusal(unfit.code, unfit.message, rid, field=unfit.field))
     return unfit is None

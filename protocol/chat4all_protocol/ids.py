@@ -12,6 +12,13 @@ UUID_PATTERN = r"\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\
 USERNAME_PATTERN = r"\A[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?\Z"
 """1 to 64 characters: letters, digits, `.`, `_`, `-`; no `:`, which marks external addresses."""
 
+MEMBER_PATTERN = (
+    r"\A(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?"
+    r"|[a-z]{1,32}:(?:[A-Za-z0-9._-]{1,64}:)?[A-Za-z0-9+@._=~ ()-]{1,128})\Z"
+)
+"""A user name, or an address: `channel:identity`, `channel:account:identity`. Blanks and brackets
+are for telephone numbers as people write them; the name of a member has none."""
+
 DEVICE_PATTERN = r"\A[\x21-\x7e]{1,128}\Z"
 """1 to 128 visible ASCII characters: chosen by the client, the same at each of its connects."""
 

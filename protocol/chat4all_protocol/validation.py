@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .ids import CHANNEL_PATTERN, DEVICE_PATTERN, USERNAME_PATTERN, UUID_PATTERN
+from .ids import (
+    CHANNEL_PATTERN,
+    DEVICE_PATTERN,
+    MEMBER_PATTERN,
+    USERNAME_PATTERN,
+    UUID_PATTERN,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +22,7 @@ _AT: Final = re.compile(
 FORMATS: Final[Mapping[str, str]] = {
     UUID_PATTERN: "a UUID in canonical lower-case form",
     USERNAME_PATTERN: "a user name of 1 to 64 letters, digits, '.', '_' or '-'",
+    MEMBER_PATTERN: "a user name, or an address such as whatsapp:+5511999998888",
     DEVICE_PATTERN: "1 to 128 visible ASCII characters",
     CHANNEL_PATTERN: "a channel's name in lower-case letters, or name:account",
 }

@@ -29,6 +29,8 @@ TEXT = TextBody("12345")
         (FileBody("id", "123456"), None, None, ("TOO_LARGE", "body.text")),
         (TEXT, {"a": "1234567"}, None, ("TOO_LARGE", "meta")),
         (TEXT, {"a": "123456"}, None, None),
+        (TEXT, None, ["internal", "telegram:support"], None),
+        (TEXT, None, ["telegram"], ("CHANNEL_UNAVAILABLE", "channels")),
         (TEXT, None, ["internal", "whatsapp"], ("CHANNEL_UNAVAILABLE", "channels")),
     ],
 )
@@ -38,6 +40,6 @@ def test_a_refusal_names_the_field_at_fault_and_says_why(
     channels: list[str] | None,
     refused: tuple[str, str] | None,
 ) -> None:
-    unfit = judge(SETTINGS, body, meta, channels)
+    unfit = judge(SETTINGS, body, meta, channels, {"telegram:support"})
     assert (None if unfit is None else (unfit.code, unfit.field)) == refused
     assert unfit is None or unfit.message

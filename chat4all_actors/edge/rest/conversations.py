@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chat4all_protocol.codes import ErrorCode
-from chat4all_protocol.frames import ConversationType, Username
+from chat4all_protocol.frames import ConversationType, MemberName
 from chat4all_storage.sharding import everywhere
 
 from ...conversation import appends
@@ -35,8 +35,8 @@ class NewConversation(Struct, frozen=True):
     """Who is to talk with each other."""
 
     type: ConversationType
-    members: Annotated[list[Username], Meta(min_length=1, max_length=1000)]
-    """The other members; the caller is one anyway."""
+    members: Annotated[list[MemberName], Meta(min_length=1, max_length=1000)]
+    """The other members, users and people on channels; the caller is one anyway."""
     title: Title | None = None
     metadata: Metadata | None = None
 

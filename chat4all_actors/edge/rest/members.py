@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from chat4all_protocol.codes import ErrorCode
-from chat4all_protocol.frames import Username
+from chat4all_protocol.frames import MemberName
+from chat4all_storage.ports.outbox import is_external
 
 from ...conversation import appends
 from . import submitting, views
+from .errors import invalid
 from .models import Conversation, Role
 from .operations import Routes
 
@@ -23,7 +25,8 @@ routes = Routes("Members", "Who takes part in a group.")
 class NewMember(Struct, frozen=True):
     """Who is to be a member, and as what."""
 
-    username: Username
+    username: MemberName
+    """A user, or somebody on a channel, who has no role."""
     role: Role = "member"
 
 
@@ -37,9 +40,12 @@ class RoleChange(Struct, frozen=True):
     "/v1/conversations/{conversation_id}/members",
     body=NewMember,
     answers={201: Conversation},
-    errors=(ErrorCode.CONFLICT,),
+    errors=(ErrorCode.CONFLICT, ErrorCode.CHANNEL_UNAVAILABLE),
     scope="conversations:write",
-    examples={"a member": NewMember("carla")},
+    examples={
+        "a user": NewMember("carla"),
+        "somebody on WhatsApp": NewMember("whatsapp:+5511999998888"),
+    },
 )
 async def add_member(call: Call, conversation_id: str, body: NewMember) -> Conversation:
     """Add a member to a group.
@@ -47,9 +53,15 @@ async def add_member(call: Call, conversation_id: str, body: NewMember) -> Conve
     Owners and admins do; only owners make others admins or owners.
     """
     name = await submitting.canonical(call, body.username)
+    _check_role(name, body.role)
     append = appends.join(conversation_id, call.caller.user(), call.id("join"), name, body.role)
     await submitting.submit(call, append)
     return views.conversation(await submitting.conversation_of(call, conversation_id))
+
+
+def _check_role(name: str, role: Role) -> None:
+    if is_external(name) and role != "member":
+        raise invalid("role", "people on channels have no role: member")
 
 
 @routes.patch(
@@ -64,6 +76,7 @@ async def change_role(
     call: Call, conversation_id: str, username: str, body: RoleChange
 ) -> Conversation:
     """Give a member another role; for owners."""
+    _check_role(username, body.role)
     append = appends.role(conversation_id, call.caller.user(), call.id("role"), username, body.role)
     await submitting.submit(call, append)
     return views.conversation(await submitting.conversation_of(call, conversation_id))

@@ -9,7 +9,8 @@ from msgspec import Meta, Struct, field
 
 from chat4all_protocol.codec import decode_body
 from chat4all_protocol.codes import ErrorCode
-from chat4all_protocol.frames import Channel, FileBody, Id, SendBody, TextBody, Username
+from chat4all_protocol.frames import Channel, FileBody, Id, MemberName, SendBody, TextBody, Username
+from chat4all_storage.ports.outbox import is_external
 
 from ...conversation import appends
 from ...conversation.attaching import attached
@@ -49,9 +50,12 @@ class NewMessage(Struct, frozen=True):
     """Chosen by the sender: the same message again is stored once."""
     from_: Username | None = field(default=None, name="from")
     """For service clients: in whose name."""
-    to: Annotated[list[Username], Meta(max_length=1000)] | None = None
-    """Taken as `recipient_id` when it names one user, and there is no `conversation_id`."""
+    to: Annotated[list[MemberName], Meta(max_length=1000)] | None = None
+    """Taken as `recipient_id` when it names one, and there is no `conversation_id`."""
     channels: Annotated[list[Channel], Meta(max_length=16)] | None = None
+    """Where it is to go beside its members here: `internal` nowhere, names of accounts there, `all`
+    everywhere; to people on channels, and to members who are linked to one. Without it: to the
+    people on channels."""
     reply_to: Id | Annotated[int, Meta(ge=1)] | None = None
     """The message that it answers: its id, or its sequence number."""
     metadata: Metadata | None = None
@@ -105,6 +109,7 @@ async def send_message(call: Call, body: NewMessage) -> Accepted:
         content,
         reply_to=await submitting.reply_to(call, conversation, sender, body.reply_to),
         meta=body.metadata,
+        channels=body.channels,
     )
     stored = await submitting.submit(call, await _whole(call, append, content))
     return Accepted(append.id, conversation, stored.seq, "accepted", moment(stored.ts))
@@ -141,7 +146,8 @@ def content_of(
         content = FileBody(payload.file_id, payload.text)
     else:
         content = TextBody(payload.text)
-    if (unfit := judge(call.services.settings, content, metadata, channels)) is not None:
+    accounts = call.services.conversations.outside.accounts
+    if (unfit := judge(call.services.settings, content, metadata, channels, accounts)) is not None:
         name = {"meta": "metadata"}.get(unfit.field, unfit.field.replace("body.", "payload."))
         raise ApiError(unfit.code, unfit.message.replace("meta ", "metadata "), field=name)
     return content
@@ -158,13 +164,9 @@ async def _conversation(call: Call, sender: str, body: NewMessage) -> str:
         recipient = body.to[0]
     if recipient is None:
         raise invalid("conversation_id", "conversation_id or recipient_id is required")
-    if ":" in recipient:
-        channel = recipient.partition(":")[0]
-        raise ApiError(
-            ErrorCode.CHANNEL_UNAVAILABLE,
-            f"channel {channel[:32]} is not configured",
-            field="recipient_id",
-        )
+    if is_external(recipient):
+        outside = call.services.conversations.outside
+        recipient = (await outside.canonical([recipient], "recipient_id"))[recipient]
     return await submitting.private_with(call, sender, recipient)
 
 

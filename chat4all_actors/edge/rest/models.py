@@ -105,6 +105,8 @@ class Message(Struct, frozen=True):
     kind: Kind = "message"
     target: int | None = None
     """The sequence number of the message that an edit, deletion or reaction is about."""
+    channel: str | None = None
+    """The account through which it came in; null: it was written here."""
 
 
 class LastMessage(Struct, frozen=True):

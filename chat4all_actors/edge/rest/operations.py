@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar
 from msgspec import Meta
 
 from chat4all_protocol.codes import ErrorCode
-from chat4all_protocol.frames import Channel, Id, Username
+from chat4all_protocol.frames import Channel, Id, MemberName
 
 from ...limits.limits import REQUESTS
 
@@ -38,7 +38,7 @@ PATH_TYPES: Final[dict[str, Any]] = {
     "file_id": Id,
     "session_id": Id,
     "webhook_id": Id,
-    "username": Username,
+    "username": MemberName,
     "channel": Channel,
     "account": Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")],
 }

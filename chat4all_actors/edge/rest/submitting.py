@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from chat4all_protocol.codes import ErrorCode
 from chat4all_protocol.ids import private_conversation_id
 from chat4all_storage.ports.events import Mark
+from chat4all_storage.ports.outbox import is_external
 from chat4all_storage.sharding import everywhere
 
 from ...conversation.storing import Stored, mark, store
@@ -106,11 +107,15 @@ async def reply_to(
 
 
 async def canonical(call: Call, username: str) -> str:
-    """The name as its user registered it.
+    """The name as its user registered it; of somebody on a channel as its member is called.
 
     Raises:
         ApiError: there is no such user.
+        Refusal: nobody can be reached there.
     """
+    if is_external(username):
+        outside = call.services.conversations.outside
+        return (await outside.canonical([username], "username"))[username]
     found = await call.storage.directory.canonical_names([username])
     if username not in found:
         raise not_found(f"no such user: {username}")

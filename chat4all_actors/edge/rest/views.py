@@ -104,6 +104,7 @@ def message(
         metadata=metadata,
         kind=event.kind,
         target=event.target,
+        channel=event.channel,
     )
 
 

@@ -13,6 +13,7 @@ from .fields import (
     Device,
     Emoji,
     Id,
+    MemberName,
     Position,
     Rid,
     SendBody,
@@ -135,7 +136,7 @@ class Create(ClientFrame, tag="create", frozen=True):
 
     rid: Rid
     type: ConversationType
-    members: Annotated[list[Username], Meta(max_length=1000)]
+    members: Annotated[list[MemberName], Meta(max_length=1000)]
     title: Title | None = None
 
 

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from chat4all_protocol.ids import (
     CHANNEL_PATTERN,
     DEVICE_PATTERN,
+    MEMBER_PATTERN,
     USERNAME_PATTERN,
     UUID_PATTERN,
 )
@@ -19,6 +20,7 @@ FETCH_LIMIT: Final = 100
 
 Id: TypeAlias = Annotated[str, Meta(pattern=UUID_PATTERN)]
 Username: TypeAlias = Annotated[str, Meta(pattern=USERNAME_PATTERN)]
+MemberName: TypeAlias = Annotated[str, Meta(pattern=MEMBER_PATTERN)]
 Device: TypeAlias = Annotated[str, Meta(pattern=DEVICE_PATTERN)]
 Rid: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Seq: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]

@@ -14,6 +14,7 @@ from chat4all_protocol.ids import new_id
 from ..ports.errors import Moved
 from ..ports.leaving import Group, departures, successions
 from ..ports.logical_shards import logical_shard
+from ..ports.outbox import is_external
 from ..ports.upkeep import Expired
 from .conversations import MemoryConversations
 
@@ -108,7 +109,8 @@ def _successor(log: Log, user: str) -> str | None:
     if log.members[user].role != "owner" or "owner" in others.values():
         return None
     return next(
-        (name for name, role in others.items() if role == "admin"), next(iter(others), None)
+        (name for name, role in others.items() if role == "admin"),
+        next((name for name in others if not is_external(name)), None),
     )
 
 

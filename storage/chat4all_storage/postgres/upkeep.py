@@ -20,6 +20,7 @@ _GROUPS: Final = """
                 AND o.username <> m.username)
         THEN (SELECT o.username FROM members o
             WHERE o.conversation = m.conversation AND o.username <> m.username
+                AND strpos(o.username, ':') = 0
             ORDER BY o.role <> 'admin', o.position LIMIT 1) END
     FROM members m JOIN conversations c ON c.id = m.conversation
     WHERE m.username = $1 AND c.type = 'group'

@@ -68,6 +68,7 @@ async def test_what_a_websocket_sent_is_in_the_history(town: Town) -> None:
         "metadata": {"a": 1},
         "kind": "message",
         "target": None,
+        "channel": None,
     }
     assert (history.json["has_more"], history.json["next_cursor"]) == (False, None)
 

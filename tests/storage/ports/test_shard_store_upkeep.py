@@ -289,3 +289,17 @@ async def test_an_erasure_waits_for_a_shard_on_the_move(
         )
     with pytest.raises(Moved):
         await shard_store.erase_user("zed", GONE, 9)
+
+
+async def test_nobody_on_a_channel_comes_to_own_a_group(shard_store: ShardStore) -> None:
+    id_ = new_id()
+    roles = {"zed": "owner", "telegram:12345": "member", "bob": "member"}
+    await shard_store.create(id_, "group", None, "zed", roles)
+    while not await shard_store.erase_user("zed", GONE, 9):
+        pass
+    stored = await shard_store.conversation(id_)
+    assert stored is not None
+    assert {name: member.role for name, member in stored.members.items()} == {
+        "telegram:12345": "member",
+        "bob": "owner",
+    }
