@@ -25,7 +25,7 @@ from chat4all_connectors.incoming import (
 from chat4all_connectors.rendering import split_text
 from chat4all_protocol.codec import decode_body
 from chat4all_protocol.codes import ErrorCode
-from chat4all_protocol.frames import FileBody, TextBody
+from chat4all_protocol.frames import MAX_EMOJI, FileBody, TextBody
 from chat4all_storage.ports.deliveries import Sent
 from chat4all_storage.ports.errors import Unavailable
 from chat4all_storage.ports.shard import Range
@@ -35,6 +35,7 @@ from ..conversation import appends
 from ..conversation.attaching import attached
 from ..conversation.storing import Stored, store
 from ..files.errors import FileRefused
+from .content import REACTIONS
 from .placing import Unworkable, id_of
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Arrivals:
             case Deleted():
                 await self._deleted(event)
             case Reacted():
-                logger.debug("account %s: a reaction is not shown", self._account)
+                await self._reacted(event)
             case Reachability(chat=chat, reachable=reachable):
                 await contacts.note_reachable(self._account, chat, reachable=reachable)
             case ChatMoved(chat=chat, now=now):
@@ -266,6 +267,28 @@ class Arrivals:
         )
         if not event.deleted and not await self._changed(append):
             await self._note(event, deleted.key, f"[deleted this on {contact.account}]")
+
+    async def _reacted(self, reacted: Reacted) -> None:
+        """A person there has one reaction to a message: another one takes its place.
+
+        The people of a group are one member here: what each puts is added, and stays.
+        """
+        author = await self._placing.author(reacted.chat, reacted.sender)
+        event = await self._event(author.contact.chat, reacted.message)
+        shards = self._conversations.shards
+        found = await shards.reactions(event.conversation, event.seq, REACTIONS)
+        standing = [each.emoji for each in found if each.sender == author.member]
+        changes: list[tuple[str, bool]] = []
+        if author.name is None:
+            changes = [(emoji, False) for emoji in standing if emoji != reacted.emoji]
+        if reacted.emoji is not None and reacted.emoji not in standing:
+            if not 0 < len(reacted.emoji) <= MAX_EMOJI:
+                raise Unworkable("its reaction is no emoji")
+            changes.append((reacted.emoji, True))
+        for emoji, on in changes:
+            id_ = id_of(self._account, reacted.key, emoji, "on" if on else "off")
+            append = appends.react(event.conversation, author.member, id_, event.seq, emoji, on=on)
+            await self._changed(replace(append, channel=self._account))
 
     async def _own(self, author: Author, message: str) -> StoredEvent | None:
         """The event that a message of this author's is; None: it is somebody else's."""

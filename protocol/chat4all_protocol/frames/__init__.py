@@ -44,6 +44,7 @@ from .client import (
 )
 from .fields import (
     FETCH_LIMIT,
+    MAX_EMOJI,
     MAX_INTEGER,
     Body,
     Channel,
@@ -94,6 +95,7 @@ SUBPROTOCOL: Final = "chat4all.v1"
 
 __all__ = [
     "FETCH_LIMIT",
+    "MAX_EMOJI",
     "MAX_INTEGER",
     "PROTOCOL_VERSION",
     "SUBPROTOCOL",

@@ -17,6 +17,8 @@ from chat4all_protocol.ids import (
 MAX_INTEGER: Final = 2**63 - 1
 FETCH_LIMIT: Final = 100
 """The most events one `fetch` asks for, and the most replayed per conversation at a connect."""
+MAX_EMOJI: Final = 32
+"""Characters of a reaction: one that is seen as one may be many."""
 
 Id: TypeAlias = Annotated[str, Meta(pattern=UUID_PATTERN)]
 Username: TypeAlias = Annotated[str, Meta(pattern=USERNAME_PATTERN)]
@@ -26,7 +28,7 @@ Rid: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Seq: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
 Position: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]  # 0: before the first
 Title: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\A[^\x00]*\Z")]
-Emoji: TypeAlias = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"\A[^\x00]*\Z")]
+Emoji: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_EMOJI, pattern=r"\A[^\x00]*\Z")]
 Token: TypeAlias = Annotated[str, Meta(min_length=1, max_length=8192)]
 Channel: TypeAlias = Annotated[str, Meta(pattern=CHANNEL_PATTERN)]
 ConversationType: TypeAlias = Literal["private", "group"]
