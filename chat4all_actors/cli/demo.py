@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import trio
+from msgspec.structs import replace
 
 from chat4all_client import open_client
 from chat4all_protocol.frames import Msg
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 USERS: Final = ("alice", "bob")
 PASSWORD: Final = "demo-password"
+CHANNELS: Final = {"loopback": {"inbox": [USERS[0]]}}
+"""Beside those of the environment: somebody outside can be played, who writes to the first user."""
+OUTSIDE: Final = "loopback:carla"
 STATE_INTERVAL: Final = 1.0
 
 
@@ -42,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
     directory = tempfile.mkdtemp(prefix="chat4all-demo-")
     try:
         settings = load({"port": options.port, "data_dir": directory, "log_level": "warning"})
+        settings = replace(settings, channels=CHANNELS | settings.channels)
         configure(settings.log_format, settings.log_level)
         trio.run(_demo, fit_to_limits(settings))
     finally:
@@ -112,6 +117,8 @@ chat4all runs at {url}
   Try it    in two terminals, as two people:
               {program} chat --as {USERS[0]} --with {USERS[1]} {place}
               {program} chat --as {USERS[1]} --with {USERS[0]} {place}
+            and as somebody on another messenger, who writes to {USERS[0]}:
+              {program} channels play {OUTSIDE} {place}
 
   Health    {url}/health/ready
   Data      {settings.data_dir}, removed when this ends (Ctrl-C)
