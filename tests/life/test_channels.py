@@ -160,6 +160,8 @@ async def test_somebody_writes_first_and_they_talk(server: ServerProcess) -> Non
             React(rid=rid, conv=said.conv, id=id_, target=said.seq, emoji="👍", on=True)
         )
         await ana.sees(lambda line: line["reactions"] == {"": "👍"})
+        await ana.type(f"/react {shown['number']} 🎉")
+        await until(alice, Msg, lambda msg: msg.kind == "react" and msg.from_ == ANA)
         rid, id_ = alice.next_rid(), new_id()
         await alice.send(Delete(rid=rid, conv=said.conv, id=id_, target=answer.seq))
         await ana.misses(shown["number"])
