@@ -23,6 +23,7 @@ from . import (
     presence,
     reactions,
     rights,
+    statuses,
     users,
     webhooks,
 )
@@ -168,15 +169,20 @@ _ALL: Final[tuple[Struct, ...]] = (
     messages.Accepted(MESSAGE, PAIR, 2, "accepted", THEN),
     messages.NewPayload(models.TextPayload("Hi Bob, how have you been?")),
     _MESSAGE,
-    messages.StatusReport(
+    statuses.StatusReport(
         MESSAGE,
-        "READ",
+        "DELIVERED",
         [
-            messages.StatusStep("SENT", THEN, "ana"),
-            messages.StatusStep("DELIVERED", LATER, "bob", "internal"),
-            messages.StatusStep("READ", LATER, "bob", "internal"),
+            statuses.StatusStep("SENT", THEN, "ana"),
+            statuses.StatusStep("SENT", THEN, "whatsapp:+5511999998888", "whatsapp"),
+            statuses.StatusStep("DELIVERED", LATER, "whatsapp:+5511999998888", "whatsapp"),
+            statuses.StatusStep("DELIVERED", LATER, "bob", "internal"),
+            statuses.StatusStep("READ", LATER, "bob", "internal"),
         ],
-        {"internal": messages.Delivery("READ")},
+        {
+            "internal": statuses.Delivery("READ"),
+            "whatsapp": statuses.Delivery("DELIVERED", statuses.Recipients(0, 0, 1, 0, 0, 0)),
+        },
     ),
     messages.RevisionList([messages.Revision(models.TextPayload("Hi Bob"), LATER)]),
     reactions.NewReaction("👍"),

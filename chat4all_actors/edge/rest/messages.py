@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct, field
 
@@ -15,14 +15,13 @@ from chat4all_storage.ports.outbox import is_external
 from ...conversation import appends
 from ...conversation.attaching import attached
 from ...conversation.posting import judge
-from . import submitting, views
+from . import statuses, submitting, views
 from .decoding import check_free_form
 from .errors import ApiError, invalid, not_found
 from .models import (
     AnyPayload,
     FilePayload,
     Message,
-    MessageStatus,
     Metadata,
     Payload,
     TextPayload,
@@ -30,6 +29,7 @@ from .models import (
 )
 from .operations import Routes
 from .rules import ONE_ITEM, TEXT, one_of, way
+from .statuses import StatusReport
 
 if TYPE_CHECKING:
     from chat4all_storage.ports.events import Append, StoredEvent
@@ -173,32 +173,6 @@ async def _conversation(call: Call, sender: str, body: NewMessage) -> str:
 # --- one message ----------------------------------------------------------------------------------
 
 
-class StatusStep(Struct, frozen=True):
-    """That a message had come so far, with whom, and when it was known."""
-
-    status: MessageStatus
-    timestamp: datetime
-    user: str | None = None
-    channel: str | None = None
-
-
-class Delivery(Struct, frozen=True):
-    """How far a message has come on one channel."""
-
-    status: MessageStatus
-
-
-class StatusReport(Struct, frozen=True):
-    """What became of a message."""
-
-    message_id: Id
-    status: MessageStatus
-    """As far as with the last of its recipients."""
-    status_history: list[StatusStep]
-    """For a recipient, the moment is that of its latest receipt in the conversation."""
-    channel_delivery: dict[str, Delivery]
-
-
 class Revision(Struct, frozen=True):
     """What a message said before."""
 
@@ -232,29 +206,22 @@ async def _shown(call: Call, event: StoredEvent) -> Message:
     return shown
 
 
-_LEAST_FIRST: Final[tuple[MessageStatus, ...]] = ("SENT", "DELIVERED", "READ")
-
-
 @routes.get("/v1/messages/{message_id}/status", answers={200: StatusReport}, scope="messages:read")
 async def read_status(call: Call, message_id: str) -> StatusReport:
-    """Tell what became of a message: who has received it, who has read it."""
+    """Tell what became of a message: who has received it, who has read it, whom it can't reach.
+
+    What goes to other channels is told for each account; deliveries are known for a while, then
+    `status_history` has receipts alone.
+    """
     user = call.caller.user()
     event = await submitting.event_of(call, user, message_id)
     receipts = await call.storage.shards.receipts(event.conversation, event.seq, user)
     if receipts is None:
         raise not_found("no such message")
-    history = [StatusStep("SENT", moment(event.ts), event.sender)]
-    for receipt in receipts:
-        if receipt.recv_at is not None:
-            received = moment(receipt.recv_at)
-            history.append(StatusStep("DELIVERED", received, receipt.user, "internal"))
-        if receipt.read_at is not None:
-            history.append(StatusStep("READ", moment(receipt.read_at), receipt.user, "internal"))
-    history.sort(key=lambda step: step.timestamp)
-    statuses = {receipt.status for receipt in receipts}
-    reached = [status for status in _LEAST_FIRST if status in statuses]
-    now: MessageStatus = reached[0] if reached else "SENT"
-    return StatusReport(message_id, now, history, {"internal": Delivery(now)})
+    progress = await call.storage.channels.deliveries.progress(event.conversation, event.seq)
+    age = call.services.wall_clock() - event.ts / 1000
+    forgotten = age >= call.services.settings.channel_kept
+    return statuses.report(event, receipts, progress, forgotten=forgotten)
 
 
 @routes.get(

@@ -98,6 +98,7 @@ class Message(Struct, frozen=True):
     reply_to: str | None
     """The `message_id` of what it answers."""
     status: MessageStatus
+    """As far as with the last of the other members; what failed is told with its status alone."""
     edited_at: datetime | None
     deleted_at: datetime | None
     created_at: datetime
