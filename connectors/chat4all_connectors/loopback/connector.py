@@ -52,6 +52,7 @@ class Loopback(Connector):
         self.stage = Stage(self._settings, clock)
         path = self._settings.socket
         self._door = None if path is None else Door(self.stage, Path(path))
+        self._connected = False
 
     @property
     def capabilities(self) -> Capabilities:
@@ -63,24 +64,25 @@ class Loopback(Connector):
     async def connect(self) -> Identity:
         """Open the stage's door, if it has one; there is nobody to ask."""
         self._usable()
-        if self._door is not None:
-            try:
-                await self._door.open()
-            except OSError as error:
-                raise Misconfigured(
-                    f"nobody can play at {self._settings.socket}: {error.strerror or error}"
-                ) from error
+        await self._open_door()
+        self._connected = True
         return Identity(id=self.channel, name=self._settings.name)
 
     async def disconnect(self) -> None:
         """Close its door, and leave the stage as it is."""
+        self._connected = False
         if self._door is not None:
             await self._door.close()
 
     async def health(self) -> Health:
-        """Dead when its stage says so."""
+        """Dead when its stage says so; its door is opened again if it was closed from outside."""
         if self.stage.revoked:
             return Health("dead", "the account was revoked on its stage")
+        if self._connected:
+            try:
+                await self._open_door()
+            except Misconfigured as error:
+                return Health("degraded", error.message)
         return Health("connected")
 
     # --- what is sent
@@ -167,6 +169,16 @@ class Loopback(Connector):
             if line.id == message:
                 break
         self.stage.happened()
+
+    async def _open_door(self) -> None:
+        if self._door is None:
+            return
+        try:
+            await self._door.open()
+        except OSError as error:
+            raise Misconfigured(
+                f"nobody can play at {self._settings.socket}: {error.strerror or error}"
+            ) from error
 
     def _usable(self) -> None:
         if self.stage.revoked:

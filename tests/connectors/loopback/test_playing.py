@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import trio
 
+from chat4all_connectors.base import Health
 from chat4all_connectors.errors import Misconfigured, Unreachable
 from chat4all_connectors.incoming import Deleted, Edited, Reachability, Reacted, Receipt, Received
 from chat4all_connectors.loopback import cues
@@ -101,6 +102,14 @@ def modes(directory: Path) -> dict[str, int]:
     """Who may do what with what is in it, and with itself."""
     found = {".": directory, **{each.name: each for each in directory.iterdir()}}
     return {name: stat.S_IMODE(each.stat().st_mode) for name, each in found.items()}
+
+
+def taken_away(path: Path, *, for_good: bool = False) -> None:
+    """The socket and its directory; for good there is a file in its place."""
+    path.unlink()
+    path.parent.rmdir()
+    if for_good:
+        path.parent.write_bytes(b"")
 
 
 def left(path: Path) -> None:
@@ -310,6 +319,30 @@ async def test_the_last_one_that_opens_a_door_has_it_and_the_others_close_theirs
         async with played(path) as ana:
             await ana.act(cues.Say(text="to the first"))
             assert len(await events(first)) == 1
+
+
+async def test_a_door_that_was_taken_away_is_opened_again_while_the_account_is_used(
+    path: Path,
+) -> None:
+    async with account(path) as loopback, played(path) as ana:
+        taken_away(path)
+        await ana.over()
+        assert await loopback.health() == Health("connected")
+        async with played(path):
+            pass
+        await loopback.disconnect()
+        assert await loopback.health() == Health("connected")
+        assert modes(path.parent) == {".": 0o700}
+
+
+async def test_a_door_that_can_not_be_opened_again_leaves_the_account_usable(path: Path) -> None:
+    async with account(path) as loopback, played(path) as ana:
+        taken_away(path, for_good=True)
+        await ana.over()
+        health = await loopback.health()
+        assert health.state == "degraded"
+        assert "nobody can play at" in health.detail
+        await loopback.send_message(text("all the same"))
 
 
 async def test_a_path_may_be_longer_than_a_socket_s_can_be(tmp_path: Path) -> None:
