@@ -43,8 +43,12 @@ def load(
     *,
     environment: Mapping[str, str] | None = None,
     file: Path | None = None,
+    accounts: bool = True,
 ) -> Settings:
     """Settings from the flags that were given, the environment, the file and the defaults.
+
+    `accounts`: whether those on channels have to be whole. Commands that use none run where part of
+    an account is in the environment, and the file is not named.
 
     Raises:
         ConfigError: a value does not fit, or the file can't be read.
@@ -77,6 +81,8 @@ def load(
         except msgspec.ValidationError as error:
             raise ConfigError(f"{source}: {_readable(str(error), hints)}") from None
     _check(settings)
+    if accounts and settings.channels:
+        _check_accounts(settings)
     return settings
 
 
@@ -105,13 +111,15 @@ def _check(settings: Settings) -> None:
         except ValueError:
             message = f"trusted_proxies: {network!r} is no network, such as 10.0.0.0/8"
             raise ConfigError(message) from None
-    if settings.channels:
-        from .channels.configuring import AccountError, check
 
-        try:
-            check(settings)
-        except AccountError as error:
-            raise ConfigError(str(error)) from None
+
+def _check_accounts(settings: Settings) -> None:
+    from .channels.configuring import AccountError, check
+
+    try:
+        check(settings)
+    except AccountError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _channels(environ: Mapping[str, str], in_file: object) -> dict[str, Any] | None:

@@ -61,7 +61,7 @@ class Check(Struct, frozen=True):
 
 def run(options: argparse.Namespace) -> int:
     """Check everything; 1 when something is wrong."""
-    settings = settings_of(options)
+    settings = settings_of(options, accounts=True)
     checks = [
         *_machine(settings),
         *_paths(settings),

@@ -48,8 +48,8 @@ def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
             parser.add_argument(flag, metavar=metavar, help=help_)
 
 
-def settings_of(options: argparse.Namespace) -> Settings:
-    """The settings that a command runs with.
+def settings_of(options: argparse.Namespace, *, accounts: bool = False) -> Settings:
+    """The settings that a command runs with; `accounts`: it uses those on channels.
 
     Raises:
         ConfigError: one of them does not fit.
@@ -63,4 +63,4 @@ def settings_of(options: argparse.Namespace) -> Settings:
         value = getattr(options, name, None)
         if value is not None:
             flags[name] = value
-    return load(flags, file=Path(options.config) if options.config else None)
+    return load(flags, file=Path(options.config) if options.config else None, accounts=accounts)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop."""
-    settings = settings_of(options)
+    settings = settings_of(options, accounts=True)
     # Here, so that what is wrong with a setting is told before all of the server is there.
     import trio
 

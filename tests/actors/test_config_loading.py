@@ -311,6 +311,13 @@ def test_an_account_that_can_not_be_set_up_is_told_at_once(file: Path) -> None:
     assert "there is no channel `sms`" in refusal({}, {"CHAT4ALL_CHANNELS__SMS__TOKEN": "x"})
 
 
+def test_who_uses_no_account_is_not_kept_up_by_one_that_is_not_whole() -> None:
+    environment = {"CHAT4ALL_CHANNELS__TELEGRAM__TOKEN": "1:a"}  # the rest is in the server's file
+    assert "secret_token is needed" in refusal({}, environment)
+    settings = load({}, environment=environment, accounts=False)
+    assert settings.channels == {"telegram": {"token": "1:a"}}
+
+
 @pytest.mark.parametrize("content", ["channels = 5\n", "[channels]\ntelegram = 5\n"])
 def test_channels_are_tables_of_tables(file: Path, content: str) -> None:
     file.write_text(content)
