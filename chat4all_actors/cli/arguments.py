@@ -157,7 +157,9 @@ def _files(parser: argparse.ArgumentParser) -> None:
 def _chat(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--as", dest="name", metavar="NAME", help="who you are")
     whom = parser.add_mutually_exclusive_group()
-    whom.add_argument("--with", dest="peer", metavar="NAME", help="whom to talk to")
+    whom.add_argument(
+        "--with", dest="peer", metavar="NAME", help="whom to talk to: a user, or an address"
+    )
     whom.add_argument("--conversation", metavar="ID", help="which conversation to join")
     parser.add_argument("--url", help=f"the server ($CHAT4ALL_URL, else {DEFAULT_URL})")
     parser.add_argument(

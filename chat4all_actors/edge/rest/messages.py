@@ -76,6 +76,7 @@ _HI = NewMessage(
     recipient_id="bob",
     message_id="7d444840-9dc0-41d1-b245-5ffdce74fad2",
 )
+_OLA = NewMessage(payload=TextPayload("Olá!"), recipient_id="whatsapp:+5511999998888")
 
 
 @routes.post(
@@ -89,7 +90,7 @@ _HI = NewMessage(
         way("conversation_id", recipient_id=TEXT),
         way("conversation_id", "recipient_id", to=ONE_ITEM),
     ),
-    examples={"to a user": _HI},
+    examples={"to a user": _HI, "to somebody on WhatsApp": _OLA},
 )
 async def send_message(call: Call, body: NewMessage) -> Accepted:
     """Send a message.
