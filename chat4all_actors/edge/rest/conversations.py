@@ -90,7 +90,7 @@ class HistoryQuery(Struct, frozen=True):
     "/v1/conversations",
     body=NewConversation,
     answers={201: Conversation, 200: Conversation},
-    errors=(ErrorCode.NOT_FOUND, ErrorCode.CONFLICT),
+    errors=(ErrorCode.NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.CHANNEL_UNAVAILABLE),
     scope="conversations:write",
     rules={
         "anyOf": [
