@@ -227,7 +227,8 @@ class Holding:
         await self._tell(holder, state, error.message)
 
     async def _tell(self, holder: str, state: HealthState, detail: str) -> None:
-        if self._told == (state, detail):
+        known, said = self._told or ("", "")
+        if known == state and (state == "connected" or said == detail):
             return
         self._told = (state, detail)
         logger.log(

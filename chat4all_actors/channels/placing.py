@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from chat4all_connectors.errors import SendError
 from chat4all_storage.ports.contacts import Contact
 
 from ..conversation.outside import Refusal
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
     from ..conversation.conversations import Conversations
     from .account import Account
+
+logger = logging.getLogger(__name__)
 
 _NAMES: Final = uuid.UUID("0f7e1a52-2d0d-5d39-8a06-5b7c1a5f0c1e")
 
@@ -71,6 +76,8 @@ class Placing:
         """
         name = self._account.name
         alone = chat == sender.id or chat in sender.aliases
+        if alone and said is not None and sender.name is None and sender.handle is None:
+            sender = await self._introduced(sender)
         try:
             id_, handle = (sender.id, sender.handle) if alone else (chat, None)
             address = str(address_of(name, id_, handle))
@@ -96,6 +103,21 @@ class Placing:
             return Author(contact, contact.address, person)
         user = await self._stores.contacts.linked(name, contact.chat)
         return Author(contact, user or contact.address, None)
+
+    async def _introduced(self, sender: incoming.Contact) -> incoming.Contact:
+        """The same person with what the provider tells of them, where it does not by itself."""
+        ids = [sender.id, *sender.aliases]
+        known = await self._stores.contacts.by_id(self._account.name, ids)
+        if known is not None and (known.name or known.handle):
+            return sender
+        try:
+            found = await self._account.connector.profile(sender.id)
+        except SendError as error:
+            logger.info("account %s: no profile: %s", self._account.name, type(error).__name__)
+            return sender
+        if found is None:
+            return sender
+        return replace(sender, name=found.name, handle=found.handle)
 
     async def known(self, author: Author, quoted: str | None) -> list[Place]:
         """Where it may belong, the best first: the author may have left each of them by now.

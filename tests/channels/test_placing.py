@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from chat4all_actors.channels.account import Account
 from chat4all_actors.channels.placing import Place, Placing, Unworkable, id_of
+from chat4all_connectors.errors import Transient
 from chat4all_connectors.incoming import Contact, Received
 from chat4all_protocol.ids import new_id
 from chat4all_storage.ports.deliveries import Sent
@@ -16,6 +17,8 @@ from .world import ACCOUNT, BEA, world
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
+
+    from chat4all_connectors.base import Connector
 
     from .world import World
 
@@ -99,3 +102,29 @@ async def test_without_an_inbox_it_is_said_what_is_missing(autojump_clock: MockC
             await placing(there).inbox(author)
         with pytest.raises(Unworkable, match="no such user: zoe"):
             await placing(there, "zoe").inbox(author)
+
+
+async def test_who_is_not_named_is_asked_for_once(autojump_clock: MockClock) -> None:
+    async with world() as there:
+        asked: list[str] = []
+
+        class Telling:
+            capabilities = there.loopback.capabilities
+
+            async def profile(self, contact: str) -> Contact | None:
+                asked.append(contact)
+                if contact == "away":
+                    raise Transient("away")
+                return None if contact == "shy" else Contact(id=contact, name="Cem", handle="c.1")
+
+        account = Account(name="instagram", connector=cast("Connector", Telling()))
+        them = Placing(account, there.stores, there.node.conversations)
+        for _ in range(2):
+            author = await them.author("77", Contact(id="77"), said("77", Contact(id="77")))
+            assert (author.member, author.contact.name) == ("instagram:@c.1", "Cem")
+        assert asked == ["77"]
+        for id_ in ("shy", "away"):
+            author = await them.author(id_, Contact(id=id_), said(id_, Contact(id=id_)))
+            assert (author.member, author.contact.name) == (f"instagram:{id_}", None)
+        await them.author("88", Contact(id="88"))  # only who writes is
+        assert asked == ["77", "shy", "away"]
