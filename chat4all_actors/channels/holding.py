@@ -140,6 +140,7 @@ class Holding:
             caller=Caller(self._connector, around.attachments, self.account.template),
             pace=pace_of(settings),
             unusable=lambda reason: nursery.start_soon(self._tell, holder, "dead", reason),
+            given_up=conversations.storage.shards.note_failure,
         )
         receiving = self._receiving = Receiving(
             name,

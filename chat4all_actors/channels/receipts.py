@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from chat4all_storage.ports.changes import Failure
 from chat4all_storage.ports.deliveries import Told
 from chat4all_storage.ports.events import Mark
 
@@ -36,7 +37,8 @@ class Receipts:
         """Note how far messages have come, and let their conversations know.
 
         The same again changes nothing. The watermarks are best effort: the next receipt of the
-        conversation raises what is missing.
+        conversation raises what is missing. So is that programs are told of a failure: its state is
+        noted before.
 
         Raises:
             StorageError: it can't be noted now.
@@ -47,6 +49,8 @@ class Receipts:
         async with trio.open_nursery() as nursery:
             for each in marks:
                 nursery.start_soon(mark, self._conversations, each)
+        for failure in _failures(changed):
+            await self._conversations.storage.shards.note_failure(failure)
         for receipt in receipts:
             await self._follow(receipt)
 
@@ -73,6 +77,14 @@ def _told(receipt: Receipt) -> Told:
         upto=None if receipt.message is not None or by_reference else receipt.watermark,
         reason=receipt.reason,
     )
+
+
+def _failures(changed: Sequence[Progress]) -> list[Failure]:
+    return [
+        Failure(each.conversation, each.seq, each.address, each.account, each.reason)
+        for each in changed
+        if each.state == "failed"
+    ]
 
 
 def _marks(changed: Sequence[Progress]) -> list[Mark]:

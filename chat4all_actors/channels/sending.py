@@ -16,6 +16,7 @@ import trio
 from msgspec import Struct
 
 from chat4all_connectors.errors import SendError
+from chat4all_storage.ports.changes import Failure
 from chat4all_storage.ports.deliveries import Finish
 from chat4all_storage.ports.errors import StorageError
 
@@ -95,8 +96,12 @@ class Sending:
         pace: Pace = DEFAULT_PACE,
         # Telling
         unusable: Callable[[str], None],
+        given_up: Callable[[Failure], Awaitable[None]],
     ) -> None:
-        """`unusable` is told why the account can't be used; it is to `resume` later."""
+        """`unusable` is told why the account can't be used; it is to `resume` later.
+
+        `given_up` notes what failed for good.
+        """
         self._account = account
         self._holder = holder
         self._deliveries = stores.deliveries
@@ -107,6 +112,7 @@ class Sending:
         self._rates = Rates(caller.can.account_rate, caller.can.chat_rate)
         self._breaker = Breaker(pace.breaker)
         self._unusable = unusable
+        self._given_up = given_up
         self._usable = True
         self._busy: set[str] = set()
         """Chats for which a call is under way."""
@@ -274,6 +280,8 @@ class Sending:
                     await self._patiently(
                         lambda: self._contacts.note_reachable(account, chat, reachable=False)
                     )
+                # Before it is noted as failed, which is never found again.
+                await self._patiently(lambda: self._given_up(_failure(delivery, reason)))
                 self._failed += 1
                 return Finish(
                     id=delivery.id,
@@ -303,3 +311,8 @@ class Sending:
             except StorageError as error:
                 logger.warning("account %s waits for its store: %s", self._account, error)
                 await trio.sleep(STORE_RETRY)
+
+
+def _failure(delivery: Delivery, reason: str) -> Failure:
+    place = (delivery.conversation, delivery.seq)
+    return Failure(*place, delivery.address, delivery.account, reason)

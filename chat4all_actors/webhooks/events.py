@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from chat4all_protocol.frames import Kind
+    from chat4all_storage.ports.changes import Failure
     from chat4all_storage.ports.events import StoredEvent
     from chat4all_storage.ports.files import File
     from chat4all_storage.ports.shard import Conversation
@@ -27,11 +28,12 @@ OF_KINDS: Final[dict[Kind, str]] = {
 """What an event of a log is to programs."""
 DELIVERED: Final = "message.delivered"
 READ: Final = "message.read"
+FAILED: Final = "message.failed"
 CREATED: Final = "conversation.created"
 FILE_READY: Final = "file.ready"
-TYPES: Final = tuple(sorted({*OF_KINDS.values(), DELIVERED, READ, CREATED, FILE_READY}))
-RISES: Final = frozenset({DELIVERED, READ})
-"""They are about watermarks: none is in the log."""
+TYPES: Final = tuple(sorted({*OF_KINDS.values(), DELIVERED, READ, FAILED, CREATED, FILE_READY}))
+BESIDE: Final = frozenset({DELIVERED, READ, FAILED})
+"""They are about watermarks and deliveries: none is in the log."""
 GROUPS: Final = tuple(sorted({type_.partition(".")[0] for type_ in TYPES}))
 PATTERNS: Final = ("*", *(f"{group}.*" for group in GROUPS), *TYPES)
 """What an endpoint may ask for."""
@@ -53,19 +55,22 @@ class Event(Struct, frozen=True):
     stored: StoredEvent | None = None
     """Of those that are in the log."""
     user: str | None = None
-    """Whose watermark rose."""
+    """Whose watermark rose, or whom it does not reach."""
     file: File | None = None
+    failure: Failure | None = None
 
     @property
     def id(self) -> str:
         """The same for the same event, whoever is told it, however often."""
         name = "\n".join((self.type, self.key, str(self.seq), self.user or ""))
+        if self.failure is not None:
+            name += f"\n{self.failure.account}"
         return f"evt_{uuid.uuid5(_IDS, name).hex}"
 
     @property
     def logged(self) -> bool:
         """Whether it has a number in the log of its conversation."""
-        return self.type not in RISES
+        return self.type not in BESIDE
 
 
 def wanted(patterns: Iterable[str]) -> frozenset[str]:

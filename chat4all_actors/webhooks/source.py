@@ -13,10 +13,11 @@ import trio
 from msgspec import Struct
 
 from chat4all_storage.ports.changes import CREATED as CREATION
+from chat4all_storage.ports.changes import Failure
 from chat4all_storage.ports.shard import Range
 from chat4all_storage.sharding import everywhere
 
-from .events import CREATED, DELIVERED, FILE_READY, OF_KINDS, READ, Event
+from .events import CREATED, DELIVERED, FAILED, FILE_READY, OF_KINDS, READ, Event
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -33,6 +34,8 @@ FIRST_LOOK: Final = 2
 """Events that are read to see with which one a commit began: most have one of a conversation."""
 CREATED_WITHIN: Final = 60 * SECONDS
 """A conversation that is named without events was created then, else it got another id."""
+CLOCKS: Final = 60 * SECONDS
+"""What clocks of databases may differ by; what is told again has the same id."""
 AT_ONCE: Final = 8
 """Conversations that are read at once."""
 PAGE: Final = 1000
@@ -62,7 +65,7 @@ class Placed(Struct, frozen=True):
 
     row: int
     entry: int
-    """Of the row: its heads, then both watermarks of each that rose, then its file."""
+    """Of the row: its heads, then both watermarks of each that rose, then its file or failure."""
     event: Event
 
 
@@ -128,6 +131,7 @@ class Source:
         circle.take(rows)
         named = {id_ for row in rows for id_, _ in row.heads if circle.has(id_)}
         named.update(rise.conversation for row in rows for rise in row.rises)
+        named.update(row.failure.conversation for row in rows if row.failure is not None)
         stored = await self._conversations(filter(circle.has, named))
         stored = {
             id_: each
@@ -159,6 +163,9 @@ class Source:
                 event := await self.of_file(row.file.id, row.at, audience)
             ):
                 found.append(Placed(row.id, entry, event))
+            if row.failure is not None and (conversation := stored.get(row.failure.conversation)):
+                failed = _failed(conversation, row.failure, row.at, audience)
+                found += [Placed(row.id, entry, event) for event in failed]
         return found, reached
 
     async def of_range(
@@ -181,7 +188,7 @@ class Source:
         return found, events[-1].seq if len(events) == limit else upto
 
     async def of_rises(self, conversation: str, since: int, audience: Audience) -> list[Event]:
-        """The watermarks of a conversation that rose since a time, as they stand.
+        """The watermarks of a conversation that rose since a time, as they stand; and failures.
 
         Raises:
             StorageError: they can't be read now.
@@ -195,6 +202,11 @@ class Source:
             recv = member.recv if recv_at >= since else None
             read = member.read if read_at >= since else None
             found += _risen(stored, name, recv, read, recv_at, read_at, audience)
+        # Of another database, with a clock of its own.
+        deliveries = self._storage.channels.deliveries
+        for each in await deliveries.failures(conversation, since - CLOCKS):
+            failure = Failure(each.conversation, each.seq, each.address, each.account, each.reason)
+            found += _failed(stored, failure, each.steps[-1].at, audience)
         return sorted(found, key=lambda event: event.at)
 
     async def of_file(self, id_: str, at: int, audience: Audience) -> Event | None:
@@ -311,3 +323,12 @@ def _risen(
         and at >= audience.since
         and audience.sees(stored, seq)
     ]
+
+
+def _failed(stored: Conversation, failure: Failure, at: int, audience: Audience) -> list[Event]:
+    if FAILED not in audience.types or at < audience.since:
+        return []
+    if not audience.sees(stored, failure.seq):
+        return []
+    seq, user = failure.seq, failure.user
+    return [Event(FAILED, stored.id, seq, at, stored, user=user, failure=failure)]

@@ -148,6 +148,7 @@ class Scene:
             caller=Caller(connector, attachments, template),
             pace=Pace(breaker=breaker or BreakerSettings()),
             unusable=self.unusable.append,
+            given_up=self.storage.shards.note_failure,
         )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(sending.run)

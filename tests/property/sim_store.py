@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from chat4all_protocol.frames import ConversationType
     from chat4all_storage.memory.shard import MemoryShard
-    from chat4all_storage.ports.changes import Activity, Changes
+    from chat4all_storage.ports.changes import Activity, Changes, Failure
     from chat4all_storage.ports.events import Append, CommitResult, Mark, StoredEvent
     from chat4all_storage.ports.outbox import Leaving
     from chat4all_storage.ports.queries import (
@@ -225,6 +225,9 @@ class FaultyShard:
 
     async def watch(self, seconds: float) -> None:
         await self._read(lambda: self.database.inner.watch(seconds))
+
+    async def note_failure(self, failure: Failure) -> None:
+        await self._read(lambda: self.database.inner.note_failure(failure))
 
     async def trim_journal(self, keep: float) -> int:
         return await self._read(lambda: self.database.inner.trim_journal(keep))

@@ -11,6 +11,8 @@ from chat4all_actors.config import MINUTES, SECONDS
 from chat4all_actors.webhooks import delivery, tail
 from chat4all_protocol.codec import encode_body
 from chat4all_protocol.frames import TextBody
+from chat4all_storage.ports.changes import Failure
+from chat4all_storage.ports.deliveries import Finish, NewDelivery
 from tests.storage.builders import append, join, leave, react
 from tests.webhooks.world import BUSY, DOWN, GONE, OK, World
 
@@ -186,6 +188,39 @@ async def test_a_watermark_is_told_after_what_it_is_about(autojump_clock: MockCl
         ("message.delivered", 1),
         ("message.read", 1),
     ]
+
+
+async def test_a_failure_that_was_not_told_in_its_turn_is_found_where_it_is_kept(
+    autojump_clock: MockClock,
+) -> None:
+    world, address = World(), "telegram:7"
+    group = await world.group("ann", address)
+    failing = True
+    world.receiver.answer = lambda request: unless(failing, BUSY)
+    deliveries = world.storage.channels.deliveries
+    async with world.node() as service:
+        await world.add(service, "ann", "message.failed")
+        await world.say(group, "ann", "a")
+        new = NewDelivery(
+            account="telegram",
+            chat="7",
+            address=address,
+            conversation=group,
+            seq=1,
+            kind="message",
+        )
+        await world.storage.channels.accounts.hold("telegram", "one", 3600)
+        await deliveries.add([new])
+        await deliveries.begin("one", "telegram", [1])
+        await world.storage.shards.note_failure(Failure(group, 1, address, "telegram", "why"))
+        await deliveries.finish("one", "telegram", [Finish(id=1, state="failed", reason="why")])
+        await trio.sleep(SOON)
+        assert (len(world.receiver.requests), world.receiver.taken) == (1, [])
+        failing = False
+        await trio.sleep(10 * SECONDS)
+    first, (told,) = world.receiver.requests[0], world.receiver.taken
+    assert told.id == first.id
+    assert told.json["data"] == first.json["data"]
 
 
 async def test_an_event_is_tried_nine_times_in_75_hours_and_then_given_up(

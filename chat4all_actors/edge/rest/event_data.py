@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from chat4all_protocol.frames import Id
+from chat4all_storage.ports.shard import Range
 
 from ...webhooks.events import TYPES
 from . import views
@@ -16,6 +17,7 @@ from .files import StoredFile, shown
 from .models import Conversation, Message, moment
 
 if TYPE_CHECKING:
+    from chat4all_storage.ports.changes import Failure
     from chat4all_storage.storage import Storage
 
     from ...webhooks.events import Event
@@ -30,6 +32,7 @@ EventType: TypeAlias = Literal[
     "message.deleted",
     "message.delivered",
     "message.edited",
+    "message.failed",
     "message.reaction",
     "message.read",
 ]
@@ -45,6 +48,20 @@ class Watermark(Struct, frozen=True):
     """Everything up to this one."""
 
 
+class Undelivered(Struct, frozen=True):
+    """That an event does not reach a member through a channel, and is not sent again."""
+
+    conversation_id: Id
+    message_id: Id | None
+    sequence_number: Annotated[int, Meta(ge=1)]
+    username: str
+    """The member: an address on a channel, or a user who is linked to one."""
+    channel: str
+    """The account."""
+    reason: str | None
+    """Why, in words."""
+
+
 class Omitted(Struct, frozen=True):
     """Where something is that is larger than what is told at once."""
 
@@ -55,7 +72,7 @@ class Omitted(Struct, frozen=True):
     file_id: Id | None
 
 
-Data: TypeAlias = Message | Conversation | Watermark | StoredFile | Omitted
+Data: TypeAlias = Message | Conversation | Watermark | Undelivered | StoredFile | Omitted
 
 
 class Notification(Struct, frozen=True):
@@ -71,7 +88,9 @@ class Notification(Struct, frozen=True):
                 "A Message (`message.*`, `conversation.member_*`, `conversation.changed`), a "
                 "Conversation (`conversation.created`), a StoredFile (`file.ready`), or of "
                 "`message.delivered` and `message.read` `{conversation_id, username, "
-                "sequence_number}`: everything up to there. `{omitted, conversation_id, "
+                "sequence_number}`: everything up to there; of `message.failed` `{conversation_id, "
+                "message_id, sequence_number, username, channel, reason}`: it does not reach this "
+                "member through this channel. `{omitted, conversation_id, "
                 "sequence_number, file_id}` where it would be too large"
             )
         ),
@@ -101,9 +120,23 @@ class EventData:
             shards = self._storage.shards
             (message,) = await views.messages(shards, [event.stored], event.conversation)
             return message
+        if event.failure is not None:
+            return await self._undelivered(event.failure)
         if event.user is not None:
             return Watermark(event.key, event.user, event.seq)
         return views.conversation(event.conversation)
+
+    async def _undelivered(self, failure: Failure) -> Undelivered:
+        place = Range(failure.conversation, failure.seq - 1, failure.seq, 1)
+        (found,) = await self._storage.shards.history([place])
+        return Undelivered(
+            failure.conversation,
+            found[0].id if found else None,
+            failure.seq,
+            failure.user,
+            failure.account,
+            failure.reason,
+        )
 
 
 def _omitted(event: Event) -> Omitted:

@@ -47,6 +47,7 @@ EventPattern: TypeAlias = Literal[
     "message.deleted",
     "message.delivered",
     "message.edited",
+    "message.failed",
     "message.reaction",
     "message.read",
 ]

@@ -10,6 +10,7 @@ from ..ports.changes import Activity, Changed, Changes
 from .conversations import MemoryConversations
 
 if TYPE_CHECKING:
+    from ..ports.changes import Failure
     from .log import Log
 
 
@@ -20,7 +21,7 @@ class MemoryChanges(MemoryConversations):
         """See `ChangesReader.changes`."""
         await trio.lowlevel.checkpoint()
         rows = [
-            Changed(row.id, at, row.heads, row.joined, *self._beside.get(row.id, ([], None)))
+            Changed(row.id, at, row.heads, row.joined, *self._beside.get(row.id, ([], None, None)))
             for at, row in self._journal
             if row.id > after
         ][:limit]
@@ -45,6 +46,12 @@ class MemoryChanges(MemoryConversations):
         await trio.lowlevel.checkpoint()
         until = self._clock_ms() + int(seconds * 1000)
         self._watched_until = max(self._watched_until, until)
+
+    async def note_failure(self, failure: Failure) -> None:
+        """See `ChangesReader.note_failure`."""
+        await trio.lowlevel.checkpoint()
+        if self._watched():
+            self._write_journal([], [], failure=failure)
 
 
 def _activity(log: Log, since: int) -> Activity:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ..ports.changes import ReadyFile, Rise
+from ..ports.changes import Failure, ReadyFile, Rise
 from ..ports.errors import Moved
 from ..ports.events import (
     DEFAULT_RULES,
@@ -53,7 +53,7 @@ class MemoryConversations:
         self._journal: list[tuple[int, JournalRow]] = []
         """When each row was written, and the row."""
         self._journal_ids = 0
-        self._beside: dict[int, tuple[list[Rise], ReadyFile | None]] = {}
+        self._beside: dict[int, tuple[list[Rise], ReadyFile | None, Failure | None]] = {}
         """What rows have beside heads, by their ids."""
         self._watched_until = 0
         self._outbox: list[OutboxRow] = []
@@ -123,11 +123,12 @@ class MemoryConversations:
         *,
         rises: list[Rise] | None = None,
         file: ReadyFile | None = None,
+        failure: Failure | None = None,
     ) -> None:
         self._journal_ids += 1
         self._journal.append((self._clock_ms(), JournalRow(self._journal_ids, heads, joined)))
-        if rises or file is not None:
-            self._beside[self._journal_ids] = (rises or [], file)
+        if rises or file is not None or failure is not None:
+            self._beside[self._journal_ids] = (rises or [], file, failure)
 
     def _watched(self) -> bool:
         return self._watched_until > self._clock_ms()

@@ -190,6 +190,17 @@ class MemoryDeliveries:
             if (row.new.conversation, row.new.seq) == (conversation, seq)
         ]
 
+    async def failures(self, conversation: str, since: int) -> list[Progress]:
+        """See `Deliveries.failures`."""
+        await trio.lowlevel.checkpoint()
+        return [
+            row.progress()
+            for row in self._rows.values()
+            if row.new.conversation == conversation
+            and row.state == "failed"
+            and row.changed_at >= since
+        ]
+
     async def listed(
         self, states: Sequence[DeliveryState], *, account: str | None, after: int, limit: int
     ) -> list[Progress]:

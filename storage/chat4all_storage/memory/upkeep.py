@@ -68,9 +68,11 @@ class MemoryUpkeep(MemoryConversations):
             for at, row in self._journal
         ]
         self._beside = {
-            id_: (rises, file)
-            for id_, (rises, file) in self._beside.items()
-            if all(rise.user != user for rise in rises) and (file is None or file.owner != user)
+            id_: (rises, file, failure)
+            for id_, (rises, file, failure) in self._beside.items()
+            if all(rise.user != user for rise in rises)
+            and (file is None or file.owner != user)
+            and (failure is None or failure.user != user)
         }
         retired = {log.id for log in mine if log.type == "private"}
         self._outbox = [row for row in self._outbox if row.conversation not in retired]

@@ -31,6 +31,18 @@ class ReadyFile(Struct, frozen=True, gc=False):
     owner: str
 
 
+class Failure(Struct, frozen=True, gc=False):
+    """An event that is given up: it does not reach a member through an account."""
+
+    conversation: str
+    seq: int
+    user: str
+    """An external address, or a user who is linked to one."""
+    account: str
+    reason: str | None
+    """In words, as `Finish` has it."""
+
+
 class Changed(Struct, frozen=True):
     """A row of the journal: what was changed in one transaction."""
 
@@ -44,6 +56,7 @@ class Changed(Struct, frozen=True):
     """Conversations with a user who came in."""
     rises: list[Rise]
     file: ReadyFile | None = None
+    failure: Failure | None = None
 
 
 class Changes(Struct, frozen=True):
@@ -88,5 +101,9 @@ class ChangesReader(Protocol):
         ...
 
     async def watch(self, seconds: float) -> None:
-        """For so long at least, note watermarks that rise and files that become ready, too."""
+        """For so long at least, note what is no event, too: watermarks, files and failures."""
+        ...
+
+    async def note_failure(self, failure: Failure) -> None:
+        """Have a row about it, if somebody watches: one more each time it is noted."""
         ...

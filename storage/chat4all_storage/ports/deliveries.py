@@ -212,6 +212,10 @@ class Deliveries(Protocol):
         """Of one event, in the order in which they were added."""
         ...
 
+    async def failures(self, conversation: str, since: int) -> list[Progress]:
+        """Of a conversation those that are `failed` since this time or later, by id."""
+        ...
+
     async def listed(
         self, states: Sequence[DeliveryState], *, account: str | None, after: int, limit: int
     ) -> list[Progress]:

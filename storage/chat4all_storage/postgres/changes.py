@@ -11,7 +11,7 @@ import struct
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from ..ports.changes import Activity, Changed, Changes, ReadyFile, Rise
+from ..ports.changes import Activity, Changed, Changes, Failure, ReadyFile, Rise
 from .audit import MS
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ _ROUNDS: Final = 3
 
 _ROWS: Final = f"""
     SELECT id, {MS.format("at")} AS at, heads, joined_conversations, joined_users,
-        risen_conversations, risen_users, risen_recv, risen_read, file, file_owner
+        risen_conversations, risen_users, risen_recv, risen_read, file, file_owner,
+        failed_conversation, failed_seq, failed_user, failed_account, failed_reason
     FROM journal WHERE id > $1 ORDER BY id LIMIT $2
 """
 _NOW: Final = f"SELECT {MS.format('clock_timestamp()')}"
@@ -76,6 +77,13 @@ _WATCH: Final = """
 
 Hole = tuple[int, int]
 """The first id that is left out, and the next one that is there."""
+
+
+_NOTE_FAILURE: Final = """
+    INSERT INTO journal (writer, heads, failed_conversation, failed_seq, failed_user,
+        failed_account, failed_reason)
+    SELECT 'channels', '', $1, $2, $3, $4, $5 WHERE journal_watched()
+"""
 
 
 class Unsettled:
@@ -150,6 +158,11 @@ class PostgresChanges:
         """See `ChangesReader.watch`."""
         await self._database.write(lambda c: c.execute(_WATCH, seconds))
 
+    async def note_failure(self, failure: Failure) -> None:
+        """See `ChangesReader.note_failure`."""
+        told = (failure.conversation, failure.seq, failure.user, failure.account, failure.reason)
+        await self._database.write(lambda c: c.execute(_NOTE_FAILURE, *told))
+
 
 async def _writers(connection: Any) -> frozenset[str]:
     return frozenset(row[0] for row in await connection.fetch(_WRITERS))
@@ -180,9 +193,18 @@ def _changed(
     read: list[int | None] | None,
     file: Any,
     owner: str | None,
+    failed_conversation: Any,
+    failed_seq: int,
+    failed_user: str,
+    failed_account: str,
+    failed_reason: str | None,
 ) -> Changed:
     rest = zip(users or (), recv or (), read or (), strict=True)
     risen = zip(conversations or (), rest, strict=True)
+    failure = None
+    if failed_conversation is not None:
+        place = (str(failed_conversation), failed_seq)
+        failure = Failure(*place, failed_user, failed_account, failed_reason)
     return Changed(
         id=id_,
         at=at,
@@ -190,4 +212,5 @@ def _changed(
         joined=[(str(id_), name) for id_, name in zip(joined_to or (), joined or (), strict=True)],
         rises=[Rise(str(conversation), *each) for conversation, each in risen],
         file=None if file is None or owner is None else ReadyFile(str(file), owner),
+        failure=failure,
     )

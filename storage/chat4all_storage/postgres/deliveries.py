@@ -148,6 +148,11 @@ _MESSAGES_OF: Final = f"""
 _OF_EVENT: Final = f"""
     SELECT {_PROGRESS} FROM deliveries d WHERE conversation = $1 AND seq = $2 ORDER BY id
 """
+_FAILURES: Final = f"""
+    SELECT {_PROGRESS} FROM deliveries d
+    WHERE conversation = $1 AND state = 'failed' AND changed_at >= to_timestamp($2::float8 / 1000)
+    ORDER BY id
+"""
 _LISTED: Final = f"""
     SELECT {_PROGRESS} FROM deliveries d
     WHERE state = ANY ($1::text[]) AND ($2::text IS NULL OR account = $2) AND id > $3
@@ -300,6 +305,10 @@ class PostgresDeliveries:
         """See `Deliveries.progress`."""
         return _progress(await self._read(_OF_EVENT, conversation, seq))
 
+    async def failures(self, conversation: str, since: int) -> list[Progress]:
+        """See `Deliveries.failures`."""
+        return _progress(await self._read(_FAILURES, conversation, since))
+
     async def listed(
         self, states: Sequence[DeliveryState], *, account: str | None, after: int, limit: int
     ) -> list[Progress]:
@@ -362,33 +371,13 @@ _STANDS: Final = "SELECT true FROM deliveries WHERE account = $1 AND id = $2"
 
 
 def _progress(rows: Iterable[Any]) -> list[Progress]:
-    return [
-        Progress(
-            id_,
-            account,
-            address,
-            str(conversation),
-            seq,
-            part,
-            state,
-            reason,
-            attempts,
-            [Step(each, at) for each, at in zip(states, times, strict=True)],
-        )
-        for (
-            id_,
-            account,
-            address,
-            conversation,
-            seq,
-            part,
-            state,
-            reason,
-            attempts,
-            states,
-            times,
-        ) in rows
-    ]
+    found: list[Progress] = []
+    for *standing, states, times in rows:
+        id_, account, address, conversation, seq, part, state, reason, attempts = standing
+        place = (id_, account, address, str(conversation), seq, part)
+        steps = [Step(each, at) for each, at in zip(states, times, strict=True)]
+        found.append(Progress(*place, state, reason, attempts, steps))
+    return found
 
 
 def _sent(row: Any) -> Sent:

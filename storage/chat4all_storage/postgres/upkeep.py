@@ -30,8 +30,9 @@ _GROUPS: Final = """
 # Nobody is told any more what a user received or read, or of its files.
 _FORGET_CHANGES: Final = """
     UPDATE journal SET risen_conversations = NULL, risen_users = NULL, risen_recv = NULL,
-        risen_read = NULL, file = NULL, file_owner = NULL
-    WHERE $1 = ANY (risen_users) OR file_owner = $1
+        risen_read = NULL, file = NULL, file_owner = NULL, failed_conversation = NULL,
+        failed_user = NULL
+    WHERE $1 = ANY (risen_users) OR file_owner = $1 OR failed_user = $1
 """
 
 GROUPS_AT_ONCE: Final = 100

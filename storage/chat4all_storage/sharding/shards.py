@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from chat4all_protocol.frames import ConversationType
 
+    from ..ports.changes import Failure
     from ..ports.directory import Directory
     from ..ports.events import StoredEvent
     from ..ports.queries import Carrier, Reaction, Receipt, Revision
@@ -247,6 +248,10 @@ class Shards:
             ),
             writes=True,
         )
+
+    async def note_failure(self, failure: Failure) -> None:
+        """See `ChangesReader.note_failure`."""
+        await self._at(failure.conversation, lambda store: store.note_failure(failure), writes=True)
 
     async def receipts(self, conversation: str, seq: int, reader: str) -> list[Receipt] | None:
         """See `Queries.receipts`."""

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
+from chat4all_protocol.ids import new_id
 from chat4all_storage.memory.files import MemoryFiles
 from chat4all_storage.memory.log import wall_clock_ms
 from chat4all_storage.memory.shard import MemoryShard
-from chat4all_storage.ports.changes import Activity, ReadyFile, Rise
+from chat4all_storage.ports.changes import Activity, Failure, ReadyFile, Rise
 from chat4all_storage.postgres.connections import Database
 from chat4all_storage.postgres.files import PostgresFiles
 from chat4all_storage.postgres.shard import PostgresShard
@@ -178,15 +179,36 @@ async def tell_file(store: ShardStore, files: Any, way: str) -> None:
     assert row.file == ReadyFile(asked.id, asked.owner)
 
 
+async def test_a_failure_is_told_only_while_somebody_wants_to_know(
+    shard_store: ShardStore,
+) -> None:
+    failures = [
+        Failure(new_id(), 3, "whatsapp:+55", "whatsapp", "not there"),
+        Failure(new_id(), 4, "bob", "telegram:support", None),
+    ]
+    await shard_store.note_failure(failures[0])
+    assert await changes(shard_store) == []
+    await shard_store.watch(60)
+    for each in failures:
+        await shard_store.note_failure(each)
+    rows = await changes(shard_store)
+    assert [row.failure for row in rows] == failures
+    assert not any(row.heads or row.rises or row.file for row in rows)
+    assert len(await shard_store.journal(0, [], lag=0, limit=10)) == 2  # and others pass them
+
+
 async def test_nothing_names_a_user_who_was_erased(shard_store: ShardStore) -> None:
     one = await new_conversation(shard_store, "ann", "bob")
     await fill(shard_store, one, "ann", 1)
     await shard_store.watch(60)
     await mark(shard_store, one, "bob", read=1)
+    await shard_store.note_failure(Failure(one, 1, "bob", "telegram", None))
+    await shard_store.note_failure(Failure(one, 1, "telegram:7", "telegram", None))
     while not await shard_store.erase_user("bob", "erased-1", 100):
         pass
     rows = await changes(shard_store)
     assert not any(rise.user == "bob" for row in rows for rise in row.rises)
+    assert [row.failure.user for row in rows if row.failure] == ["telegram:7"]
 
 
 # --- who has moved --------------------------------------------------------------------------------

@@ -269,6 +269,27 @@ async def test_dead_letters_are_listed_and_tried_again_or_dropped(place: Channel
     assert await deliveries.counts() == {(ACCOUNT, "sending"): 1, (ACCOUNT, "sent"): 1}
 
 
+async def test_failures_of_a_conversation_are_found_by_when_they_failed(
+    place: ChannelPlace,
+) -> None:
+    news = [delivery(str(chat)) for chat in range(3)]
+    failed, retried, fine = await place.begun(*news)
+    await place.finish(
+        Finish(id=failed, state="failed", reason="why"),
+        Finish(id=retried, state="failed"),
+        Finish(id=fine, state="sent", message="m"),
+    )
+    deliveries = place.stores.deliveries
+    await deliveries.retry([retried], SHELL)
+    since = place.now_ms() - 10_000
+    found = [await deliveries.failures(new.conversation, since) for new in news]
+    assert [[each.id for each in each] for each in found] == [[failed], [], []]
+    assert found[0][0].reason == "why"
+    await place.later(60)
+    since = place.now_ms() - 10_000
+    assert await deliveries.failures(news[0].conversation, since) == []
+
+
 async def test_who_decided_on_dead_letters_is_in_the_audit_log(place: ChannelPlace) -> None:
     ids = await place.begun(delivery("1"), delivery("2"))
     deliveries, actor = place.stores.deliveries, Actor("user:7", "192.0.2.1")
