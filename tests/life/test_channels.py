@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -15,6 +16,7 @@ from chat4all_protocol.frames import Delete, Edit, Msg, React, Receipt, TextBody
 from chat4all_protocol.ids import new_id
 from tests.life.devices import people
 from tests.life.processes import chat4all, serving
+from tests.life.rest import Rest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from tests.life.devices import Device
     from tests.life.processes import ServerProcess
+    from tests.life.rest import Answer
     from tests.support.storage_servers import PostgresServer
 
 pytestmark = pytest.mark.xdist_group("test_channels")  # a database for all of them
@@ -193,6 +196,46 @@ async def test_what_could_not_be_sent_is_sent_again_when_an_operator_says_so(
         assert set(states[1:]) <= {"sent", "delivered"}
         (account,) = channels(database, "status")
         assert (account["state"], account["failed"]) == ("connected", 0)
+
+
+async def test_somebody_is_written_to_first_by_rest_and_over_a_socket(
+    server: ServerProcess,
+) -> None:
+    await ready(server)
+    rest = await trio.to_thread.run_sync(Rest(server.port).log_in, "alice", "x" * 8)
+
+    def post(text: str, **more: Any) -> Answer:
+        body = {"payload": {"type": "text", "text": text}, **more}
+        return rest.ask("POST", "/v1/messages", body)
+
+    fay = "loopback:fay"
+    async with playing(data_of(server), fay) as played:
+        sent = await trio.to_thread.run_sync(partial(post, "by REST", recipient_id=fay))
+        assert sent.status == 202
+        await played.reads("by REST")
+        conv = sent.json["conversation_id"]
+        for text, channel in (("for us alone", "internal"), ("for her too", "loopback")):
+            inside = partial(post, text, conversation_id=conv, channels=[channel])
+            assert (await trio.to_thread.run_sync(inside)).status == 202
+        next_seen = await played.sees(lambda line: line["sender"] == "")
+        while next_seen["text"] == "by REST":  # which is shown again when it changes
+            next_seen = await played.sees(lambda line: line["sender"] == "")
+        assert next_seen["text"] == "for her too"
+
+        async with people(server) as here:
+            alice = await here.connect("alice")
+            made = await alice.create("private", [fay])
+            assert (made.conv, sorted(made.members)) == (conv, ["alice", fay])
+            await alice.send(alice.message(conv, "over a socket"))
+            await played.reads("over a socket")
+
+    for recipient, refusal in (
+        ("telegram:12345", (422, "CHANNEL_UNAVAILABLE")),
+        ("loopback:", (400, "INVALID_PAYLOAD")),
+    ):
+        refused = await trio.to_thread.run_sync(partial(post, "hi", recipient_id=recipient))
+        assert refused.refusal == refusal
+        assert refused.error["details"]["field"] == "recipient_id"
 
 
 async def dead_letter(database: str, conversation: str, seq: int) -> dict[str, Any]:
