@@ -366,6 +366,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rate_channel_callbacks_per_minute: CountOrNone = 12_000
     """Calls of providers from one address (IPv6: of one /64), genuine or not; 0 is unlimited."""
     rate_channel_callbacks_burst: Count = 2_000
+    link_code_lifetime: Annotated[float, Meta(ge=60, le=3600)] = 600 * SECONDS
+    """How long a code counts that links a user to somebody on a channel."""
+    link_code_tries: Count = 5
+    """So often such a code may be tried."""
+    rate_link_codes: CountOrNone = 10
+    """Such codes that are sent for a user in an hour, all at once or not; 0 is unlimited."""
+    rate_link_codes_per_address: CountOrNone = 5
+    """And to one address, whoever asks for them."""
     channel_kept: Annotated[float, Meta(ge=60)] = 30 * DAYS
     """How long it is known what was sent and received: quotes and receipts find it, and what comes
     twice is known as such."""

@@ -320,7 +320,8 @@ class Node:
     async def _run_retention(self, *, task_status: trio.TaskStatus[None]) -> None:
         storage, interval = self._storage, self.settings.retention_interval
         shards = storage.shards.all
-        eraser = Eraser(storage.accounts.erasures, storage.files, shards)
+        contacts = storage.channels.contacts
+        eraser = Eraser(storage.accounts.erasures, contacts, storage.files, shards)
         each = [Child(f"retention {one.name}", Retention(one, interval).run) for one in shards]
         tree = Supervisor("retention", [*each, Child("erasures", eraser.run)])
         await tree.run(task_status=task_status)
@@ -371,7 +372,10 @@ class Node:
 
     async def _run_channels(self, *, task_status: trio.TaskStatus[None]) -> None:
         rooms, clock = self.conversations, self.wall_clock
-        self.channels = Channels(rooms, self.files, self._accounts, node=self.node_id, clock=clock)
+        seal, take = self.desk.sealing, self.limits.take
+        self.channels = Channels(
+            rooms, self.files, self._accounts, seal, take, node=self.node_id, clock=clock
+        )
         await self.channels.run(task_status=task_status)
 
     async def _run_edge(self, *, task_status: trio.TaskStatus[None]) -> None:

@@ -25,6 +25,7 @@ Purpose = Literal[
     "file addresses",
     "webhook secrets",
     "new webhook secrets",
+    "link codes",
 ]
 
 KEY_BYTES: Final = 32

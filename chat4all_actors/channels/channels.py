@@ -27,6 +27,7 @@ from .attachments import Attachments
 from .content import Content
 from .holding import Holding, Surroundings
 from .inbound import kept
+from .linking import Linking
 from .media import Media
 from .router import Router
 
@@ -36,9 +37,11 @@ if TYPE_CHECKING:
     from chat4all_connectors.base import WebhookAnswer, WebhookCall
     from chat4all_storage.ports.channel_accounts import AccountState
 
+    from ..accounts.sealing import Sealing
     from ..conversation.conversations import Conversations
     from ..files.service import FileService
     from ..kernel import TreeNode
+    from ..limits.limits import LimitName
     from .account import Account
     from .holding import HoldingStatistics
 
@@ -74,16 +77,27 @@ class Channels:
         conversations: Conversations,
         files: FileService,
         accounts: Mapping[str, Account],
+        sealing: Sealing,
+        take: Callable[[LimitName, str], float],
         *,
         node: str,
         clock: Callable[[], float],
     ) -> None:
-        """`node` is this one's name; `clock` tells the seconds since the epoch."""
+        """`take`, `clock`: see `Linking`; `node` is this one's name."""
         storage = conversations.storage
         self._accounts = accounts
         self._settings = settings = conversations.settings
         self._stores = storage.channels
         self._conversations = conversations
+        self.linking = Linking(
+            settings,
+            self._stores.contacts,
+            conversations.outside,
+            accounts,
+            sealing=sealing,
+            take=take,
+            clock=clock,
+        )
         content = Content(storage.shards, self._stores, clock)
         around = Surroundings(
             node,

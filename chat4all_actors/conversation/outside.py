@@ -11,13 +11,24 @@ if TYPE_CHECKING:
 
 
 class Refusal(Exception):
-    """A request can't be granted: the code to answer, why, and the field at fault."""
+    """A request can't be granted: the code to answer, why, and the field at fault.
 
-    def __init__(self, code: ErrorCode, message: str, field: str | None = None) -> None:
+    `retry_after` is in seconds, where the same request may be granted later.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        field: str | None = None,
+        *,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.field = field
+        self.retry_after = retry_after
 
 
 class Outside(Protocol):

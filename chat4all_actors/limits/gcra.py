@@ -38,7 +38,7 @@ _EXACT: Final = 1e-9
 class Rate(Struct, frozen=True):
     """`per_minute` in the long run and `burst` at once; 0 per minute is unlimited."""
 
-    per_minute: int
+    per_minute: float
     burst: int
 
     @property
@@ -103,7 +103,7 @@ class RateLimiter:
         "rate",
     )
 
-    def __init__(self, per_minute: int, burst: int, *, max_keys: int = MAX_KEYS) -> None:
+    def __init__(self, per_minute: float, burst: int, *, max_keys: int = MAX_KEYS) -> None:
         """0 per minute is unlimited."""
         self.rate = Rate(per_minute, burst)
         self._cost = self.rate.interval

@@ -23,6 +23,8 @@ LimitName = Literal[
     "registrations",
     "files",
     "callbacks",
+    "link_codes",
+    "link_codes_address",
 ]
 
 MESSAGES: Final = "messages"
@@ -41,12 +43,17 @@ REGISTRATIONS: Final = "registrations"
 """Registrations from an address."""
 CALLBACKS: Final = "callbacks"
 """Calls of providers of channels, or of who says to be one, from an address."""
+LINK_CODES: Final = "link_codes"
+"""Codes that link a user to a channel; the key is the user name."""
+LINK_CODES_ADDRESS: Final = "link_codes_address"
+"""Those that are sent to somebody on a channel, whoever asks; the key is the address there."""
 FILES: Final = "files"
 """Uploads that a user begins; the key is the user name."""
 
 _OF_ADDRESSES: Final = frozenset({REQUESTS, HANDSHAKES, LOGINS_ADDRESS, REGISTRATIONS, CALLBACKS})
 SHARES: Final = 4
 """One address has at most such a part of the large calls."""
+MINUTES_OF_HOUR: Final = 60
 LONGEST_KEY: Final = 128
 """Characters of a key that is held as it is; of longer ones only a hash."""
 
@@ -82,8 +89,11 @@ class Limits:
         self.limiters[limit].watch(key)
 
 
-def _rates(settings: Settings) -> list[tuple[LimitName, int, int]]:
+def _rates(settings: Settings) -> list[tuple[LimitName, float, int]]:
+    codes, codes_address = settings.rate_link_codes, settings.rate_link_codes_per_address
     return [
+        (LINK_CODES, codes / MINUTES_OF_HOUR, max(1, codes)),
+        (LINK_CODES_ADDRESS, codes_address / MINUTES_OF_HOUR, max(1, codes_address)),
         (MESSAGES, settings.rate_messages_per_minute, settings.rate_burst),
         (
             CALLBACKS,

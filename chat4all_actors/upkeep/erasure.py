@@ -1,4 +1,4 @@
-"""Removes what is left of erased users, their files and what is in the databases, step by step.
+"""Removes what is left of erased users: links to channels, files, what is in the databases.
 
 An erasure is claimed for a while; a node that dies leaves it to the next. It begins a little after
 the account is gone, when every node has learned that and closed the user's sessions.
@@ -17,6 +17,7 @@ from chat4all_storage.ports.errors import StorageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chat4all_storage.ports.contacts import Contacts
     from chat4all_storage.ports.erasures import Erasure, Erasures
     from chat4all_storage.ports.files import Files
     from chat4all_storage.ports.shard import ShardStore
@@ -42,8 +43,11 @@ def new_pseudonym() -> str:
 class Eraser:
     """One node's share in the erasures."""
 
-    def __init__(self, erasures: Erasures, files: Files, stores: Sequence[ShardStore]) -> None:
+    def __init__(
+        self, erasures: Erasures, contacts: Contacts, files: Files, stores: Sequence[ShardStore]
+    ) -> None:
         self._erasures = erasures
+        self._contacts = contacts
         self._files = files
         self._stores = stores
 
@@ -62,6 +66,7 @@ class Eraser:
                 logger.warning("an erasure has to wait: %s", error)
 
     async def _carry_out(self, erasure: Erasure) -> None:
+        await self._contacts.unlink_all(erasure.username)
         await self._files.remove_of(erasure.username, erasure.pseudonym)
         for store in self._stores:
             done = False

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from chat4all_actors.upkeep.erasure import DELAY, INTERVAL, LEASE, Eraser, new_pseudonym
+from chat4all_storage.memory.channels import memory_channels
 from chat4all_storage.memory.files import MemoryFiles
+from chat4all_storage.memory.log import wall_clock_ms
+from chat4all_storage.ports.contacts import Link
 from chat4all_storage.ports.erasures import Erasure
 from chat4all_storage.ports.errors import Unavailable
 from tests.storage.files import in_state, stands
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
+    from chat4all_storage.ports.contacts import Contacts
     from chat4all_storage.ports.shard import ShardStore
 
 ERASURE = Erasure("id", "ana", "erased:1")
@@ -60,11 +64,16 @@ class Store:
 
 
 async def erase(
-    ledger: Ledger, stores: Sequence[Store], seconds: float, files: MemoryFiles | None = None
+    ledger: Ledger,
+    stores: Sequence[Store],
+    seconds: float,
+    files: MemoryFiles | None = None,
+    contacts: Contacts | None = None,
 ) -> None:
     found: list[ShardStore] = list(stores)  # type: ignore[arg-type]
     with trio.move_on_after(seconds):
-        await Eraser(ledger, files or MemoryFiles(), found).run()
+        contacts = contacts or memory_channels(wall_clock_ms).contacts
+        await Eraser(ledger, contacts, files or MemoryFiles(), found).run()
 
 
 async def test_every_database_is_asked_until_nothing_is_left(autojump_clock: MockClock) -> None:
@@ -83,6 +92,18 @@ async def test_the_files_go_even_if_a_database_is_away(autojump_clock: MockClock
     assert await stands(files, others.id) == others
     left = await stands(files, mine.id)
     assert (left.state, left.owner, left.name) == ("removing", "erased:1", "")
+
+
+async def test_the_links_to_channels_go_even_if_a_database_is_away(
+    autojump_clock: MockClock,
+) -> None:
+    contacts = memory_channels(wall_clock_ms).contacts
+    for name in ("ana", "bob"):
+        link = Link(name, "telegram", "telegram:7", "7", None)
+        await contacts.ask_link(link, code_hash=b"h", expires_at=1)
+    await erase(Ledger(), [Store(fails=True)], INTERVAL + 1, contacts=contacts)
+    assert await contacts.links_of("ana") == []
+    assert len(await contacts.links_of("bob")) == 1
 
 
 async def test_what_failed_is_taken_up_when_its_claim_has_ended(autojump_clock: MockClock) -> None:

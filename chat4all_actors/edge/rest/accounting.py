@@ -17,6 +17,7 @@ from ...accounts import errors
 from ...accounts.passwords import PasswordRefused, TooBusy
 from ...accounts.service import InvalidEmail, InvalidUsername
 from ...accounts.tokens import principal
+from ...conversation.outside import Refusal
 from .errors import ApiError, invalid
 from .operations import Answer
 
@@ -143,7 +144,7 @@ async def once(
         )
     try:
         answer = await act()
-    except (ApiError, StorageError) as error:
+    except (ApiError, Refusal, StorageError) as error:
         if not isinstance(error, InDoubt):
             await answers.abandon(scope, key, claim)
         raise

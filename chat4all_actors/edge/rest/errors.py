@@ -71,7 +71,7 @@ def explain(error: StorageError | Refusal | FileRefused) -> ApiError:
             retry_after=error.retry_after,
         )
     if isinstance(error, Refusal):
-        return ApiError(error.code, error.message, field=error.field)
+        return ApiError(error.code, error.message, field=error.field, retry_after=error.retry_after)
     if isinstance(error, InDoubt):
         return unknown_outcome()
     if isinstance(error, Rejected):

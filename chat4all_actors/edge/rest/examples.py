@@ -17,6 +17,7 @@ from . import (
     event_data,
     events,
     files,
+    linking,
     members,
     messages,
     models,
@@ -123,6 +124,8 @@ _NOTIFICATION: Final = event_data.Notification(
     "evt_3f0c9b1e6d0a5b6d9d2f4a1f0c7be6a4", "message.created", THEN, msgspec.to_builtins(_MESSAGE)
 )
 
+_LINK: Final = linking.ChannelLink("telegram", "telegram:12345", verified=True, verified_at=LATER)
+
 _ALL: Final[tuple[Struct, ...]] = (
     # accounts
     auth.NewAccount("ana", PASSWORD, "ana@example.org"),
@@ -154,6 +157,9 @@ _ALL: Final[tuple[Struct, ...]] = (
     users.RecoveryCodes(["7kqd-m2wt-9vxe", "c4hn-p8rz-2yuf"]),
     rights.Farewell(PASSWORD),
     rights.Erasing("erasing"),
+    linking.ChannelLinkRequest("telegram:12345"),
+    _LINK,
+    linking.ChannelLinks([_LINK]),
     # conversations
     conversations.NewConversation("private", ["bob"]),
     conversations.ConversationChange(title="The whole team"),

@@ -55,6 +55,7 @@ async def archive(storage: Storage, user_id: str, username: str) -> AsyncIterato
         accounts = storage.accounts
         made.writestr("profile.json", _pretty(await accounts.profiles.profile(user_id)))
         made.writestr("devices.json", _pretty(await _devices(storage, user_id)))
+        made.writestr("channels.json", _pretty(await _links(storage, username)))
         audit = await accounts.audit.entries(f"user:{user_id}", limit=1000)
         made.writestr("activity.json", _pretty([_entry(each) for each in audit]))
         with made.open("files.jsonl", "w") as entry:
@@ -107,6 +108,17 @@ async def _devices(storage: Storage, user_id: str) -> list[dict[str, Any]]:
             "last_used_at": moment(login.last_used_at),
         }
         for login in await storage.accounts.logins.of(user_id)
+    ]
+
+
+async def _links(storage: Storage, username: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "channel": link.channel,
+            "address": link.address,
+            "verified_at": None if link.verified_at is None else moment(link.verified_at),
+        }
+        for link in await storage.channels.contacts.links_of(username)
     ]
 
 

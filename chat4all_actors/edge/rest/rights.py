@@ -36,9 +36,9 @@ class Erasing(Struct, frozen=True):
 async def export_account(call: Call) -> Answer:
     """Take a copy of the own account.
 
-    A ZIP with the profile, the devices, what is known of the caller's files (not their bytes), and
-    of each conversation what was said since the caller came, one JSON object a line. It is made
-    while it is sent.
+    A ZIP with the profile, the devices, the links to channels, what is known of the caller's files
+    (not their bytes), and of each conversation what was said since the caller came, one JSON object
+    a line. It is made while it is sent.
     """
     user = the_user(call)
     parts = exporting.archive(call.storage, user.user_id, user.username)

@@ -25,6 +25,11 @@ def one_of(*ways: dict[str, Any]) -> dict[str, Any]:
     return {"oneOf": list(ways)}
 
 
+def any_of(*ways: dict[str, Any]) -> dict[str, Any]:
+    """One of these ways, or several."""
+    return {"anyOf": list(ways)}
+
+
 def at_least_one(names: Iterable[str]) -> dict[str, Any]:
     """At least one of these fields is given, be it null."""
     return {"anyOf": [{"required": [name]} for name in names]}

@@ -19,4 +19,4 @@ def memory_channels(clock_ms: Callable[[], int], audit: MemoryAudit | None = Non
     audit = audit or MemoryAudit(clock_ms)
     accounts = MemoryChannelAccounts(audit, clock_ms)
     deliveries = MemoryDeliveries(accounts, audit, clock_ms)
-    return ChannelStores(accounts, deliveries, MemoryContacts(deliveries, clock_ms))
+    return ChannelStores(accounts, deliveries, MemoryContacts(deliveries, audit, clock_ms))

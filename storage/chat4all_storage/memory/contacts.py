@@ -10,7 +10,9 @@ from msgspec import Struct, structs
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ..ports.audit import Actor
     from ..ports.contacts import Contact, Link
+    from .audit import MemoryAudit
     from .deliveries import MemoryDeliveries
 
 
@@ -24,8 +26,11 @@ class _Linking(Struct):
 class MemoryContacts:
     """See `Contacts`."""
 
-    def __init__(self, deliveries: MemoryDeliveries, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, deliveries: MemoryDeliveries, audit: MemoryAudit, clock_ms: Callable[[], int]
+    ) -> None:
         self._deliveries = deliveries
+        self._audit = audit
         self._clock_ms = clock_ms
         self._contacts: dict[str, Contact] = {}
         self._aliases: dict[tuple[str, str], str] = {}
@@ -97,7 +102,7 @@ class MemoryContacts:
         self._links[link.username, link.channel] = _Linking(asked, code_hash, expires_at)
 
     async def verify_link(
-        self, username: str, channel: str, code_hash: bytes, *, now: int, tries: int
+        self, username: str, channel: str, code_hash: bytes, actor: Actor, *, now: int, tries: int
     ) -> Link | None:
         """See `Contacts.verify_link`."""
         await trio.lowlevel.checkpoint()
@@ -116,12 +121,22 @@ class MemoryContacts:
                 del self._links[place]
         linking.code_hash = None
         linking.link = structs.replace(linking.link, verified_at=now)
+        self._audit.tell("channel.linked", actor.name, actor, channel=channel)
         return linking.link
 
-    async def unlink(self, username: str, channel: str) -> bool:
+    async def unlink(self, username: str, channel: str, actor: Actor) -> bool:
         """See `Contacts.unlink`."""
         await trio.lowlevel.checkpoint()
-        return self._links.pop((username, channel), None) is not None
+        if self._links.pop((username, channel), None) is None:
+            return False
+        self._audit.tell("channel.unlinked", actor.name, actor, channel=channel)
+        return True
+
+    async def unlink_all(self, username: str) -> None:
+        """See `Contacts.unlink_all`."""
+        await trio.lowlevel.checkpoint()
+        for place in [place for place in self._links if place[0] == username]:
+            del self._links[place]
 
     async def linked(self, account: str, chat: str) -> str | None:
         """See `Contacts.linked`."""

@@ -38,6 +38,8 @@ Act = Literal[
     "delivery.retried",
     "delivery.dropped",
     "incoming.put_back",
+    "channel.linked",
+    "channel.unlinked",
 ]
 
 Detail = str | int | bool | None

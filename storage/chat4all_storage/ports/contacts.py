@@ -12,6 +12,8 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .audit import Actor
+
 
 class Contact(Struct, frozen=True, kw_only=True):
     """A person (or a group) on a channel, who is a member of conversations by an address."""
@@ -84,16 +86,21 @@ class Contacts(Protocol):
         ...
 
     async def verify_link(
-        self, username: str, channel: str, code_hash: bytes, *, now: int, tries: int
+        self, username: str, channel: str, code_hash: bytes, actor: Actor, *, now: int, tries: int
     ) -> Link | None:
         """Make it count if the code is right, has not expired, and was not tried `tries` times.
 
-        Another user's link to the same chat ends with that.
+        Another user's link to the same chat ends with that. The `actor` is the user, as the audit
+        log tells it.
         """
         ...
 
-    async def unlink(self, username: str, channel: str) -> bool:
-        """Whether there was one."""
+    async def unlink(self, username: str, channel: str, actor: Actor) -> bool:
+        """Whether there was one; `actor` as in `verify_link`."""
+        ...
+
+    async def unlink_all(self, username: str) -> None:
+        """Nothing is left of a user who is erased."""
         ...
 
     async def linked(self, account: str, chat: str) -> str | None:

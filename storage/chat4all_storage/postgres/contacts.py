@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ..ports.contacts import Contact, Link
+from .audit import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..ports.audit import Actor
     from .connections import Database
 
 _CONTACT: Final = """
@@ -84,6 +86,7 @@ _VERIFY: Final = f"""
     WHERE username = $1 AND channel = $2 RETURNING {_LINK}
 """
 _UNLINK: Final = "DELETE FROM channel_links WHERE username = $1 AND channel = $2 RETURNING true"
+_UNLINK_ALL: Final = "DELETE FROM channel_links WHERE username = $1"
 _LINKED: Final = """
     SELECT username FROM channel_links
     WHERE channel = $1 AND chat = $2 AND verified_at IS NOT NULL
@@ -158,7 +161,7 @@ class PostgresContacts:
         await self._write(_ASK, *place, code_hash, expires_at)
 
     async def verify_link(
-        self, username: str, channel: str, code_hash: bytes, *, now: int, tries: int
+        self, username: str, channel: str, code_hash: bytes, actor: Actor, *, now: int, tries: int
     ) -> Link | None:
         """See `Contacts.verify_link`."""
 
@@ -169,14 +172,27 @@ class PostgresContacts:
                 if tried is None or not tried[1]:
                     return None
                 await connection.execute(_UNLINK_OTHERS, username, channel, tried[0])
+                await tell(connection, "channel.linked", actor.name, actor, channel=channel)
                 return await connection.fetchrow(_VERIFY, username, channel, now)
 
         row = await self._database.write(run)
         return None if row is None else Link(*row)
 
-    async def unlink(self, username: str, channel: str) -> bool:
+    async def unlink(self, username: str, channel: str, actor: Actor) -> bool:
         """See `Contacts.unlink`."""
-        return bool(await self._write(_UNLINK, username, channel))
+
+        async def run(connection: Any) -> bool:
+            async with connection.transaction():
+                done = await connection.fetchval(_UNLINK, username, channel)
+                if done:
+                    await tell(connection, "channel.unlinked", actor.name, actor, channel=channel)
+                return bool(done)
+
+        return await self._database.write(run)
+
+    async def unlink_all(self, username: str) -> None:
+        """See `Contacts.unlink_all`."""
+        await self._write(_UNLINK_ALL, username)
 
     async def linked(self, account: str, chat: str) -> str | None:
         """See `Contacts.linked`."""

@@ -52,6 +52,9 @@ replace_recovery_codes 401    401     401   401     401    401      401    401  
 disable_totp           401    401     401   401     401    401      401    401    401    401   401   403      403
 export_account         401    401     401   401     401    200      200    200    200    200   200   403      403
 erase_account          401    401     401   401     401    202      202    202    202    202   202   403      403
+list_links             401    401     401   401     401    200      200    200    200    200   200   403      403
+link_channel           401    401     401   401     401    422      422    422    422    422   422   403      403
+unlink_channel         401    401     401   401     401    404      404    404    404    404   404   403      403
 create_conversation    401    401     401   401     401    201      201    201    201    201   201   201      201
 list_conversations     401    401     401   401     401    200      200    200    200    200   200   400      400
 read_conversation      401    401     401   401     401    404      404    200    200    200   200   400      400
@@ -102,6 +105,7 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "replace_recovery_codes": {"password": "a password", "code": "123456"},
     "disable_totp": {"password": "a password", "code": "123456"},
     "erase_account": {"password": "a password"},
+    "link_channel": {"address": "telegram:12345"},
     "create_conversation": {"type": "group", "members": ["ana", "bob"]},
     "change_conversation": {"title": "Another"},
     "add_member": {"username": "carla"},

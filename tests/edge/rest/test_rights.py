@@ -13,6 +13,7 @@ import trio
 from chat4all_actors.edge.rest.api import GROUPS
 from chat4all_actors.edge.rest.app import build
 from chat4all_actors.upkeep.erasure import DELAY, INTERVAL
+from chat4all_storage.ports.contacts import Link
 from tests.actors.harness import running_node
 from tests.edge.rest.harness import Api
 from tests.storage.files import HASH, in_state
@@ -50,6 +51,9 @@ async def test_an_archive_has_everything_that_is_the_users_own() -> None:
         begun = await in_state(held, "uploading", owner="dora")
         await in_state(held, "removing", owner="dora")
         await in_state(held, "ready", owner="emil")
+        link = Link("dora", "telegram", "telegram:7", "7", None)
+        contacts = node._storage.channels.contacts
+        await contacts.ask_link(link, code_hash=b"of the code", expires_at=1)
         export = await dora.ask("GET", "/v1/users/me/export")
         assert (export.status, export.headers["content-type"]) == (200, "application/zip")
         with zipfile.ZipFile(io.BytesIO(export.body)) as archive:
@@ -57,6 +61,8 @@ async def test_an_archive_has_everything_that_is_the_users_own() -> None:
             assert json.loads(archive.read("profile.json"))["username"] == "dora"
             (device,) = json.loads(archive.read("devices.json"))
             assert device["created_at"]
+            (link,) = json.loads(archive.read("channels.json"))
+            assert link == {"channel": "telegram", "address": "telegram:7", "verified_at": None}
             acts = [entry["act"] for entry in json.loads(archive.read("activity.json"))]
             assert {"user.added", "login.opened"} <= set(acts)
             (listed,) = json.loads(archive.read("conversations.json"))

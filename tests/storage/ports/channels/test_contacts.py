@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from chat4all_protocol.ids import new_id
+from chat4all_storage.ports.audit import Actor
 
 from .builders import ACCOUNT, contact, delivery, link
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 HASH = b"of the code"
 SOON = 1_000
+ALICE = Actor("user:alice", "192.0.2.1", bytes(16))
 
 
 async def test_a_person_is_met_once_and_known_by_its_address(place: ChannelPlace) -> None:
@@ -112,30 +114,32 @@ async def test_a_link_counts_when_its_code_was_told(place: ChannelPlace) -> None
     assert await contacts.links(["alice"]) == []
     assert await contacts.linked(ACCOUNT, link().chat) is None
     assert await contacts.links_of("alice") == [link()]
-    assert await contacts.verify_link("alice", ACCOUNT, b"wrong", now=0, tries=3) is None
-    verified = await contacts.verify_link("alice", ACCOUNT, HASH, now=5, tries=3)
+    assert await contacts.verify_link("alice", ACCOUNT, b"wrong", ALICE, now=0, tries=3) is None
+    verified = await contacts.verify_link("alice", ACCOUNT, HASH, ALICE, now=5, tries=3)
     assert verified is not None
     assert verified.verified_at == 5
     assert await place.other.contacts.links(["alice", "bob"]) == [verified]
     assert await place.other.contacts.linked(ACCOUNT, verified.chat) == "alice"
-    assert await contacts.verify_link("alice", ACCOUNT, HASH, now=6, tries=3) is None
+    assert await contacts.verify_link("alice", ACCOUNT, HASH, ALICE, now=6, tries=3) is None
 
 
 async def test_a_code_is_tried_a_few_times_and_not_after_its_time(place: ChannelPlace) -> None:
     contacts = place.stores.contacts
     await contacts.ask_link(link(), code_hash=HASH, expires_at=SOON)
     for _ in range(3):
-        assert await contacts.verify_link("alice", ACCOUNT, b"wrong", now=0, tries=3) is None
-    assert await contacts.verify_link("alice", ACCOUNT, HASH, now=0, tries=3) is None
+        assert await contacts.verify_link("alice", ACCOUNT, b"wrong", ALICE, now=0, tries=3) is None
+    assert await contacts.verify_link("alice", ACCOUNT, HASH, ALICE, now=0, tries=3) is None
     await contacts.ask_link(link(), code_hash=HASH, expires_at=SOON)
-    assert await contacts.verify_link("alice", ACCOUNT, HASH, now=SOON, tries=3) is None
-    assert await contacts.verify_link("alice", ACCOUNT, HASH, now=SOON - 1, tries=3) is not None
+    assert await contacts.verify_link("alice", ACCOUNT, HASH, ALICE, now=SOON, tries=3) is None
+    assert (
+        await contacts.verify_link("alice", ACCOUNT, HASH, ALICE, now=SOON - 1, tries=3) is not None
+    )
 
 
 async def test_asking_again_ends_the_link_that_stood(place: ChannelPlace) -> None:
     contacts = place.stores.contacts
     await contacts.ask_link(link(), code_hash=HASH, expires_at=SOON)
-    await contacts.verify_link("alice", ACCOUNT, HASH, now=0, tries=3)
+    await contacts.verify_link("alice", ACCOUNT, HASH, ALICE, now=0, tries=3)
     await contacts.ask_link(link(chat="8"), code_hash=b"another", expires_at=SOON)
     assert await contacts.links(["alice"]) == []
     assert [each.chat for each in await contacts.links_of("alice")] == ["8"]
@@ -145,7 +149,7 @@ async def test_somebody_on_a_channel_is_one_user(place: ChannelPlace) -> None:
     contacts = place.stores.contacts
     for name in ("alice", "bob"):
         await contacts.ask_link(link(name), code_hash=HASH, expires_at=SOON)
-        assert await contacts.verify_link(name, ACCOUNT, HASH, now=0, tries=3) is not None
+        assert await contacts.verify_link(name, ACCOUNT, HASH, ALICE, now=0, tries=3) is not None
     assert [each.username for each in await contacts.links(["alice", "bob"])] == ["bob"]
     assert await contacts.links_of("alice") == []
 
@@ -153,6 +157,32 @@ async def test_somebody_on_a_channel_is_one_user(place: ChannelPlace) -> None:
 async def test_a_link_is_taken_away(place: ChannelPlace) -> None:
     contacts = place.stores.contacts
     await contacts.ask_link(link(), code_hash=HASH, expires_at=SOON)
-    assert await contacts.unlink("alice", ACCOUNT)
-    assert not await contacts.unlink("alice", ACCOUNT)
+    assert await contacts.unlink("alice", ACCOUNT, ALICE)
+    assert not await contacts.unlink("alice", ACCOUNT, ALICE)
+    assert await contacts.links_of("alice") == []
+
+
+async def test_the_audit_log_tells_of_links_that_count_and_end(place: ChannelPlace) -> None:
+    contacts = place.stores.contacts
+    await contacts.ask_link(link(), code_hash=HASH, expires_at=SOON)
+    await contacts.verify_link("alice", ACCOUNT, b"wrong", ALICE, now=0, tries=3)
+    await contacts.verify_link("alice", ACCOUNT, HASH, ALICE, now=0, tries=3)
+    await contacts.unlink("alice", ACCOUNT, ALICE)
+    await contacts.unlink("alice", ACCOUNT, ALICE)
+    told = await place.audit.entries(ALICE.name)
+    acts = [(entry.act, entry.actor, entry.details) for entry in reversed(told)]
+    assert acts == [
+        ("channel.linked", ALICE.name, {"channel": ACCOUNT}),
+        ("channel.unlinked", ALICE.name, {"channel": ACCOUNT}),
+    ]
+
+
+async def test_of_an_erased_user_no_link_is_left(place: ChannelPlace) -> None:
+    contacts = place.stores.contacts
+    for name, chat in (("alice", "7"), ("bob", "8")):
+        await contacts.ask_link(link(name, chat), code_hash=HASH, expires_at=SOON)
+        await contacts.verify_link(name, ACCOUNT, HASH, ALICE, now=0, tries=3)
+    await contacts.unlink_all("alice")
+    await contacts.unlink_all("alice")
+    assert [each.username for each in await contacts.links(["alice", "bob"])] == ["bob"]
     assert await contacts.links_of("alice") == []
