@@ -217,7 +217,7 @@ def test_private_addresses_are_refused_and_what_is_wrong_is_told(
         ({"url": "http://127.0.0.1:80/", "events": ["*"]}, "url"),
         ({"url": "http://localhost/", "events": ["*"]}, "url"),
         ({"url": "https://example.com:22/", "events": ["*"]}, "url"),
-        ({"url": "https://example.com/", "events": ["message.failed"]}, "events"),
+        ({"url": "https://example.com/", "events": ["message.lost"]}, "events"),
         ({"url": "https://example.com/", "events": []}, "events"),
         ({"url": "https://example.com/", "events": ["*"], "secret": "whsec_x"}, "secret"),
         ({"events": ["*"]}, "url"),
@@ -328,7 +328,7 @@ def test_what_is_no_cursor_is_refused(server: ServerProcess, names: Names) -> No
     for query, field in (
         ("cursor=abc", "cursor"),
         ("cursor=", "cursor"),
-        ("types=message.failed", "types"),
+        ("types=message.lost", "types"),
         ("wait=31", "wait"),
         ("limit=101", "limit"),
     ):
