@@ -41,7 +41,7 @@ SCENARIOS: Final = (
 """Modules of `scenarios`, in the order in which help shows them."""
 FOR_PEERS: Final = ("connect", "chat", "fanout", "capacity")
 """Those that need nothing of a server but that it passes messages on."""
-WHOLE: Final = ("rest",)
+WHOLE: Final = ("rest", "channels")
 """Those with a way of their own to run."""
 COMMANDS: Final = {"peers": ".peers.command", "compare": ".comparing.command"}
 """What is no scenario, and the modules that carry it out."""

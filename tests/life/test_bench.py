@@ -172,3 +172,21 @@ def test_chat_goes_on_beside_uploads(capsys: Capture, server: ServerProcess) -> 
     assert run.integrity.whole
     assert value(run, "files") >= 2
     assert value(run, "p99_ratio") > 0
+
+
+def test_people_on_another_messenger_have_everything_beside_one_that_hangs(
+    capsys: Capture,
+) -> None:
+    parser = argparse.ArgumentParser()
+    cli.add_arguments(parser)
+    few = ["--people", "2", "--backlog", "10", "--rate", "10", "--seconds", "1", "--json"]
+    code = cli.run(parser.parse_args(["channels", *few, "--threshold", "rate_ratio>0"]))
+    said = capsys.readouterr()
+    assert code == 0, said
+    run = msgspec.json.decode(said.out, type=Run)
+    assert run.integrity.sent == 30
+    assert {name: histogram.count for name, histogram in run.histograms.items()} == dict.fromkeys(
+        ("delay", "ack", "delay_beside", "ack_beside"), 10
+    )
+    assert value(run, "outbox_rate") > 0
+    assert value(run, "server_cpu_us") > 0

@@ -17,15 +17,14 @@ def server_process(
     command: list[str], env: dict[str, str] | None = None
 ) -> Iterator[tuple[int, int]]:
     """Run a server that prints a line ending in its port; yields its pid and the port."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, *command], stdout=subprocess.PIPE, env=os.environ | (env or {}), text=True
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{command} ended with {process.wait()}")
-        yield process.pid, int(line.strip().rpartition(":")[2])
-    finally:
-        process.terminate()
-        process.wait()
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise RuntimeError(f"{command} ended with {process.wait()}")
+            yield process.pid, int(line.strip().rpartition(":")[2])
+        finally:
+            process.terminate()

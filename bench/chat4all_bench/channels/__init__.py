@@ -1,0 +1,1 @@
+"""People on another messenger under load: how fast the outbox is, and what one that hangs costs."""
