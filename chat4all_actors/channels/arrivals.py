@@ -39,6 +39,8 @@ from .content import REACTIONS
 from .placing import Unworkable, id_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chat4all_connectors.incoming import Media
     from chat4all_protocol.frames import SendBody
     from chat4all_storage.ports.channels import ChannelStores
@@ -88,13 +90,16 @@ class Arrivals:
         conversations: Conversations,
         files: FileService,
         media: FetchesMedia,
+        wrote: Callable[[str, str, str, str, int], None],
     ) -> None:
+        """`wrote` is told of each message: see `Showing.wrote`."""
         self._account = account
         self._placing = placing
         self._stores = stores
         self._conversations = conversations
         self._files = files
         self._media = media
+        self._wrote = wrote
         self._text = TextLimit(conversations.settings.max_text)
 
     async def take(self, event: object, *, again: bool, last: bool) -> None:
@@ -137,6 +142,8 @@ class Arrivals:
             conversation, seqs = await self._standing(said, author)
         if conversation is None:
             conversation, seqs = await self._store_first(said, author, last=last)
+        # At once, as somebody may be reading it by now.
+        self._wrote(conversation, author.member, author.contact.chat, said.message, seqs[0])
         for number, text in enumerate(self._further(said, author)):
             if len(seqs) <= number + 1:
                 id_ = id_of(self._account, said.key, str(number + 1))

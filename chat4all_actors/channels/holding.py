@@ -2,6 +2,7 @@
 
     lease ─▶ receiving ·········· from the first moment: what came in before is worked on
          └─▶ connect ─▶ sending
+                    ├─▶ showing   that somebody here types, and has read
                     ├─▶ polling   where the provider is asked for what came in
                     └─▶ health    what the provider says of the account, each minute
 
@@ -30,6 +31,7 @@ from .receipts import Receipts
 from .receiving import Receiving
 from .retries import Schedule
 from .sending import Pace, Sending
+from .showing import Showing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -142,6 +144,7 @@ class Holding:
             unusable=lambda reason: nursery.start_soon(self._tell, holder, "dead", reason),
             given_up=conversations.storage.shards.note_failure,
         )
+        showing = Showing(name, self._connector, conversations.signs)
         receiving = self._receiving = Receiving(
             name,
             holder,
@@ -153,6 +156,7 @@ class Holding:
                 conversations,
                 around.files,
                 self._media,
+                showing.wrote,
             ),
             receipts=Receipts(name, stores, conversations),
             under_way=sending.chats_under_way,
@@ -166,6 +170,7 @@ class Holding:
                 nursery.start_soon(receiving.run)
                 await self._connect(holder)
                 nursery.start_soon(sending.run)
+                nursery.start_soon(showing.run)
                 if self._connector.polls:
                     nursery.start_soon(self._poll, holder)
                 await self._watch(holder, sending)

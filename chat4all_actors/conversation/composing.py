@@ -68,6 +68,7 @@ class Composers:
         if self._may_show(user):
             show(room.id, room.readers, user, wish.kind)
             room.surroundings.relay.composes(room, user, wish.kind)
+            room.surroundings.signs.composes(room.id, user)
         return True
 
     def _may_show(self, user: str) -> bool:

@@ -24,6 +24,7 @@ from .appends import digest_of
 from .heads import Heads
 from .members import MemberReader
 from .outside import Refusal
+from .signs import Signs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,6 +71,7 @@ class Conversations:
         self.outside = outside
         self._member_reader = MemberReader(storage.shards, pool)
         self.heads = Heads()
+        self.signs = Signs()
         self._alive: dict[str, ConversationActor] = {}
 
     def __len__(self) -> int:
@@ -172,6 +174,8 @@ class Conversations:
         if (conversation := self._alive.get(mark.conversation)) is not None:
             with suppress(ActorStopped):  # all conversations are being stopped
                 conversation.reply_nowait(Marked(mark))
+        else:
+            self.signs.has_read(mark.conversation, mark.user, mark.read)
 
     def _linger(self, conversation: ConversationActor) -> None:
         conversation.lingering = True

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..kernel import Pool, Timers
     from .members import Asking
     from .relay import Relay
+    from .signs import Signs
 
 
 class Alive(Protocol):
@@ -40,6 +41,7 @@ class Surroundings(Protocol):
     """Keys begin with the id of the conversation."""
     local: LocalReaders
     relay: Relay
+    signs: Signs
 
     def read_members(self, conversation: Asking) -> None:
         """Let the conversation be told its members, soon."""

@@ -165,6 +165,7 @@ class Watermarks:
     def written(self, mark: Mark) -> None:
         """A member's watermarks now stand there."""
         room = self._room
+        room.surroundings.signs.has_read(room.id, mark.user, mark.read)
         marking = self._marking.get(mark.user)
         by = marking.by if marking is not None else None
         risen = Risen(mark.user, mark.recv, mark.read, *self._told.get(mark.user, (0, 0)))

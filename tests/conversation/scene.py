@@ -10,6 +10,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from chat4all_actors.config import Settings
 from chat4all_actors.conversation.actor import ConversationActor
+from chat4all_actors.conversation.signs import Signs
 from chat4all_actors.fanout import LocalReaders
 from chat4all_actors.kernel import Pool, Timers
 from chat4all_actors.messages import Post, Relayed
@@ -189,6 +190,7 @@ class Scene:
         self.shards = Shards(self.id, type_)
         self.local = LocalReaders()
         self.relay = Relay()
+        self.signs = Signs()
         self.wanted_members = 0
         self.ended: list[int] = []
         """The heads that ended conversations left."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 
 from chat4all_actors.config import Settings
+from chat4all_actors.conversation.signs import Signs
 from chat4all_actors.conversation.watermarks import RECENT, VIEWING, Watermarks
 from chat4all_actors.fanout import LocalReaders
 from chat4all_actors.kernel import ActorStopped, Timers
@@ -79,6 +80,7 @@ class FakeRoom:
         self.readers: set[Reader] = set()
         self.log = Log()
         self.told_others: list[Risen] = []
+        self.signs = Signs()
         self._local = LocalReaders()
         self.sessions = {user: self.enter(user) for user in users}
         self.surroundings = cast(
@@ -89,6 +91,7 @@ class FakeRoom:
                 local=self._local,
                 settings=Settings(mark_interval=INTERVAL, receipt_interval=INTERVAL),
                 relay=SimpleNamespace(marks=self._relay),
+                signs=self.signs,
             ),
         )
         self.watermarks = Watermarks(self)
