@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from contextlib import aclosing, asynccontextmanager
@@ -236,6 +237,29 @@ async def test_somebody_is_written_to_first_by_rest_and_over_a_socket(
         refused = await trio.to_thread.run_sync(partial(post, "hi", recipient_id=recipient))
         assert refused.refusal == refusal
         assert refused.error["details"]["field"] == "recipient_id"
+
+
+async def test_a_user_is_linked_by_a_code_and_the_same_person_there_from_then_on(
+    server: ServerProcess,
+) -> None:
+    await ready(server)
+    rest = await trio.to_thread.run_sync(Rest(server.port).log_in, "bob", "x" * 8)
+    ida, link = "loopback:ida", "/v1/users/me/channels/loopback"
+    async with people(server) as here, playing(data_of(server), ida) as played:
+        asked = await trio.to_thread.run_sync(partial(rest.ask, "PUT", link, {"address": ida}))
+        assert (asked.status, asked.json["verified"]) == (202, False)
+        shown = await played.sees(lambda line: "“bob”" in line["text"])
+        (code,) = re.findall(r"\b[0-9]{6}\b", shown["text"])
+        told = await trio.to_thread.run_sync(partial(rest.ask, "PUT", link, {"code": code}))
+        assert (told.status, told.json["verified"]) == (200, True)
+        alice = await here.connect("alice")
+        await played.type("bob writes from there")
+        said = await until(alice, Msg, lambda msg: msg.body == TextBody("bob writes from there"))
+        assert (said.from_, said.channel) == ("bob", "loopback")
+        await alice.send(alice.message(said.conv, "wherever you are", channels=["all"]))
+        await played.reads("wherever you are")
+        gone = await trio.to_thread.run_sync(partial(rest.ask, "DELETE", link))
+        assert gone.status == 204
 
 
 async def dead_letter(database: str, conversation: str, seq: int) -> dict[str, Any]:
