@@ -12,6 +12,7 @@ from chat4all_connectors.errors import (
     Misconfigured,
     Moved,
     Refused,
+    Transient,
     Unreachable,
     WindowClosed,
 )
@@ -187,6 +188,8 @@ class Loopback(Connector):
     def _open(self, chat: str) -> Chat:
         """A chat in which something may be shown."""
         self._usable()
+        if self._door is not None and not self._connected:
+            raise Transient("people are played in another process, or nowhere yet")
         try:
             scene = self.stage.chat(chat)
         except Unknown as error:

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from chat4all_connectors.base import Health
-from chat4all_connectors.errors import Misconfigured
+from chat4all_connectors.errors import Misconfigured, Transient
 from chat4all_connectors.loopback import cues
 from chat4all_connectors.loopback.connector import Loopback
 from chat4all_connectors.loopback.cues import Done, Refused
@@ -151,3 +151,12 @@ async def test_a_line_without_an_end_is_given_up(path: Path) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pour)
             assert await ana.see() == Refused(reason=f"a line has at most {longest} bytes")
+
+
+async def test_nothing_is_shown_where_nobody_can_come(path: Path) -> None:
+    elsewhere = Loopback(LoopbackSettings(socket=str(path)))
+    with pytest.raises(Transient):
+        await elsewhere.send_message(text("lost"))
+    async with account(path) as loopback:
+        await loopback.send_message(text("seen"))
+        assert [line.text for line in loopback.stage.lines("ana")] == ["seen"]
