@@ -166,8 +166,8 @@ class Arrivals:
             ]
         )
         if contact.conversation != conversation:
-            note = self._stores.contacts.note_conversation
-            await note(contact.account, contact.chat, conversation)
+            note = self._stores.contacts.note_conversations
+            await note([(contact.account, contact.chat, conversation)])
 
     async def _standing(self, said: Received, author: Author) -> tuple[str | None, list[int]]:
         """Where it was stored before, and which parts of it."""

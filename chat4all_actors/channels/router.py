@@ -11,8 +11,10 @@ import logging
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
+from msgspec import Struct
 from msgspec.structs import replace
 
+from chat4all_storage.ports.contacts import Link
 from chat4all_storage.ports.errors import StorageError
 from chat4all_storage.ports.outbox import is_external
 
@@ -20,10 +22,11 @@ from .composing import calls
 from .recipients import deliveries, wants_links
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from chat4all_connectors.capabilities import Capabilities
     from chat4all_storage.ports.channels import ChannelStores
+    from chat4all_storage.ports.contacts import Contact
     from chat4all_storage.ports.deliveries import NewDelivery
     from chat4all_storage.ports.outbox import Leaving
     from chat4all_storage.ports.shard import ShardStore
@@ -34,6 +37,13 @@ logger = logging.getLogger(__name__)
 
 LIMIT: Final = 200
 """Rows of one look."""
+
+
+class _People(Struct, frozen=True):
+    """Those whom rows are for."""
+
+    contacts: Mapping[str, Contact]
+    links: Sequence[Link]
 
 
 class Router:
@@ -87,25 +97,43 @@ class Router:
         rows = await self.store.leaving(LIMIT)
         if not rows:
             return False
-        found = [new for row in rows for new in await self._deliveries(row)]
+        people = await self._people(rows)
+        found = [new for row in rows for new in await self._deliveries(row, people)]
         # In this order: what crashes in between is routed again, and noted once.
         busy = await self._stores.deliveries.add(found) if found else []
-        for new in found:
-            if new.kind == "message" and new.part == 0:
-                note = self._stores.contacts.note_conversation
-                await note(new.account, new.chat, new.conversation)
+        noted = [
+            (new.account, new.chat, new.conversation)
+            for new in found
+            if new.kind == "message" and new.part == 0
+        ]
+        if noted:
+            await self._stores.contacts.note_conversations(noted)
         await self.store.routed([row.id for row in rows])
         if busy:
             self._routed(busy)
         return len(rows) == LIMIT
 
-    async def _deliveries(self, row: Leaving) -> list[NewDelivery]:
-        others = [member for member in row.members if member != row.sender]
-        external = [member for member in others if is_external(member)]
-        contacts = await self._stores.contacts.contacts(external) if external else {}
-        users = [member for member in others if not is_external(member)]
-        linked = users if wants_links(row, self._accounts) else []
-        links = await self._stores.contacts.links(linked) if linked else []
+    async def _people(self, rows: Sequence[Leaving]) -> _People:
+        """Who is meant by all of them together."""
+        external: dict[str, None] = {}
+        users: dict[str, None] = {}
+        for row in rows:
+            wants = wants_links(row, self._accounts)
+            for member in row.members:
+                if is_external(member):
+                    external[member] = None
+                elif wants:
+                    users[member] = None
+        contacts, links = self._stores.contacts, list[Link]()
+        found = await contacts.contacts(list(external)) if external else {}
+        if users:
+            links = await contacts.links(list(users))
+        return _People(found, links)
+
+    async def _deliveries(self, row: Leaving, people: _People) -> list[NewDelivery]:
+        members = set(row.members)
+        links = [link for link in people.links if link.username in members]
+        contacts = people.contacts
         firsts = deliveries(row, self._accounts.keys(), contacts, links)
         if not firsts:
             return []

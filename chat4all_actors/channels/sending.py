@@ -22,6 +22,7 @@ from chat4all_storage.ports.errors import StorageError
 
 from .breaker import Breaker, BreakerSettings
 from .composing import calls
+from .finishing import Finishing
 from .rates import Rates
 from .retries import (
     DEFAULT_SCHEDULE,
@@ -114,6 +115,7 @@ class Sending:
         self._unusable = unusable
         self._given_up = given_up
         self._usable = True
+        self._finishing = Finishing(self._finish)
         self._busy: set[str] = set()
         """Chats for which a call is under way."""
         self._wake = trio.Event()
@@ -145,6 +147,7 @@ class Sending:
     async def run(self) -> NoReturn:
         """Send until cancelled; calls that are under way are broken off then."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._finishing.run)
             while True:
                 self._wake = trio.Event()  # before looking, so that nothing is missed
                 wait = await self._begin_due(nursery)
@@ -204,9 +207,7 @@ class Sending:
             finish = (
                 decision if isinstance(decision, Finish) else await self._follow(delivery, decision)
             )
-            await self._patiently(
-                lambda: self._deliveries.finish(self._holder, self._account, [finish])
-            )
+            await self._finishing.note(finish)
             if isinstance(decision, ChatMoved):
                 moved = decision.chat  # after it was queued again, so that it moves, too
                 await self._patiently(
@@ -216,6 +217,11 @@ class Sending:
             self._breaker.given_up(trial)
             self._busy.discard(delivery.chat)
             self.nudge()
+
+    async def _finish(self, finished: Sequence[Finish]) -> None:
+        await self._patiently(
+            lambda: self._deliveries.finish(self._holder, self._account, finished)
+        )
 
     async def _attempt(self, delivery: Delivery, trial: Trial) -> Finish | Decision:
         """What has become of it, or what is to be done about an error."""

@@ -371,7 +371,7 @@ async def test_what_a_linked_user_writes_there_is_theirs(autojump_clock: MockClo
         await contacts.ask_link(link, code_hash=b"h", expires_at=2**60)
         assert await contacts.verify_link("bob", ACCOUNT, b"h", SHELL, now=1, tries=3) is not None
         await ana.say(Send(rid=1, conv=id_, id=new_id(), body=TextBody("?"), channels=None))
-        await contacts.note_conversation(ACCOUNT, "bea", id_)
+        await contacts.note_conversations([(ACCOUNT, "bea", id_)])
         there.stage.say("bea", "it is me")
         await there.soon()
         assert said(ana)[-1] == ("bob", "it is me")

@@ -76,11 +76,11 @@ async def test_places_are_the_quoted_one_and_then_the_last(autojump_clock: MockC
         assert await them.known(author, "m1") == []
         message = Sent(ACCOUNT, "bea", "m1", quoted, 3, BEA)
         await there.stores.deliveries.note_messages([message])
-        await there.stores.contacts.note_conversation(ACCOUNT, "bea", last)
+        await there.stores.contacts.note_conversations([(ACCOUNT, "bea", last)])
         author = await them.author("bea", BEA_THERE)
         assert await them.known(author, "m1") == [Place(quoted, 3), Place(last)]
         assert await them.known(author, None) == [Place(last)]
-        await there.stores.contacts.note_conversation(ACCOUNT, "bea", quoted)
+        await there.stores.contacts.note_conversations([(ACCOUNT, "bea", quoted)])
         author = await them.author("bea", BEA_THERE)
         assert await them.known(author, "m1") == [Place(quoted, 3)]
 

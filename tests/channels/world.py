@@ -63,7 +63,7 @@ class World:
         id_ = new_id()
         roles = {"ana": "member" if type_ == "private" else "owner", BEA: "member"} | more
         await self.storage.shards.create(id_, type_, None, "ana", roles)
-        await self.stores.contacts.note_conversation(ACCOUNT, "bea", id_)
+        await self.stores.contacts.note_conversations([(ACCOUNT, "bea", id_)])
         return id_
 
     async def events(self, conversation: str) -> list[StoredEvent]:

@@ -70,12 +70,13 @@ class MemoryContacts:
         await trio.lowlevel.checkpoint()
         return self._by_id(account, ids)
 
-    async def note_conversation(self, account: str, chat: str, conversation: str) -> None:
-        """See `Contacts.note_conversation`."""
+    async def note_conversations(self, noted: Sequence[tuple[str, str, str]]) -> None:
+        """See `Contacts.note_conversations`."""
         await trio.lowlevel.checkpoint()
-        if (contact := self._by_id(account, [chat])) is not None:
-            moved = structs.replace(contact, conversation=conversation)
-            self._contacts[contact.address] = moved
+        for account, chat, conversation in noted:
+            if (contact := self._by_id(account, [chat])) is not None:
+                moved = structs.replace(contact, conversation=conversation)
+                self._contacts[contact.address] = moved
 
     async def note_reachable(self, account: str, chat: str, *, reachable: bool) -> None:
         """See `Contacts.note_reachable`."""

@@ -67,8 +67,11 @@ class Contacts(Protocol):
         """The contact that has one of these ids (a chat, or an alias) on the account."""
         ...
 
-    async def note_conversation(self, account: str, chat: str, conversation: str) -> None:
-        """The next message of this chat's contact belongs there."""
+    async def note_conversations(self, noted: Sequence[tuple[str, str, str]]) -> None:
+        """Account, chat and conversation: the next message of the chat's contact belongs there.
+
+        Of one chat the last counts.
+        """
         ...
 
     async def note_reachable(self, account: str, chat: str, *, reachable: bool) -> None:

@@ -41,10 +41,17 @@ _ADD_ALIASES: Final = """
     SELECT $1, alias, $3 FROM unnest($2::text[]) AS alias ON CONFLICT DO NOTHING
 """
 _CONTACTS: Final = f"SELECT {_CONTACT} FROM contacts c WHERE address = ANY ($1::text[])"
-_NOTE_CONVERSATION: Final = """
-    UPDATE contacts SET conversation = $3 WHERE address =
-        (SELECT address FROM contact_aliases WHERE account = $1 AND alias = $2)
-        AND conversation IS DISTINCT FROM $3
+# Locked in one order: those who note several at once do not wait for each other in a circle.
+_NOTE_CONVERSATIONS: Final = """
+    WITH noted AS (
+        SELECT c.address, n.conversation
+        FROM unnest($1::text[], $2::text[], $3::uuid[]) AS n (account, alias, conversation)
+        JOIN contact_aliases a ON a.account = n.account AND a.alias = n.alias
+        JOIN contacts c ON c.address = a.address
+        WHERE c.conversation IS DISTINCT FROM n.conversation
+        ORDER BY c.address FOR UPDATE OF c
+    )
+    UPDATE contacts c SET conversation = n.conversation FROM noted n WHERE c.address = n.address
 """
 _NOTE_REACHABLE: Final = """
     UPDATE contacts SET reachable = $3 WHERE address =
@@ -136,9 +143,12 @@ class PostgresContacts:
         rows = await self._read(_BY_ID, account, list(ids))
         return _contact(rows[0]) if rows else None
 
-    async def note_conversation(self, account: str, chat: str, conversation: str) -> None:
-        """See `Contacts.note_conversation`."""
-        await self._write(_NOTE_CONVERSATION, account, chat, conversation)
+    async def note_conversations(self, noted: Sequence[tuple[str, str, str]]) -> None:
+        """See `Contacts.note_conversations`."""
+        last = {(account, chat): conversation for account, chat, conversation in noted}
+        columns = zip(*((*chat, conversation) for chat, conversation in last.items()), strict=True)
+        if last:
+            await self._write(_NOTE_CONVERSATIONS, *map(list, columns))
 
     async def note_reachable(self, account: str, chat: str, *, reachable: bool) -> None:
         """See `Contacts.note_reachable`."""

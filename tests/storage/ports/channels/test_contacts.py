@@ -73,8 +73,8 @@ async def test_where_the_next_message_belongs_is_remembered(place: ChannelPlace)
     ana = await contacts.meet(contact())
     assert ana.conversation is None
     conversation = new_id()
-    await contacts.note_conversation(ACCOUNT, "nobody", new_id())
-    await contacts.note_conversation(ACCOUNT, ana.chat, conversation)
+    await contacts.note_conversations([(ACCOUNT, "nobody", new_id())])
+    await contacts.note_conversations([(ACCOUNT, ana.chat, conversation)])
     met = await contacts.meet(contact(wrote_at=1, last_message="m1"))
     assert met.conversation == conversation
 
