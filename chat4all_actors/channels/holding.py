@@ -18,14 +18,20 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 import trio
 from msgspec import Struct
 
-from chat4all_connectors.errors import Misconfigured, SendError, Throttled
+from chat4all_connectors.errors import (
+    Misconfigured,
+    SendError,
+    Throttled,
+    Transient,
+    UnknownOutcome,
+)
 from chat4all_storage.ports.errors import StorageError
 
 from .arrivals import Arrivals
 from .breaker import BreakerSettings
 from .calling import Caller
 from .inbound import kept
-from .lease import Lease
+from .lease import MARGIN, Lease
 from .placing import Placing
 from .receipts import Receipts
 from .receiving import Receiving
@@ -57,6 +63,8 @@ SECONDS: Final = 1.0
 LOOK: Final = 1 * SECONDS
 """Between looks for what other nodes have routed or received."""
 STORE_RETRY: Final = 1 * SECONDS
+_KEEPS_FROM_SENDING: Final = (Misconfigured, Throttled, Transient, UnknownOutcome)
+"""Of what connecting meets: sending would meet it too."""
 PATIENCE: Final = (1 * SECONDS, 2 * SECONDS, 4 * SECONDS, 8 * SECONDS, 16 * SECONDS, 30 * SECONDS)
 """Before the provider is asked again after an error: the last one for all further times."""
 
@@ -168,7 +176,9 @@ class Holding:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(receiving.run)
-                await self._connect(holder)
+                usable = trio.Event()
+                nursery.start_soon(self._connect, holder, usable)
+                await usable.wait()
                 nursery.start_soon(sending.run)
                 nursery.start_soon(showing.run)
                 if self._connector.polls:
@@ -177,7 +187,8 @@ class Holding:
         finally:
             self._sending = self._receiving = None
 
-    async def _connect(self, holder: str) -> None:
+    async def _connect(self, holder: str, usable: trio.Event) -> None:
+        """Connect, however long it takes; `usable` is set when something may be sent."""
         failures = 0
         while True:
             try:
@@ -187,9 +198,12 @@ class Holding:
                     "account %s can't be connected: %s", self.account.name, error.message
                 )
                 await self._tell_error(holder, error)
+                if not isinstance(error, _KEEPS_FROM_SENDING):
+                    usable.set()  # it is not called back, say; what is sent may well arrive
                 await trio.sleep(_pause(error, failures))
                 failures += 1
                 continue
+            usable.set()
             logger.info("account %s is connected as %s", self.account.name, identity.name)
             await self._tell(holder, "connected", identity.name)
             return
@@ -266,6 +280,7 @@ def pace_of(settings: Settings) -> Pace:
             longest_pause=settings.channel_breaker_pause,
         ),
         at_once=settings.channel_in_flight,
+        grace=MARGIN * settings.channel_lease,
         interval=LOOK,
     )
 

@@ -64,6 +64,8 @@ class Pace(Struct, frozen=True, kw_only=True):
     breaker: BreakerSettings = BreakerSettings()
     at_once: int = 16
     """Calls under way, each for another chat."""
+    grace: float = 2 * SECONDS
+    """For calls under way to end, when the account is given up: within what is left of a lease."""
     interval: float = 1 * SECONDS
     """Between looks for what is due without a nudge: what other nodes have routed, too."""
 
@@ -116,6 +118,9 @@ class Sending:
         self._given_up = given_up
         self._usable = True
         self._finishing = Finishing(self._finish)
+        self._leaving = trio.Event()
+        self._doubtful: list[Delivery] = []
+        """Deliveries that may have been begun, and were not called."""
         self._busy: set[str] = set()
         """Chats for which a call is under way."""
         self._wake = trio.Event()
@@ -145,14 +150,30 @@ class Sending:
         return frozenset(self._busy)
 
     async def run(self) -> NoReturn:
-        """Send until cancelled; calls that are under way are broken off then."""
+        """Send until cancelled; calls that are under way may end for a moment longer."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._finishing.run)
-            while True:
-                self._wake = trio.Event()  # before looking, so that nothing is missed
-                wait = await self._begin_due(nursery)
-                with trio.move_on_after(wait):
-                    await self._wake.wait()
+            calls = await nursery.start(self._keep_calls)
+            try:
+                while True:
+                    self._wake = trio.Event()  # before looking, so that nothing is missed
+                    wait = await self._begin_due(calls)
+                    with trio.move_on_after(wait):
+                        await self._wake.wait()
+            finally:
+                self._leaving.set()
+
+    async def _keep_calls(self, *, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+        """The home of calls. One that is broken off is of unknown outcome, and never made again."""
+        with trio.CancelScope(shield=True):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._finishing.run)
+                task_status.started(nursery)
+                await self._leaving.wait()
+                with trio.move_on_after(self._pace.grace):
+                    while self._busy:
+                        self._wake = trio.Event()
+                        await self._wake.wait()
+                nursery.cancel_scope.cancel()
 
     async def _begin_due(self, nursery: trio.Nursery) -> float:
         """Begin what may be sent now; seconds until it is to be looked again."""
@@ -160,13 +181,11 @@ class Sending:
         if not self._usable or room <= 0:
             return self._pace.interval
         try:
+            await self._settle()
             # More than there is room for, as some may have to wait for their rates.
             found, next_due = await self._deliveries.due(self._account, 4 * self._pace.at_once)
             chosen, wait = self._choose(found, room)
-            begun: set[int] = set()
-            if chosen:
-                ids = [delivery.id for delivery, _ in chosen]
-                begun = await self._deliveries.begin(self._holder, self._account, ids)
+            begun = await self._begin(chosen) if chosen else set[int]()
         except StorageError as error:
             logger.warning("account %s waits for its store: %s", self._account, error)
             return STORE_RETRY
@@ -179,6 +198,31 @@ class Sending:
         if next_due is not None:
             wait = min(wait, next_due)
         return max(0.0, min(wait, self._pace.interval))
+
+    async def _begin(self, chosen: Sequence[tuple[Delivery, Trial]]) -> set[int]:
+        """Note that these are begun, durably; those for which that was done."""
+        self._doubtful = [delivery for delivery, _ in chosen]
+        try:
+            # What was begun is called, too, though the account is given up meanwhile.
+            with trio.CancelScope(shield=True):
+                ids = [delivery.id for delivery in self._doubtful]
+                begun = await self._deliveries.begin(self._holder, self._account, ids)
+        except StorageError:
+            for _, trial in chosen:
+                self._breaker.given_up(trial)
+            raise
+        self._doubtful = []
+        return begun
+
+    async def _settle(self) -> None:
+        """Those may stand as begun whose beginning was not answered: nothing of them was called."""
+        if self._doubtful:
+            back = [
+                Finish(id=each.id, state="queued", attempts=each.attempts)
+                for each in self._doubtful
+            ]
+            await self._deliveries.finish(self._holder, self._account, back)
+            self._doubtful = []
 
     def _choose(
         self, found: Sequence[Delivery], room: int

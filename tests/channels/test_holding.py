@@ -8,10 +8,11 @@ import trio
 
 from chat4all_actors.channels.inbound import kept
 from chat4all_connectors.base import Health, Identity, Polled
-from chat4all_connectors.errors import Misconfigured, SendError, Throttled, Transient
+from chat4all_connectors.errors import Misconfigured, Refused, SendError, Throttled, Transient
 from chat4all_connectors.loopback.stage import Fault
 from chat4all_protocol.frames import Send, TextBody
 from chat4all_protocol.ids import new_id
+from tests.actors.harness import memory_with_users
 
 from .world import ACCOUNT, BEA, said, world
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from chat4all_connectors.loopback.connector import Loopback
+    from chat4all_connectors.outgoing import Accepted, Message
 
     from .world import World
 
@@ -35,6 +37,8 @@ class Moody:
         self.connected = 0
         self.disconnected = 0
         self.asked = 0
+        self.takes = 0.0
+        """Seconds for each call that sends."""
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._real, name)
@@ -47,6 +51,10 @@ class Moody:
 
     async def disconnect(self) -> None:
         self.disconnected += 1
+
+    async def send_message(self, message: Message) -> Accepted:
+        await trio.sleep(self.takes)
+        return await self._real.send_message(message)
 
     async def health(self) -> Health:
         self.asked += 1
@@ -175,3 +183,49 @@ async def test_a_health_that_wants_attention_is_told(autojump_clock: MockClock) 
         await trio.sleep(80)
         assert await state(there) == ("token_expiring", "in 3 days")
         assert "channel loopback is token expiring: in 3 days" in there.node.degraded()
+
+
+async def test_what_is_sent_goes_out_though_the_provider_will_not_call_back(
+    autojump_clock: MockClock,
+) -> None:
+    moods = Moods(*[Refused("no such address")] * 100)
+    async with world(connector=moods) as there:  # type: ignore[arg-type]
+        conversation = await there.with_bea()
+        ana = await there.person("ana")
+        await ana.say(Send(rid=1, conv=conversation, id=new_id(), body=TextBody("hello")))
+        await there.soon()
+        assert [line.text for line in there.stage.lines("bea")] == ["hello"]
+        assert await state(there) == ("degraded", "no such address")
+
+
+async def test_a_call_that_is_under_way_may_end_when_the_node_stops(
+    autojump_clock: MockClock,
+) -> None:
+    storage = await memory_with_users()
+    moods = Moods()
+    async with world(connector=moods, storage=storage) as there:  # type: ignore[arg-type]
+        conversation = await there.with_bea()
+        ana = await there.person("ana")
+        await there.soon()
+        moods.made.takes = 1.0
+        await ana.say(Send(rid=1, conv=conversation, id=new_id(), body=TextBody("hello")))
+        await trio.sleep(0.5)
+        assert [each.state for each in await there.progress(conversation, 1)] == ["sending"]
+    assert [each.state for each in await there.progress(conversation, 1)] == ["sent"]
+
+
+async def test_a_call_that_hangs_does_not_keep_the_node_from_stopping(
+    autojump_clock: MockClock,
+) -> None:
+    storage = await memory_with_users()
+    moods = Moods()
+    async with world(connector=moods, storage=storage) as there:  # type: ignore[arg-type]
+        conversation = await there.with_bea()
+        ana = await there.person("ana")
+        await there.soon()
+        moods.made.takes = 1000.0
+        await ana.say(Send(rid=1, conv=conversation, id=new_id(), body=TextBody("hello")))
+        await trio.sleep(0.5)
+        began = trio.current_time()
+    assert trio.current_time() - began < 60
+    assert [each.state for each in await there.progress(conversation, 1)] == ["sending"]

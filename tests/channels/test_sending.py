@@ -24,10 +24,12 @@ from chat4all_connectors.loopback.settings import LoopbackSettings
 from chat4all_connectors.loopback.stage import Fault
 from chat4all_protocol.frames import TextBody
 from chat4all_protocol.ids import new_id
-from chat4all_storage.ports.errors import Unavailable
+from chat4all_storage.ports.errors import InDoubt, Unavailable
 from tests.channels.scene import BEA, Scene
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trio.testing import MockClock
 
     from chat4all_storage.ports.files import File
@@ -310,6 +312,25 @@ async def test_what_was_sent_is_noted_however_long_the_store_is_away(
             await trio.sleep(100)
             assert await scene.states(seq) == ["sending"]
         await trio.sleep(2)
+        assert await scene.states(seq) == ["sent"]
+    assert scene.texts() == ["hello"]
+
+
+async def test_what_may_have_been_begun_unheard_is_sent_once_the_store_answers(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, seq = await Scene.where_was_said()
+    begin = scene.stores.deliveries.begin
+
+    async def in_doubt(holder: str, account: str, ids: Sequence[int]) -> set[int]:
+        await begin(holder, account, ids)
+        raise InDoubt("the connection broke")
+
+    async with scene.sending():
+        with monkeypatch.context() as patch:
+            patch.setattr(scene.stores.deliveries, "begin", in_doubt)
+            await trio.sleep(3)
+        await trio.sleep(3)
         assert await scene.states(seq) == ["sent"]
     assert scene.texts() == ["hello"]
 
