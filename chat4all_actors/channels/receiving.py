@@ -146,6 +146,7 @@ class Receiving:
         chats: dict[str, list[_Row]] = {}
         moved, after, seen = list[int](), 0, set[int]()
         for _ in range(PAGES):  # beyond those that are worked on, or wait
+            worked_on = frozenset(self._busy)  # what is read of these may be done by then
             rows = await self._accounts.pending(self._account, LIMIT, after)
             for row in rows:
                 seen.add(row.id)
@@ -155,7 +156,7 @@ class Receiving:
                 elif isinstance(event, ChatMoved):  # before what comes from where it is now
                     await self._try(row, event, moved)
                 elif event is not None:
-                    self._sort(row, event, chats)
+                    self._sort(row, event, worked_on, chats)
             after = rows[-1].id if rows else after
             if len(rows) < LIMIT:
                 self._saw_all(seen, after)
@@ -190,9 +191,15 @@ class Receiving:
             await self._set_aside(row, f"it can't be read by this version: {error}")
             return None
 
-    def _sort(self, row: Pending, event: Event, chats: dict[str, list[_Row]]) -> None:
+    def _sort(
+        self,
+        row: Pending,
+        event: Event,
+        worked_on: Collection[str],
+        chats: dict[str, list[_Row]],
+    ) -> None:
         chat, now = _chat(event), trio.current_time()
-        if chat in self._busy or self._later.get(chat, 0.0) > now:
+        if chat in worked_on or chat in self._busy or self._later.get(chat, 0.0) > now:
             return
         if chat in chats or len(self._busy) + len(chats) < self._at_once:
             waiting = self._waiting.get(row.id)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from chat4all_actors.channels.arrivals import Arrivals
     from chat4all_actors.channels.receipts import Receipts
     from chat4all_connectors.incoming import Event
+    from chat4all_storage.ports.channel_accounts import Pending
 
 HOLDER = "one"
 TRIES = 3
@@ -174,6 +175,30 @@ async def test_a_chat_that_takes_long_holds_up_nobody_else(
         place.arrivals.held_up["1"].set()
         await place.settle()
         assert place.arrivals.taken == ["2", "4", "1", "3"]
+
+
+async def test_what_was_done_while_it_was_looked_is_not_done_again(
+    place: Place, mock_clock: MockClock
+) -> None:
+    place.arrivals.held_up["1"] = trio.Event()
+    await place.receive(said("1"))
+    async with place.working() as receiving:
+        await place.settle()
+        pending, looked = place.accounts.pending, trio.Event()
+
+        async def slowly(account: str, limit: int, after: int = 0) -> list[Pending]:
+            rows = await pending(account, limit, after)
+            await looked.wait()
+            return rows
+
+        place.accounts.pending = slowly  # type: ignore[method-assign]
+        receiving.nudge()
+        await place.settle()
+        place.arrivals.held_up.pop("1").set()
+        await place.settle()
+        looked.set()
+        await place.settle()
+        assert place.arrivals.taken == ["1"]
 
 
 async def test_a_flood_in_a_chat_that_is_held_up_hides_nobody_else(
