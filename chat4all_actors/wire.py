@@ -32,7 +32,7 @@ _REFUSALS: Final = {
     Status.TARGET_DELETED: (ErrorCode.CONFLICT, "the message was deleted before", "target"),
     Status.LAST_OWNER: (
         ErrorCode.CONFLICT,
-        "the only owner has to make somebody else an owner first",
+        "the only owner has to make another user an owner first, or to remove the others",
         "username",
     ),
     Status.TOO_LATE: (ErrorCode.FORBIDDEN, "it is too late to change this message", "target"),
