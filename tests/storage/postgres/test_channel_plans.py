@@ -20,9 +20,10 @@ SAYS: dict[str, tuple[str, list[Any]]] = {
     "deliveries_by_message": (deliveries._RAISE_BY_MESSAGE, [*TOLD, "m1", None]),
     "deliveries_at_rest": (deliveries._TRIM, [60.0, 10]),
     "channel_messages_of_event": (deliveries._MESSAGES_OF, [new_id(), 1]),
-    "channel_inbox_pending": (channel_accounts._PENDING, ["telegram", 10]),
+    "channel_inbox_pending": (channel_accounts._PENDING, ["telegram", 10, 0]),
     "channel_inbox_by_age": (channel_accounts._TRIM, [60.0, 10]),
     "contact_aliases_pkey": (contacts._BY_ID, ["telegram", ["7"]]),
+    "channel_links_verified": (contacts._LINKED, ["telegram", "7"]),
 }
 
 
