@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -11,124 +10,26 @@ import trio
 import trio.testing
 
 from chat4all_actors.channels.arrivals import TooEarly
-from chat4all_actors.channels.inbound import kept
 from chat4all_actors.channels.placing import Unworkable
 from chat4all_actors.channels.receiving import (
     EARLY_PATIENCE,
     FILE_PAUSE,
     LIMIT,
     STORE_RETRY,
-    Receiving,
 )
 from chat4all_connectors.errors import Throttled, Transient
-from chat4all_connectors.incoming import AccountNotice, Contact, Receipt, Received
-from chat4all_storage.memory.channels import memory_channels
+from chat4all_connectors.incoming import AccountNotice
 from chat4all_storage.ports.audit import SHELL
 from chat4all_storage.ports.channel_accounts import Incoming
 from chat4all_storage.ports.errors import Unavailable
 
-from .scene import ACCOUNT, wall_clock_ms
+from .inbox import TRIES, Place, said
+from .scene import ACCOUNT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from trio.testing import MockClock
 
-    from chat4all_actors.channels.arrivals import Arrivals
-    from chat4all_actors.channels.receipts import Receipts
-    from chat4all_connectors.incoming import Event
     from chat4all_storage.ports.channel_accounts import Pending
-
-HOLDER = "one"
-TRIES = 3
-
-
-def said(key: str, chat: str = "ana") -> Received:
-    return Received(key=key, chat=chat, sender=Contact(id=chat), message=key, at=0, text=key)
-
-
-def receipt(key: str, chat: str | None = "ana", reference: str | None = None) -> Receipt:
-    return Receipt(key=key, chat=chat, status="read", at=0, message=key, reference=reference)
-
-
-class FakeArrivals:
-    """Notes what is taken; what it is to meet stands in `errors`, by key, the first first."""
-
-    def __init__(self) -> None:
-        self.taken: list[str] = []
-        self.again: list[str] = []
-        self.last: list[str] = []
-        self.errors: dict[str, list[Exception]] = {}
-        self.held_up: dict[str, trio.Event] = {}
-
-    async def take(self, event: Any, *, again: bool, last: bool) -> None:
-        await trio.lowlevel.checkpoint()
-        if (held_up := self.held_up.get(event.key)) is not None:
-            await held_up.wait()
-        self.again += [event.key] * again
-        self.last += [event.key] * last
-        if self.errors.get(event.key):
-            raise self.errors[event.key].pop(0)
-        self.taken.append(event.key)
-
-
-class FakeReceipts:
-    """Notes the receipts of each call."""
-
-    def __init__(self) -> None:
-        self.calls: list[list[str]] = []
-        self.poison: set[str] = set()
-        self.away = 0
-
-    async def take(self, receipts: Any) -> None:
-        await trio.lowlevel.checkpoint()
-        if self.away:
-            self.away -= 1
-            raise Unavailable("away")
-        keys = [each.key for each in receipts]
-        if self.poison & set(keys):
-            raise RuntimeError("a defect")
-        self.calls.append(keys)
-
-
-class Place:
-    """An account whose inbox is in memory."""
-
-    def __init__(self) -> None:
-        self.stores = memory_channels(wall_clock_ms)
-        self.accounts = self.stores.accounts
-        self.arrivals = FakeArrivals()
-        self.receipts = FakeReceipts()
-        self.under_way: set[str] = set()
-
-    async def receive(self, *events: Event) -> None:
-        await self.accounts.receive(ACCOUNT, kept(events))
-
-    async def pending(self) -> list[str]:
-        return [each.key for each in await self.accounts.pending(ACCOUNT, 10_000)]
-
-    @asynccontextmanager
-    async def working(self, holder: str = HOLDER, at_once: int = 4) -> AsyncIterator[Receiving]:
-        assert await self.accounts.hold(ACCOUNT, holder, 3600)
-        receiving = Receiving(
-            ACCOUNT,
-            holder,
-            accounts=self.accounts,
-            arrivals=cast("Arrivals", self.arrivals),
-            receipts=cast("Receipts", self.receipts),
-            under_way=lambda: self.under_way,
-            tries=TRIES,
-            at_once=at_once,
-            interval=1.0,
-        )
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(receiving.run)
-            yield receiving
-            nursery.cancel_scope.cancel()
-        await self.accounts.let_go(ACCOUNT, holder)
-
-    async def settle(self) -> None:
-        await trio.testing.wait_all_tasks_blocked()
 
 
 @pytest.fixture
@@ -361,62 +262,3 @@ async def test_a_notice_of_the_account_has_no_chat_to_wait_for(
     async with place.working():
         await place.settle()
         assert place.arrivals.taken == ["n"]
-
-
-# --- receipts
-
-
-async def test_receipts_are_taken_together(place: Place, mock_clock: MockClock) -> None:
-    await place.receive(receipt("r1"), said("1"), receipt("r2", "bob"))
-    async with place.working():
-        await place.settle()
-        assert place.receipts.calls == [["r1", "r2"]]
-        assert await place.pending() == []
-
-
-async def test_a_receipt_that_came_before_its_call_returned_is_taken_again(
-    place: Place, autojump_clock: MockClock
-) -> None:
-    place.under_way = {"ana"}
-    await place.receive(receipt("r1"), receipt("r2", "bob"), receipt("r3", "ana", "c4a-1"))
-    async with place.working():
-        await trio.sleep(0.1)
-        assert place.receipts.calls == [["r1", "r2", "r3"]]
-        assert await place.pending() == ["r1"]
-        await trio.sleep(1)
-        assert await place.pending() == ["r1"]
-        place.under_way = set()
-        await trio.sleep(1)
-        assert place.receipts.calls[-1] == ["r1"]
-        assert await place.pending() == []
-
-
-async def test_a_receipt_waits_no_longer_than_a_while_for_a_chat_that_is_always_sent_to(
-    place: Place, autojump_clock: MockClock
-) -> None:
-    place.under_way = {"ana"}
-    await place.receive(receipt("r1", None))
-    async with place.working():
-        await trio.sleep(EARLY_PATIENCE + 2)
-        assert await place.pending() == []
-
-
-async def test_of_receipts_that_fail_the_one_at_fault_is_put_aside(
-    place: Place, mock_clock: MockClock
-) -> None:
-    place.receipts.poison = {"bad"}
-    await place.receive(receipt("r1"), receipt("bad"), receipt("r2"))
-    async with place.working() as receiving:
-        await place.settle()
-        assert place.receipts.calls == [["r1"], ["r2"]]
-        assert receiving.statistics().put_aside == 1
-        assert await place.pending() == []
-
-
-async def test_receipts_wait_for_their_store(place: Place, autojump_clock: MockClock) -> None:
-    place.receipts.away = 2
-    await place.receive(receipt("r1"), said("1"))
-    async with place.working():
-        await trio.sleep(3 * STORE_RETRY)
-        assert place.receipts.calls == [["r1"]]
-        assert place.arrivals.taken == ["1"]
