@@ -12,6 +12,8 @@ What a channel can't carry is put in words, so that nobody at the other end is l
 | a deletion, or one that is too late | a note, as an answer to what was deleted |
 | a reaction | a note with the first words of what was reacted to |
 
+The last three are said so, too, where the provider refuses what the channel has.
+
 The same event gives the same calls, so that what was done of it is known by their number; only an
 age can change them. Who is refused a call may compose again for a channel without that capability.
 """
@@ -21,6 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from chat4all_connectors import rendering
 from chat4all_connectors.capabilities import TextLimit
@@ -131,6 +134,15 @@ class React(Struct, frozen=True):
 
 
 Call: TypeAlias = SendText | SendFile | ReplaceText | TakeBack | React
+IN_WORDS: Final[dict[type, str]] = {ReplaceText: "edit", TakeBack: "delete", React: "reaction"}
+"""What is said in words where the provider refuses it, and the capability that it is of."""
+
+
+def without(can: Capabilities, call: Call | None) -> Capabilities:
+    """The same channel, as if it could not do what this call does."""
+    return replace(can, **{IN_WORDS[type(call)]: False})
+
+
 """One call of the provider's."""
 
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import trio
 from msgspec import Struct
 
-from chat4all_connectors.errors import SendError
+from chat4all_connectors.errors import NotSupported, Refused, SendError
 from chat4all_storage.ports.changes import Failure
 from chat4all_storage.ports.deliveries import Finish
 from chat4all_storage.ports.errors import StorageError
 
 from .breaker import Breaker, BreakerSettings
-from .composing import calls
+from .composing import IN_WORDS, calls, without
 from .finishing import Finishing
 from .rates import Rates
 from .retries import (
@@ -39,6 +39,7 @@ from .retries import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from chat4all_connectors.capabilities import Capabilities
     from chat4all_storage.ports.channels import ChannelStores
     from chat4all_storage.ports.deliveries import Delivery
 
@@ -270,10 +271,15 @@ class Sending:
     async def _attempt(self, delivery: Delivery, trial: Trial) -> Finish | Decision:
         """What has become of it, or what is to be done about an error."""
         try:
-            call = await self._call_of(delivery)
-            if call is None:
-                return Finish(id=delivery.id, state="sent")
-            return self._done(delivery, trial, await self._caller.make(delivery, call))
+            call = await self._call_of(delivery, self._caller.can)
+            try:
+                return await self._make(delivery, trial, call)
+            except (Refused, NotSupported) as error:
+                if type(call) not in IN_WORDS:
+                    raise
+                self._decide(delivery, trial, error, template=False)
+                words = await self._call_of(delivery, without(self._caller.can, call))
+                return await self._make(delivery, trial, words)
         except StorageError as error:
             # Nothing was called, or a file can't be read: so nothing was sent.
             logger.warning("account %s waits for its store: %s", self._account, error)
@@ -287,13 +293,18 @@ class Sending:
         except SendError as error:
             return self._decide(delivery, trial, error, template=False)
 
-    async def _call_of(self, delivery: Delivery) -> Call | None:
+    async def _make(self, delivery: Delivery, trial: Trial, call: Call | None) -> Finish:
+        if call is None:
+            return Finish(id=delivery.id, state="sent")
+        return self._done(delivery, trial, await self._caller.make(delivery, call))
+
+    async def _call_of(self, delivery: Delivery, can: Capabilities) -> Call | None:
         """None: there is nothing to show, or less than when it was routed."""
         shown = await self._content.of(delivery)
         if shown is None:
             return None
-        caller = self._caller
-        found = calls(shown.happened, caller.can, author=shown.author, public=caller.public)
+        public = self._caller.public
+        found = calls(shown.happened, can, author=shown.author, public=public)
         return found[delivery.part] if delivery.part < len(found) else None
 
     def _done(self, delivery: Delivery, trial: Trial, message: str | None) -> Finish:
