@@ -184,7 +184,9 @@ def test_people_on_another_messenger_have_everything_beside_one_that_hangs(
     said = capsys.readouterr()
     assert code == 0, said
     run = msgspec.json.decode(said.out, type=Run)
-    assert run.integrity.sent == 30
+    assert run.integrity.sent == run.integrity.delivered == 30
+    assert run.integrity.whole
+    assert value(run, "hanging_calls") > 0
     assert {name: histogram.count for name, histogram in run.histograms.items()} == dict.fromkeys(
         ("delay", "ack", "delay_beside", "ack_beside"), 10
     )

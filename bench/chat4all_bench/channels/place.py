@@ -24,6 +24,16 @@ TOKENS: Final = {HEALTHY: "1:answers", HANGING: "2:hangs"}
 _FAST: Final = "1000000"
 
 
+class Came(Struct, frozen=True):
+    """What came of an account's at the provider; times are in microseconds."""
+
+    delays: list[int]
+    at: list[int]
+    numbers: list[int]
+    hung: int
+    """Calls that were taken, and not answered."""
+
+
 class Place(Struct, frozen=True):
     """Where it is measured."""
 
@@ -34,11 +44,10 @@ class Place(Struct, frozen=True):
     token: str
     """The user's."""
 
-    def came(self, account: str) -> tuple[list[int], list[int]]:
-        """What the provider has: delays, and when each came, in microseconds."""
+    def came(self, account: str) -> Came:
+        """What the provider has of an account."""
         with urllib.request.urlopen(f"{self.provider}/came/{TOKENS[account]}") as answer:
-            found = msgspec.json.decode(answer.read())
-        return found["delays"], found["at"]
+            return msgspec.json.decode(answer.read(), type=Came)
 
     def let_people_write(self) -> None:
         """Have everybody say hello."""

@@ -2,8 +2,8 @@
 
 `python -m chat4all_bench.channels.provider PEOPLE`: so many people write to each bot once
 `/write/TOKEN` was asked for. A bot whose token has `hang` in it is never answered when it sends.
-What came is told at `/came/TOKEN`: for each text, which begins with a time of the monotonic clock,
-how much later it was here, and when, in microseconds.
+What came is told at `/came/TOKEN`: for each text, which begins with a time of the monotonic clock
+and a number, how much later it was here, and when, in microseconds; and how many calls hang.
 """
 
 from __future__ import annotations
@@ -30,14 +30,18 @@ class Bot:
         self.delays: list[int] = []
         self.at: list[int] = []
         """When each came, in microseconds of the monotonic clock."""
+        self.numbers: list[int] = []
+        self.hung = 0
+        """Calls that were taken, and not answered."""
 
     def came(self, text: str) -> None:
-        """A text; those of the load begin with a time."""
+        """A text; those of the load begin with a time and a number."""
         now = time.monotonic_ns() // 1000
-        began = text.partition(" ")[0]
+        began, number, *_ = f"{text}  ".split(" ", 2)
         if began.isdigit():
             self.delays.append(now - int(began))
             self.at.append(now)
+            self.numbers.append(int(number))
 
     async def answer(self, method: str, asked: dict[str, Any]) -> Any:
         """The result of a call."""
@@ -53,6 +57,7 @@ class Bot:
             return [_hello(person) for person in range(1, self.people + 1)]
         if method == "sendMessage":
             if self.hangs:
+                self.hung += 1
                 await asyncio.Event().wait()
             self.came(asked["text"])
             self.sent += 1
@@ -105,7 +110,12 @@ class Provider:
     async def _answer(self, path: str, body: bytes) -> Any:
         if path.startswith("/came/"):
             bot = self.bot(path.removeprefix("/came/"))
-            return {"delays": bot.delays, "at": bot.at}
+            return {
+                "delays": bot.delays,
+                "at": bot.at,
+                "numbers": bot.numbers,
+                "hung": bot.hung,
+            }
         if path.startswith("/write/"):
             self.bot(path.removeprefix("/write/")).may_write.set()
             return {}

@@ -38,8 +38,11 @@ def run(options: argparse.Namespace, command: Sequence[str]) -> Run:
         tempfile.TemporaryDirectory(prefix="chat4all-bench-") as data_dir,
         opened(data_dir, options.people) as place,
     ):
-        outcome, sent = trio.run(_measure, options, place)
+        outcome, phases = trio.run(_measure, options, place)
     thresholds.check_names(conditions, [*outcome.metrics, "p50", "p90", "p99", "p999", "max"])
+    integrity = Integrity()
+    for each in phases:
+        integrity.add(each.integrity)
     judged = [thresholds.judge(each, outcome.metrics, "delay") for each in conditions]
     return Run(
         scenario="channels",
@@ -55,17 +58,17 @@ def run(options: argparse.Namespace, command: Sequence[str]) -> Run:
             for name, value in vars(options).items()
             if isinstance(value, str | int | float | bool | None)
         },
-        passed=all(each.passed for each in judged),
+        passed=integrity.whole and all(each.passed for each in judged),
         thresholds=judged,
         metrics=outcome.metrics,
-        integrity=Integrity(sent=sent, acknowledged=sent, delivered=sent),
+        integrity=integrity,
         generator=Generator(1, 0.0, 0.0, was_the_limit=False),
         histograms=outcome.histograms,
         notes=outcome.notes,
     )
 
 
-async def _measure(options: argparse.Namespace, place: Place) -> tuple[Outcome, int]:
+async def _measure(options: argparse.Namespace, place: Place) -> tuple[Outcome, list[Phase]]:
     place.let_people_write()
     while True:
         conversations = await trio.to_thread.run_sync(place.conversations)
@@ -88,11 +91,12 @@ async def _measure(options: argparse.Namespace, place: Place) -> tuple[Outcome, 
     outcome.add_latency("delay", beside.delays, suffix="_beside")
     outcome.add_latency("ack", beside.acks, suffix="_beside")
     outcome.add("p99_ratio", _ratio(beside, alone), "")
+    outcome.add("hanging_calls", beside.hung, "", "neither")
     outcome.add("rate_ratio", beside.rate / alone.rate, "", "higher")
     outcome.notes.append(
         "_beside: while a second account has messages whose provider takes them, and never answers."
     )
-    return outcome, backlog.sent + alone.sent + beside.sent
+    return outcome, [backlog, alone, beside]
 
 
 def _ratio(one: Phase, other: Phase) -> float:
