@@ -367,7 +367,8 @@ class Node:
     async def _run_webhooks(self, *, task_status: trio.TaskStatus[None]) -> None:
         data, clock = EventData(self._storage), self.wall_clock
         seal, storage = self.desk.sealing, self._storage
-        self.webhooks = WebhookService(self.settings, storage, seal, data, clock=clock)
+        make, there = partial(WebhookService, self.settings, storage, seal, data), self.presence
+        self.webhooks = make(clock=clock, there=there)
         await self.webhooks.run(task_status=task_status)
 
     async def _run_channels(self, *, task_status: trio.TaskStatus[None]) -> None:

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from chat4all_storage.ports.errors import InDoubt, StorageError
 
+from ..webhooks.events import Presence
 from .acquaintances import acquaintances_of
 from .arrivals import Arriving
 from .carrier import RosterChanges, RosterWanted
@@ -195,6 +196,22 @@ class Presences:
                 UserPresence(user, STATUS_NAMES[shown.status], shown.last_seen, devices)
             )
         return presences
+
+    # --- for webhooks: see `WhoIsThere` there -------------------------------------------------
+
+    def listen(self, heard: Callable[[Iterable[str]], None]) -> None:
+        """Have `heard`, and nobody else, called when the presence of users may have changed."""
+        self.watching.heard = heard
+
+    def shown(self, user: str) -> Presence:
+        """What others may see of a user now."""
+        shown = self.watching.visible(user)
+        return Presence(STATUS_NAMES[shown.status], shown.last_seen)
+
+    async def acquaintances(self, user: str, others: Collection[str]) -> set[str]:
+        """Those of others who share a conversation with the user; of what can't be read, none."""
+        found, _ = await acquaintances_of(self._stores, user, others)
+        return found
 
     # --- for the cluster: what other nodes tell, and how they come and go ---------------------
 

@@ -124,6 +124,8 @@ class Watching:
         self._unknown: dict[_Watch, None] = {}
         """Those with users about whom the stores are to be asked."""
         self._unknown_later: dict[_Watch, float] = {}
+        self.heard: Callable[[Sequence[str]], None] = lambda users: None
+        """Is told of all users whose presence may have changed."""
         self._lookups = RateLimiter(LOOKUPS_PER_MINUTE, LOOKUP_BURST)
         self._asked = trio.Event()
 
@@ -206,6 +208,7 @@ class Watching:
 
     def touch(self, users: Iterable[str]) -> bool:
         """The presence of these may have changed: whether any of them is watched."""
+        self.heard(users := list(users))
         touched = [user for user in users if user in self._watched]
         self._touched.update(dict.fromkeys(touched))
         return bool(touched)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
 from msgspec.structs import replace
@@ -26,6 +26,7 @@ from .attempts import Gone, Tally
 from .events import FILE_READY, wanted
 from .looking_back import look_back
 from .positions import MARGIN, Position, decode, encode
+from .presence import Onlooker
 from .source import Audience, Circle
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ..config import Settings
     from .attempts import Attempts
     from .events import Event
+    from .presence import Coming
     from .source import Source
     from .tail import Tail
 
@@ -70,10 +72,12 @@ class Delivery:
         attempts: Attempts,
         source: Source,
         tails: Sequence[Tail],
+        coming: Coming,
         *,
         holder: str,
     ) -> None:
         self.attempts = attempts
+        self._coming = coming
         self._settings = settings
         self._storage = storage
         self._webhooks: Webhooks = storage.webhooks
@@ -118,9 +122,24 @@ class Delivery:
             logger.debug("webhook %s is served elsewhere", self._id)
 
     async def _serve(self) -> None:
+        onlooker = Onlooker(self.webhook, self._coming.who)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._again, self._follow)
             nursery.start_soon(self._again, self._catch_up)
+            if not onlooker.wants:
+                return
+            self._coming.enter(onlooker)
+            try:
+                await self._look_on(onlooker)
+            finally:
+                self._coming.leave(onlooker)
+
+    async def _look_on(self, onlooker: Onlooker) -> NoReturn:
+        """Tell it who comes and goes, once each; nothing of that counts for its reports."""
+        while True:
+            for event in await onlooker.next():
+                if not self.attempts.suspect:
+                    await self.attempts.tell(event, Tally())
 
     async def _stop(self, state: WebhookState, reason: str) -> None:
         if await self._webhooks.stop(self._id, self._holder, state, reason):

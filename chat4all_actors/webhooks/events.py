@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec import Struct
 
@@ -31,7 +31,11 @@ READ: Final = "message.read"
 FAILED: Final = "message.failed"
 CREATED: Final = "conversation.created"
 FILE_READY: Final = "file.ready"
-TYPES: Final = tuple(sorted({*OF_KINDS.values(), DELIVERED, READ, FAILED, CREATED, FILE_READY}))
+PRESENCES: Final = ("presence.away", "presence.offline", "presence.online")
+"""They are told as they change, by the way of `presence.py` alone."""
+TYPES: Final = tuple(
+    sorted({*OF_KINDS.values(), DELIVERED, READ, FAILED, CREATED, FILE_READY, *PRESENCES})
+)
 BESIDE: Final = frozenset({DELIVERED, READ, FAILED})
 """They are about watermarks and deliveries: none is in the log."""
 GROUPS: Final = tuple(sorted({type_.partition(".")[0] for type_ in TYPES}))
@@ -41,14 +45,23 @@ PATTERNS: Final = ("*", *(f"{group}.*" for group in GROUPS), *TYPES)
 _IDS: Final = uuid.UUID("5f0c5a0e-8c0b-5d6e-9d59-0d5e0a2f7b11")
 
 
+class Presence(Struct, frozen=True):
+    """Whether a user is there, as others may see it."""
+
+    status: Literal["online", "away", "offline"]
+    last_seen: int | None
+    """Milliseconds since the epoch, of one who is not."""
+
+
 class Event(Struct, frozen=True):
     """Something that happened, with what is known of it."""
 
     type: str
     key: str
-    """The conversation, or the file: what has one key is told in order."""
+    """The conversation, the file, or the user who is there: what has one key is told in order."""
     seq: int
-    """Its number in the log; 0: the creation. Of a watermark, what it rose to."""
+    """Its number in the log; 0: the creation. Of a watermark, what it rose to; of a presence, when
+    it came."""
     at: int
     """Milliseconds since the epoch."""
     conversation: Conversation | None = None
@@ -58,6 +71,7 @@ class Event(Struct, frozen=True):
     """Whose watermark rose, or whom it does not reach."""
     file: File | None = None
     failure: Failure | None = None
+    presence: Presence | None = None
 
     @property
     def id(self) -> str:
@@ -74,10 +88,12 @@ class Event(Struct, frozen=True):
 
 
 def wanted(patterns: Iterable[str]) -> frozenset[str]:
-    """The types that these patterns stand for."""
+    """The types that these patterns stand for; presences are asked for by their own name."""
     found: set[str] = set()
     for pattern in patterns:
-        prefix = pattern.removesuffix("*")
+        if pattern == "*":
+            found.update(type_ for type_ in TYPES if type_ not in PRESENCES)
+        prefix = pattern.removesuffix("*") or pattern
         found.update(
             type_
             for type_ in TYPES

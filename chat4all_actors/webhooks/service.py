@@ -22,6 +22,7 @@ from .attempts import Attempts
 from .delivery import Delivery
 from .feed import Feed
 from .positions import encode, here
+from .presence import Coming, Nobody
 from .sending import Sender
 from .source import Source
 from .tail import Tail
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ..config import Settings
     from ..kernel import Member
     from .attempts import Shows
+    from .presence import WhoIsThere
 
 logger = logging.getLogger(__name__)
 
@@ -79,9 +81,13 @@ class WebhookService:
         shows: Shows,
         *,
         clock: Callable[[], float],
+        there: WhoIsThere | None = None,
         sender: Sender | None = None,
     ) -> None:
-        """`clock` tells the seconds since the epoch; `sender` stands in for the network."""
+        """`clock` tells the seconds since the epoch; `sender` stands in for the network.
+
+        `there` knows who is there, for those who want to be told.
+        """
         self._settings = settings
         self._storage = storage
         self._webhooks = storage.webhooks
@@ -93,6 +99,8 @@ class WebhookService:
         self._tails = [Tail(store) for store in storage.shards.all]
         self._sender = sender or Sender(settings, clock=clock)
         self._pool = Pool("webhooks")
+        lasting = settings.presence_damping
+        self._coming = Coming(there or Nobody(), lasting=lasting, clock=clock)
         self._served: dict[str, _Served] = {}
         self._unreadable: set[str] = set()
         self._look = trio.Event()
@@ -103,6 +111,7 @@ class WebhookService:
         """Serve endpoints until cancelled."""
         children = [
             *(Child(f"changes {tail.store.name}", tail.run) for tail in self._tails),
+            Child("presence", self._coming.run),
             Child("endpoints", self._pool.run, tree=self._pool.tree),
             Child("leases", self._keep_leases),
         ]
@@ -278,6 +287,7 @@ class WebhookService:
             ),
             self._source,
             self._tails,
+            self._coming,
             holder=self._holder,
         )
         member = self._pool.start_soon(f"webhook {webhook.id}", self._told, delivery)

@@ -6,6 +6,7 @@ import json
 import signal
 import ssl
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 
 QUICK = " ".join(["0.5"] * 100)
 """A schedule for receivers that come back soon."""
-FLAGS: dict[str, str] = {"CHAT4ALL_WEBHOOK_ALLOW_PRIVATE": "1", "CHAT4ALL_WEBHOOK_LEASE": "3"}
+FLAGS: dict[str, str] = {
+    "CHAT4ALL_WEBHOOK_ALLOW_PRIVATE": "1",
+    "CHAT4ALL_WEBHOOK_LEASE": "3",
+    "CHAT4ALL_PRESENCE_DAMPING": "0.2",
+}
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +146,31 @@ async def react(url: str, token: str, conversation: str, emoji: str) -> None:
     """React to the first message over a WebSocket."""
     async with open_client(url, token=token, device=new_id()) as client:
         await client.react(conversation, 1, emoji)
+
+
+def test_who_comes_and_goes_is_told_to_those_who_ask(
+    hooked: ServerProcess, receiver: Receiver, names: Names
+) -> None:
+    ana, bob, carla = names(3)
+    writer = log_in(hooked, ana)
+    add(writer, receiver.url, "message.created", "presence.online", "presence.offline")
+    send(writer, bob)
+    receiver.until(lambda: len(receiver.taken()) == 1)  # so it is served by now
+
+    async def come_and_go() -> None:
+        for name in (carla, bob):
+            token = log_in(hooked, name).token
+            assert token is not None
+            async with open_client(hooked.url, token=token, device="desk") as client:
+                await client.set_mode(background=False)  # answered: so it is there
+                if name == bob:
+                    came = partial(receiver.until, lambda: len(receiver.taken()) == 2)
+                    await trio.to_thread.run_sync(came)
+
+    trio.run(come_and_go)
+    receiver.until(lambda: len(receiver.taken()) == 3)
+    told = [(each.json["type"], each.json["data"]["username"]) for each in receiver.taken()[1:]]
+    assert told == [("presence.online", bob), ("presence.offline", bob)]
 
 
 def test_a_receiver_that_was_down_gets_everything_in_order(

@@ -24,6 +24,7 @@ from tests.storage.builders import append, mark
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from chat4all_actors.webhooks.presence import WhoIsThere
     from chat4all_storage.ports.shard import ShardStore
     from chat4all_storage.ports.webhooks import Webhook
     from chat4all_storage.storage import Storage
@@ -113,7 +114,10 @@ class Receiver(Sender):
 class World:
     """Stores, and who is in them; nodes come and go."""
 
-    def __init__(self, databases: int = 1, **settings: Any) -> None:
+    def __init__(
+        self, databases: int = 1, *, there: WhoIsThere | None = None, **settings: Any
+    ) -> None:
+        self._there = there
         self.settings = Settings(**settings)
         self.storage: Storage = memory_storage(databases, clock_ms=lambda: int(clock() * 1000))
         self.receiver = Receiver(self.settings)
@@ -129,6 +133,7 @@ class World:
             Sealing(KEY),
             EventData(self.storage),
             clock=clock,
+            there=self._there,
             sender=self.receiver,
         )
 

@@ -35,6 +35,9 @@ EventType: TypeAlias = Literal[
     "message.failed",
     "message.reaction",
     "message.read",
+    "presence.away",
+    "presence.offline",
+    "presence.online",
 ]
 assert frozenset(TYPES) == frozenset(EventType.__args__)  # type: ignore[attr-defined]
 
@@ -62,6 +65,15 @@ class Undelivered(Struct, frozen=True):
     """Why, in words."""
 
 
+class UserThere(Struct, frozen=True):
+    """Whether a user is there."""
+
+    username: str
+    status: Literal["online", "away", "offline"]
+    last_seen: datetime | None
+    """Of one who is not, if that is known."""
+
+
 class Omitted(Struct, frozen=True):
     """Where something is that is larger than what is told at once."""
 
@@ -72,7 +84,9 @@ class Omitted(Struct, frozen=True):
     file_id: Id | None
 
 
-Data: TypeAlias = Message | Conversation | Watermark | Undelivered | StoredFile | Omitted
+Data: TypeAlias = (
+    Message | Conversation | Watermark | Undelivered | UserThere | StoredFile | Omitted
+)
 
 
 class Notification(Struct, frozen=True):
@@ -90,7 +104,8 @@ class Notification(Struct, frozen=True):
                 "`message.delivered` and `message.read` `{conversation_id, username, "
                 "sequence_number}`: everything up to there; of `message.failed` `{conversation_id, "
                 "message_id, sequence_number, username, channel, reason}`: it does not reach this "
-                "member through this channel. `{omitted, conversation_id, "
+                "member through this channel; of `presence.*` `{username, status, last_seen}`: "
+                "told once, and not kept. `{omitted, conversation_id, "
                 "sequence_number, file_id}` where it would be too large"
             )
         ),
@@ -115,6 +130,10 @@ class EventData:
     async def _data(self, event: Event) -> Data:
         if event.file is not None:
             return shown(event.file, event.file.owner)
+        if event.presence is not None:
+            seen = event.presence.last_seen
+            last_seen = None if seen is None else moment(seen)
+            return UserThere(event.key, event.presence.status, last_seen)
         assert event.conversation is not None  # it is about one
         if event.stored is not None:
             shards = self._storage.shards

@@ -1,4 +1,4 @@
-"""The feed of events: what webhooks tell, for those who come and ask."""
+"""The feed of events: what webhooks tell, but who is there, for those who come and ask."""
 
 from __future__ import annotations
 

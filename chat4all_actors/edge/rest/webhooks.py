@@ -38,6 +38,7 @@ EventPattern: TypeAlias = Literal[
     "conversation.*",
     "file.*",
     "message.*",
+    "presence.*",
     "conversation.changed",
     "conversation.created",
     "conversation.member_joined",
@@ -50,6 +51,9 @@ EventPattern: TypeAlias = Literal[
     "message.failed",
     "message.reaction",
     "message.read",
+    "presence.away",
+    "presence.offline",
+    "presence.online",
 ]
 assert EventPattern.__args__ == PATTERNS  # type: ignore[attr-defined]
 Secret: TypeAlias = Annotated[
@@ -67,7 +71,7 @@ class NewWebhook(Struct, frozen=True):
     url: Annotated[str, Meta(pattern=URL_PATTERN, max_length=MAX_URL)]
     """`https://`, or `http://`, at a public address."""
     events: Annotated[list[EventPattern], Meta(min_length=1, max_length=len(PATTERNS))]
-    """Types of events, or all of a group (`message.*`), or all (`*`)."""
+    """Types of events, or all of a group (`message.*`), or all but presences (`*`)."""
     secret: Secret | None = None
 
 
