@@ -113,6 +113,9 @@ class Coming:
     def leave(self, onlooker: Onlooker) -> None:
         """Tell it no more."""
         self._onlookers.pop(onlooker, None)
+        if not self._onlookers:  # from here on nothing is heard, so what was told gets old
+            self._due.clear()
+            self._told.clear()
 
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -121,7 +124,7 @@ class Coming:
         self.who.listen(self._heard)
         task_status.started()
         while True:
-            if not self._due:
+            while not self._due:  # the last onlooker may leave before this is awake
                 self._wake = trio.Event()
                 await self._wake.wait()
             await trio.sleep_until(next(iter(self._due.values())))

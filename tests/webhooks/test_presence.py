@@ -9,6 +9,8 @@ import pytest
 import trio
 
 from chat4all_actors.webhooks.events import PRESENCES, Presence, wanted
+from chat4all_actors.webhooks.presence import Coming, Onlooker
+from chat4all_storage.ports.audit import SHELL
 from tests.webhooks.world import BUSY, World
 
 if TYPE_CHECKING:
@@ -133,3 +135,47 @@ async def test_what_an_endpoint_does_not_take_is_not_told_again(autojump_clock: 
         there.become("bob", ONLINE)
         await trio.sleep(3600)
         assert len(world.receiver.requests) == 1
+
+
+async def test_what_came_to_pass_while_nobody_asked_does_not_hide_what_follows(
+    autojump_clock: MockClock,
+) -> None:
+    there = There(ann=["bob"])
+    world = World(there=there, presence_damping=LASTING)
+    async with world.node() as service:
+        first = await world.add(service, "ann", "presence.*")
+        await trio.sleep(1)
+        there.become("bob", ONLINE)
+        await trio.sleep(LASTING + 1)
+        assert await world.storage.webhooks.remove(first.id, first.owner, SHELL)
+        await trio.sleep(60)
+        there.become("bob", Presence("offline", None))
+        await trio.sleep(60)
+        await world.add(service, "ann", "presence.*")
+        await trio.sleep(1)
+        there.become("bob", ONLINE)
+        await trio.sleep(LASTING + 1)
+        assert told(world) == [("presence.online", "bob"), ("presence.online", "bob")]
+
+
+async def test_the_last_onlooker_may_leave_as_somebody_comes(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    there = There(ann=["bob"])
+    world = World(there=there)
+    async with world.node() as service:
+        webhook = await world.add(service, "ann", "presence.*")
+    coming, onlooker = (
+        Coming(there, lasting=LASTING, clock=trio.current_time),
+        Onlooker(webhook, there),
+    )
+    await nursery.start(coming.run)
+    coming.enter(onlooker)
+    there.become("bob", ONLINE)
+    coming.leave(onlooker)
+    await trio.sleep(LASTING + 1)
+    coming.enter(onlooker)
+    there.become("bob", ONLINE)
+    (event,) = await onlooker.next()
+    assert (event.type, event.key) == ("presence.online", "bob")
+    nursery.cancel_scope.cancel()
