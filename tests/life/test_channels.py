@@ -16,6 +16,7 @@ import trio
 from chat4all_protocol.frames import Delete, Edit, Msg, React, Receipt, TextBody
 from chat4all_protocol.ids import new_id
 from tests.life.devices import people
+from tests.life.hook_receiver import Receiver
 from tests.life.processes import chat4all, serving
 from tests.life.rest import Rest
 
@@ -306,3 +307,39 @@ async def test_of_several_workers_the_one_that_works_on_an_account_has_its_stage
             for number, device in enumerate(devices):
                 await device.send(device.message(said.conv, f"answer {number}"))
                 await bea.reads(f"answer {number}")
+
+
+async def test_a_program_is_told_on_any_node_of_what_did_not_arrive(
+    database: str, tmp_path: Path
+) -> None:
+    arguments = ("--postgres", database, "--workers", "2")
+    env = {**LOOPBACK, "CHAT4ALL_WEBHOOK_ALLOW_PRIVATE": "1", "CHAT4ALL_WEBHOOK_LEASE": "3"}
+    with (
+        Receiver().open() as receiver,
+        serving(tmp_path / "data", *arguments, env=env) as server,
+    ):
+        await ready(server)
+        rest = await trio.to_thread.run_sync(Rest(server.port).log_in, "alice", "x" * 8)
+
+        async def ask(*request: Any) -> Answer:
+            return await trio.to_thread.run_sync(partial(rest.ask, *request))
+
+        hook = await ask(
+            "POST", "/v1/webhooks", {"url": receiver.url, "events": ["message.failed"]}
+        )
+        start = (await ask("GET", "/v1/events?types=message.failed")).json["next_cursor"]
+        async with people(server) as here, playing(data_of(server), "loopback:gus") as gus:
+            alice = await here.connect("alice")
+            await gus.type("/block")
+            await gus.type("leave me alone")
+            said = await until(alice, Msg, lambda msg: msg.from_ == "loopback:gus")
+            lost = await alice.say(said.conv, "but why?")
+        await trio.to_thread.run_sync(receiver.until, lambda: bool(receiver.taken()))
+        told = receiver.taken()[0]
+        assert told.is_signed_with(hook.json["secret"])
+        assert told.json["type"] == "message.failed"
+        data = told.json["data"]
+        assert (data["conversation_id"], data["sequence_number"]) == (said.conv, lost.seq)
+        assert (data["channel"], data["reason"]) == ("loopback", "blocked")
+        fed = await ask("GET", f"/v1/events?types=message.failed&wait=30&cursor={start}")
+        assert data in [event["data"] for event in fed.json["events"]]
