@@ -37,7 +37,7 @@ MOST: Final = 10_000
 
 
 class _Chat:
-    """Who wrote last in a conversation; see `Watcher`."""
+    """Somebody who wrote in a conversation; see `Watcher`."""
 
     __slots__ = (
         "_author",

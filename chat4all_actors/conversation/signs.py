@@ -9,6 +9,8 @@ from typing import Final, Protocol
 
 MOST: Final = 10_000
 """Conversations that are watched at once: 500 bytes each; those that were quiet longest go."""
+FEW: Final = 8
+"""Watchers of one conversation; those that were quiet longest go."""
 
 
 class Watcher(Protocol):
@@ -26,30 +28,36 @@ class Signs:
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._watchers: dict[str, Watcher] = {}
-        """By conversation; who came last is last."""
+        self._watchers: dict[str, tuple[Watcher, ...]] = {}
+        """By conversation; who came last is last, in both."""
 
     def __len__(self) -> int:
         return len(self._watchers)
 
     def watch(self, conversation: str, watcher: Watcher) -> None:
-        """Let somebody be told from now on, in place of who was before."""
+        """Let somebody be told from now on, beside those who are already."""
+        others = self._without(conversation, watcher)
         self._watchers.pop(conversation, None)
-        self._watchers[conversation] = watcher
+        self._watchers[conversation] = (*others, watcher)[-FEW:]
         if len(self._watchers) > self._most:
             del self._watchers[next(iter(self._watchers))]
 
     def leave(self, conversation: str, watcher: Watcher) -> None:
-        """It is told nothing more, unless another one is by now."""
-        if self._watchers.get(conversation) is watcher:
-            del self._watchers[conversation]
+        """It is told nothing more."""
+        if others := self._without(conversation, watcher):
+            self._watchers[conversation] = others
+        else:
+            self._watchers.pop(conversation, None)
 
     def composes(self, conversation: str, user: str) -> None:
         """A user types."""
-        if (watcher := self._watchers.get(conversation)) is not None:
+        for watcher in self._watchers.get(conversation, ()):
             watcher.composes(user)
 
     def has_read(self, conversation: str, user: str, seq: int) -> None:
         """A user has read up to there, or says so again."""
-        if (watcher := self._watchers.get(conversation)) is not None:
+        for watcher in self._watchers.get(conversation, ()):
             watcher.has_read(user, seq)
+
+    def _without(self, conversation: str, watcher: Watcher) -> tuple[Watcher, ...]:
+        return tuple(each for each in self._watchers.get(conversation, ()) if each is not watcher)

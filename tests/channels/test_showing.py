@@ -98,6 +98,22 @@ async def test_what_was_read_is_shown_once_and_before_typing(
     assert play.screen.what == ["m3", "typing", "m5"]
 
 
+async def test_all_who_wrote_in_a_group_see_that_somebody_types_and_has_read_theirs(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    play = Play(nursery)
+    play.wrote("m3", 3)
+    play.wrote("m4", 4, chat="gus")
+    play.signs.composes(ROOM, "ana")
+    play.signs.has_read(ROOM, "ana", 3)
+    await trio.sleep(1)
+    shown = sorted((what, chat) for _, what, chat in play.screen.shown)
+    assert shown == [("m3", "bea"), ("typing", "bea"), ("typing", "gus")]
+    play.signs.has_read(ROOM, "ana", 4)
+    await trio.sleep(1)
+    assert play.screen.shown[-1][1:] == ("m4", "gus")
+
+
 async def test_people_outside_and_who_wrote_it_show_nothing(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
